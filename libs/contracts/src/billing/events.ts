@@ -1,0 +1,33 @@
+import { z } from 'zod';
+import { type EventOf, event, events, personal } from '../events.js';
+
+/** Stream `subscription`. Owner: billing. */
+export const billingEvents = events('billing', {
+  SubscriptionOpened: event({
+    version: 1,
+    summary: 'The tenant subscribed to a plan',
+    subject: () => 'contacts',
+    data: z.object({
+      plan: z.object({ id: z.string(), version: z.number().int() }),
+      priceMinor: z.number().int(),
+      currency: z.string(),
+      timezone: z.string(),
+      billingEmail: personal(z.string()).optional(),
+      trialEndsAt: z.string().nullable(),
+      periodStart: z.string(),
+      periodEnd: z.string(),
+      openedAt: z.string(),
+    }),
+  }),
+  TrialEnded: event({
+    version: 1,
+    summary: 'The trial is over; the first paid period begins',
+    data: z.object({ endedAt: z.string(), periodStart: z.string(), periodEnd: z.string() }),
+  }),
+  SubscriptionCancelled: event({
+    version: 1,
+    summary: 'The subscription ended',
+    data: z.object({ reason: z.string(), cancelledAt: z.string() }),
+  }),
+});
+export type BillingEvent = EventOf<typeof billingEvents>;

@@ -1,0 +1,115 @@
+/** One fault of one field. `field` is a path such as `plan.id`; `rule` a stable word, `message` says what to do. */
+export interface FieldError {
+  field: string;
+  rule: string;
+  message: string;
+}
+
+/** Every error that a caller may see: its stable code, its status, and its title. */
+export const errorCodes = {
+  'request.invalid': { status: 422, title: 'The request is not valid' },
+  'request.malformed': { status: 400, title: 'The request could not be read' },
+  'request.too_large': { status: 413, title: 'The request is too large' },
+  'request.not_found': { status: 404, title: 'There is no such resource' },
+  'request.method_not_allowed': { status: 405, title: 'The resource has no such method' },
+  'request.unsupported_media_type': { status: 415, title: 'The body must be JSON' },
+  'auth.unauthenticated': { status: 401, title: 'Valid credentials are needed' },
+  'auth.forbidden': { status: 403, title: 'The credentials do not allow this' },
+  'auth.no_tenant': { status: 400, title: 'The credentials belong to no tenant' },
+  'precondition.failed': { status: 412, title: 'The resource has changed since' },
+  'idempotency.mismatch': { status: 422, title: 'The idempotency key was used with another request' },
+  'idempotency.in_flight': { status: 409, title: 'The same request is still being worked on' },
+  'idempotency.secret_already_shown': { status: 409, title: 'The secret was shown already' },
+  'rate.limited': { status: 429, title: 'Too many requests' },
+  'service.unavailable': { status: 503, title: 'The service is not available right now' },
+  'service.timeout': { status: 504, title: 'The service did not answer in time' },
+  'internal.error': { status: 500, title: 'Something went wrong on our side' },
+  'log.conflict': { status: 409, title: 'The resource was changed by somebody else' },
+  'log.event_too_large': { status: 413, title: 'The change is too large to record' },
+  'tenant.not_found': { status: 404, title: 'There is no such tenant' },
+  'tenant.slug_taken': { status: 409, title: 'The slug is taken' },
+  'tenant.suspended': { status: 403, title: 'The tenant is suspended' },
+  'tenant.deleted': { status: 410, title: 'The tenant was deleted' },
+  'tenant.not_ready': { status: 409, title: 'The tenant is not ready for this' },
+  'tenant.transition_not_allowed': { status: 409, title: 'The tenant cannot go to that state from here' },
+  'plan.not_found': { status: 422, title: 'There is no such plan' },
+  'domain.taken': { status: 409, title: 'The host name is taken' },
+  'domain.invalid': { status: 422, title: 'The host name is not valid' },
+  'domain.not_found': { status: 404, title: 'There is no such domain' },
+  'quota.exceeded': { status: 429, title: 'The quota is used up' },
+  'quota.unknown_resource': { status: 422, title: 'There is no such resource' },
+  'settings.not_found': { status: 404, title: 'There is no such setting' },
+  'operation.not_found': { status: 404, title: 'There is no such operation' },
+  'operation.not_retriable': { status: 409, title: 'The operation cannot be retried in its present state' },
+  'operation.not_cancellable': { status: 409, title: 'The operation cannot be cancelled in its present state' },
+  'subscription.not_found': { status: 404, title: 'The tenant has no subscription' },
+  'member.exists': { status: 409, title: 'The person is a member already' },
+  'member.not_found': { status: 404, title: 'There is no such member' },
+  'api_key.not_found': { status: 404, title: 'There is no such API key' },
+  'placement.not_found': { status: 404, title: 'The tenant has no place yet' },
+  'placement.closed': { status: 503, title: 'The tenant is being moved' },
+  'keys.destroyed': { status: 410, title: "The tenant's keys were destroyed" },
+} as const satisfies Record<string, { status: number; title: string }>;
+
+export type ErrorCode = keyof typeof errorCodes;
+
+export interface DomainErrorOptions {
+  /** For the caller: what is wrong and what to do about it. Never holds internals. */
+  detail?: string;
+  errors?: FieldError[];
+  retryAfterSeconds?: number;
+  cause?: unknown;
+  /** Further members for the problem document, e.g. `remaining`. */
+  extensions?: Record<string, unknown>;
+}
+
+/** A refusal with a stable code. Mapped to HTTP in one place: `toProblem`. */
+export class DomainError extends Error {
+  readonly detail: string;
+  readonly errors: FieldError[];
+  readonly retryAfterSeconds?: number;
+  readonly extensions: Record<string, unknown>;
+  constructor(
+    readonly code: ErrorCode,
+    options: DomainErrorOptions = {},
+  ) {
+    super(options.detail ?? errorCodes[code].title, { cause: options.cause });
+    this.name = 'DomainError';
+    this.detail = options.detail ?? errorCodes[code].title;
+    this.errors = options.errors ?? [];
+    this.retryAfterSeconds = options.retryAfterSeconds;
+    this.extensions = options.extensions ?? {};
+  }
+}
+
+/** A refusal of one field: 422 with the field, the rule and the remedy. */
+export const invalidField = (field: string, rule: string, message: string, code: ErrorCode = 'request.invalid') =>
+  new DomainError(code, { detail: message, errors: [{ field, rule, message }] });
+
+/** Problem details (RFC 9457). */
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  code: string;
+  detail: string;
+  traceId?: string;
+  errors: FieldError[];
+  [extension: string]: unknown;
+}
+
+/** Any error as a problem document. What is not a DomainError says nothing of its insides. */
+export function toProblem(error: unknown, traceId?: string): Problem {
+  const known = error instanceof DomainError ? error : new DomainError('internal.error');
+  const { status, title } = errorCodes[known.code];
+  return {
+    ...known.extensions,
+    type: `urn:tenantry:problem:${known.code}`,
+    title,
+    status,
+    code: known.code,
+    detail: known.detail,
+    traceId,
+    errors: known.errors,
+  };
+}

@@ -1,0 +1,34 @@
+import { z } from 'zod';
+import { type EventOf, event, events } from '../events.js';
+import { ResourceKind } from '../plans.js';
+
+export const QuotaLimit = z.object({
+  resource: z.string(),
+  kind: ResourceKind,
+  unit: z.string(),
+  /** In the unit; null is unlimited. */
+  limit: z.number().int().min(0).nullable(),
+  source: z.enum(['plan', 'override']),
+});
+
+/** Stream `quotas`. Owner: quota-metering. */
+export const quotaEvents = events('quota', {
+  QuotasAssigned: event({
+    version: 1,
+    summary: 'The tenant got the quotas of its plan, with overrides',
+    data: z.object({
+      plan: z.object({ id: z.string(), version: z.number().int() }),
+      retentionDays: z.number().int(),
+      timezone: z.string(),
+      quotas: z.array(QuotaLimit),
+      periodStart: z.string(),
+      periodEnd: z.string(),
+    }),
+  }),
+  QuotasWithdrawn: event({
+    version: 1,
+    summary: 'The quotas of a tenant that could not be completed were withdrawn',
+    data: z.object({ withdrawnAt: z.string() }),
+  }),
+});
+export type QuotaEvent = EventOf<typeof quotaEvents>;

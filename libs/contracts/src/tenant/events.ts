@@ -1,0 +1,144 @@
+import { z } from 'zod';
+import { type EventOf, event, events, personal } from '../events.js';
+import { PlanSnapshot } from '../plans.js';
+import { Isolation } from '../values.js';
+
+/** The steps of provisioning, in their order. */
+export const provisioningSteps = [
+  'register',
+  'allocate',
+  'secure',
+  'isolate',
+  'store',
+  'domain',
+  'configure',
+  'settings',
+  'admin',
+  'verify',
+  'activate',
+] as const;
+export const ProvisioningStep = z.enum(provisioningSteps);
+export type ProvisioningStep = z.infer<typeof ProvisioningStep>;
+
+export const DomainRequest = z.object({
+  type: z.enum(['subdomain', 'custom']),
+  /** Lower case, ASCII (punycode), without a trailing dot. */
+  host: z.string(),
+  ssl: z.boolean(),
+});
+export type DomainRequest = z.infer<typeof DomainRequest>;
+
+export const InitialSetting = z.object({
+  key: z.string(),
+  value: z.json(),
+  type: z.enum(['string', 'number', 'boolean', 'json']),
+  category: z.enum(['general', 'security', 'limits', 'billing', 'notifications']),
+});
+
+const contacts = {
+  adminEmail: personal(z.string()).optional(),
+  billingEmail: personal(z.string()).optional(),
+  contactPhone: personal(z.string()).optional(),
+};
+
+export const StepError = z.object({ code: z.string(), detail: z.string() });
+const step = {
+  operationId: z.string(),
+  step: ProvisioningStep,
+  attempt: z.number().int().min(1),
+  startedAt: z.string(),
+  durationMs: z.number().min(0),
+};
+
+/** Stream `tenant`: the tenant itself. Stream `operation-<id>`: the progress of its provisioning. Owner: provisioning. */
+export const tenantEvents = events('tenant', {
+  TenantRegistered: event({
+    version: 1,
+    summary: 'A tenant was asked for; its provisioning begins',
+    subject: () => 'contacts',
+    data: z.object({
+      operationId: z.string(),
+      name: z.string(),
+      slug: z.string(),
+      domain: DomainRequest,
+      plan: PlanSnapshot,
+      priority: z.number().int(),
+      isolation: Isolation,
+      region: z.string(),
+      activation: z.enum(['automatic', 'review']),
+      timezone: z.string(),
+      locale: z.string(),
+      language: z.string(),
+      currency: z.string(),
+      theme: z.string(),
+      ...contacts,
+      /** Limits that override the plan's, in the resource's unit; null is unlimited. */
+      limits: z.record(z.string(), z.number().int().min(0).nullable()),
+      features: z.record(z.string(), z.boolean()),
+      settings: z.array(InitialSetting.omit({ value: true }).extend({ value: personal(z.string()) })),
+      tags: z.array(z.string()),
+      registeredAt: z.string(),
+    }),
+  }),
+  RegistrationAbandoned: event({
+    version: 1,
+    summary: 'A registration was not finished in time; its names are free again',
+    data: z.object({ slug: z.string(), abandonedAt: z.string() }),
+  }),
+  TenantUpdated: event({
+    version: 1,
+    summary: "A tenant's name, contacts, region settings or tags changed",
+    subject: () => 'contacts',
+    data: z.object({
+      name: z.string().optional(),
+      timezone: z.string().optional(),
+      locale: z.string().optional(),
+      language: z.string().optional(),
+      currency: z.string().optional(),
+      theme: z.string().optional(),
+      tags: z.array(z.string()).optional(),
+      ...contacts,
+    }),
+  }),
+  TenantProvisioned: event({
+    version: 1,
+    summary: 'Everything that the tenant needs exists and was verified',
+    data: z.object({ operationId: z.string(), provisionedAt: z.string() }),
+  }),
+  TenantActivated: event({
+    version: 1,
+    summary: 'The tenant may be used',
+    data: z.object({
+      operationId: z.string().optional(),
+      status: z.enum(['active', 'trial']),
+      reason: z.string(),
+      activatedAt: z.string(),
+    }),
+  }),
+  TenantProvisioningFailed: event({
+    version: 1,
+    summary: 'The tenant could not be completed; what had been done was undone',
+    data: z.object({ operationId: z.string(), step: ProvisioningStep, reason: StepError, failedAt: z.string() }),
+  }),
+  TenantProvisioningRetried: event({
+    version: 1,
+    summary: 'The provisioning of a failed tenant begins again',
+    data: z.object({ operationId: z.string(), reason: z.string(), retriedAt: z.string() }),
+  }),
+  ProvisioningStepCompleted: event({
+    version: 1,
+    summary: 'A step of provisioning is done, or was not needed',
+    data: z.object({ ...step, skipped: z.boolean() }),
+  }),
+  ProvisioningStepFailed: event({
+    version: 1,
+    summary: 'An attempt at a step of provisioning failed',
+    data: z.object({ ...step, error: StepError, retryAt: z.string().nullable() }),
+  }),
+  ProvisioningStepCompensated: event({
+    version: 1,
+    summary: 'A completed step of provisioning was undone',
+    data: z.object(step),
+  }),
+});
+export type TenantEvent = EventOf<typeof tenantEvents>;

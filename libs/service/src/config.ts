@@ -1,0 +1,50 @@
+import { z } from 'zod';
+
+/**
+ * Environment of every process, read once at start. All faults are reported at once.
+ * The local launcher sets it; in Kubernetes it comes from ConfigMaps and Secrets (see k8s/base).
+ */
+export const processEnvironment = z.object({
+  /** The control-plane database, with this service's own login (`tenantry_<service>`, hyphens as underscores). */
+  TENANTRY_POSTGRES_URL: z.string().regex(/^postgres(ql)?:\/\//),
+  TENANTRY_NATS_URL: z.string().default('nats://127.0.0.1:4222'),
+  /** NATS credentials of this process. */
+  TENANTRY_NATS_CREDS_FILE: z.string(),
+  TENANTRY_HEALTH_HOST: z.string().default('127.0.0.1'),
+  /** `/livez`, `/readyz`, `/metrics`; 0 = any free port. */
+  TENANTRY_HEALTH_PORT: z.coerce.number().int().min(0).max(65535).default(9464),
+  TENANTRY_DATA_DIR: z.string().default('.tenantry'),
+  TENANTRY_BASE_DOMAIN: z.string().default('tenantry.localhost'),
+  TENANTRY_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),
+  TENANTRY_REPLICA: z.coerce.number().int().min(0).default(0),
+  /** Which roles of the program run here. */
+  TENANTRY_ROLE: z.enum(['api', 'worker', 'both']).default('both'),
+  /** `live` or `test`: the middle part of API keys. */
+  TENANTRY_ENVIRONMENT: z.enum(['live', 'test']).default('live'),
+  /** Ed25519 public key (SPKI, PEM) of the tokens that the gateway adds to calls. */
+  TENANTRY_TOKEN_PUBLIC_KEY_FILE: z.string(),
+  /** Of the gateway's alone: the private key (PKCS#8, PEM). */
+  TENANTRY_TOKEN_PRIVATE_KEY_FILE: z.string().optional(),
+  /** Of identity's alone: 32 bytes (base64) that wrap the tenants' keys. */
+  TENANTRY_KMS_KEY_FILE: z.string().optional(),
+  /** Of the gateway's alone. */
+  TENANTRY_HTTP_HOST: z.string().default('127.0.0.1'),
+  TENANTRY_PORT: z.coerce.number().int().min(0).max(65535).default(8080),
+  /** Where the gateway is reached from inside, for the smoke test of a new tenant. */
+  TENANTRY_GATEWAY_URL: z.string().optional(),
+  /** First platform API key, created at identity's first start (from the launcher or a Secret). */
+  TENANTRY_BOOTSTRAP_KEY_FILE: z.string().optional(),
+  /** `outbox` (simulated: kept in a table, shown at /outbox of the health port). */
+  TENANTRY_MAIL: z.enum(['outbox']).default('outbox'),
+  TENANTRY_TEST: z.enum(['0', '1']).default('0'),
+  TENANTRY_FAULT: z.string().optional(),
+});
+export type ProcessEnvironment = z.infer<typeof processEnvironment>;
+
+/** @throws Error that lists every fault, one a line, with the variable's name */
+export function readEnvironment(env: NodeJS.ProcessEnv = process.env): ProcessEnvironment {
+  const read = processEnvironment.safeParse(env);
+  if (read.success) return read.data;
+  const faults = read.error.issues.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`);
+  throw new Error(`The environment is not usable:\n${faults.join('\n')}`);
+}
