@@ -23,6 +23,13 @@ export abstract class EffectHandler<P = unknown> {
 /** Thrown by a handler whose effect can never succeed: it is parked at once, visible to operators. */
 export class GiveUp extends Error {}
 
+/** Thrown by a handler that knows when to be called again: not counted as a failed attempt. */
+export class ComeBack extends Error {
+  constructor(readonly afterMs: number) {
+    super(`again in ${afterMs} ms`);
+  }
+}
+
 /** A due timer: fires at least once, `commandId` is the same every time. */
 export interface DueTimer<P = unknown> {
   tenantId: string;

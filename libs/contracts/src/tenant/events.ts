@@ -135,6 +135,11 @@ export const tenantEvents = events('tenant', {
     summary: 'An attempt at a step of provisioning failed',
     data: z.object({ ...step, error: StepError, retryAt: z.string().nullable() }),
   }),
+  ProvisioningCancelRequested: event({
+    version: 1,
+    summary: 'The provisioning is to stop and be undone',
+    data: z.object({ operationId: z.string(), reason: z.string(), requestedAt: z.string() }),
+  }),
   ProvisioningStepCompensated: event({
     version: 1,
     summary: 'A completed step of provisioning was undone',

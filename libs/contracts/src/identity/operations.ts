@@ -1,0 +1,73 @@
+import { z } from 'zod';
+import { operation } from '../route.js';
+import { Uuid } from '../values.js';
+
+const owner = 'identity';
+
+/** Data keys in clear, made where they do not exist yet. The tenant's own key is made first, idempotently by its id. @throws `keys.destroyed` */
+export const ensureKeys = operation({
+  name: 'keys.ensure',
+  owner,
+  callers: ['gateway', 'provisioning', 'quota-metering', 'domain-ssl', 'billing', 'audit', 'relay', 'insight'],
+  input: z.object({ tenantId: Uuid, subjects: z.array(z.string().min(1).max(200)).min(1).max(100) }),
+  output: z.object({ keys: z.array(z.object({ subject: z.string(), id: z.string(), key: z.string().describe('base64, 32 bytes') })) }),
+});
+
+/** The principal behind an API key, by the SHA-256 (hex) of the key; null where there is none or it was revoked. */
+export const authenticate = operation({
+  name: 'authenticate',
+  owner,
+  callers: ['gateway'],
+  input: z.object({ keyHash: z.string().regex(/^[0-9a-f]{64}$/) }),
+  output: z.object({
+    principal: z
+      .object({
+        kind: z.enum(['staff', 'api-key', 'service']),
+        id: z.string(),
+        tenantId: Uuid.optional(),
+        permissions: z.array(z.string()),
+      })
+      .nullable(),
+  }),
+});
+
+/** The `secure` step of provisioning: keys and roles. Idempotent. */
+export const secureTenant = operation({
+  name: 'tenants.secure',
+  owner,
+  callers: ['provisioning'],
+  input: z.object({ tenantId: Uuid, operationId: Uuid, securityLevel: z.string() }),
+  output: z.object({ keyVersion: z.number().int() }),
+});
+
+/** The `admin` step: the first owner is invited by mail. Idempotent. */
+export const inviteAdmin = operation({
+  name: 'members.invite-admin',
+  owner,
+  callers: ['provisioning'],
+  input: z.object({
+    tenantId: Uuid,
+    operationId: Uuid,
+    email: z.union([z.string(), z.object({ enc: z.string() })]),
+    tenantName: z.string(),
+    host: z.string(),
+  }),
+  output: z.object({ memberId: Uuid, invitationId: Uuid }),
+});
+/** Undoes `members.invite-admin`. Idempotent. */
+export const withdrawAdmin = operation({
+  name: 'members.withdraw-admin',
+  owner,
+  callers: ['provisioning'],
+  input: z.object({ tenantId: Uuid, operationId: Uuid }),
+  output: z.object({}),
+});
+
+/** A credential of at most a minute with the tenant's own reading permissions: for the smoke test of the `verify` step. */
+export const issueProbeKey = operation({
+  name: 'keys.probe',
+  owner,
+  callers: ['provisioning'],
+  input: z.object({ tenantId: Uuid }),
+  output: z.object({ key: z.string() }),
+});

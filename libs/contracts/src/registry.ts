@@ -1,0 +1,30 @@
+import { auditFaces, auditRoutes } from './audit/routes.js';
+import { billingFaces, billingRoutes } from './billing/routes.js';
+import { configFaces, configRoutes } from './config/routes.js';
+import { domainFaces, domainRoutes } from './domain/routes.js';
+import { identityFaces, identityRoutes } from './identity/routes.js';
+import { quotaFaces, quotaRoutes } from './quota/routes.js';
+import type { Face, Route } from './route.js';
+import { tenantFaces, tenantRoutes } from './tenant/routes.js';
+
+/** Every route of the platform surface. */
+export const routes: Route[] = [
+  ...tenantRoutes,
+  ...configRoutes,
+  ...quotaRoutes,
+  ...domainRoutes,
+  ...billingRoutes,
+  ...auditRoutes,
+  ...identityRoutes,
+] as Route[];
+
+/** Every second face: the tenant surface. */
+export const faces: Face[] = [
+  ...tenantFaces,
+  ...configFaces,
+  ...quotaFaces,
+  ...domainFaces,
+  ...billingFaces,
+  ...auditFaces,
+  ...identityFaces,
+];

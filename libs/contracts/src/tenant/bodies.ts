@@ -1,0 +1,160 @@
+import { z } from 'zod';
+import { Currency, Email, InstantText, Isolation, Locale, Phone, Slug, TimeZone, text, Uuid } from '../values.js';
+import { ProvisioningStep } from './events.js';
+
+const Theme = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,49}$/i, 'must consist of letters, digits, hyphens and underscores');
+const Language = Locale;
+const Region = z.string().regex(/^[a-z0-9][a-z0-9-]{0,39}$/, 'must be a region name such as eu-central-1');
+const Tag = z.string().regex(/^[\p{L}\p{N}][\p{L}\p{N}_.:-]{0,49}$/u, 'must consist of letters, digits and _ . : -');
+const Key = z.string().regex(/^[A-Za-z][A-Za-z0-9_.-]{0,254}$/, 'must begin with a letter and consist of letters, digits and _ . -');
+
+/** A host name, or a label below the platform's base domain. International names are accepted. */
+const HostInput = z
+  .string()
+  .min(1)
+  .max(253)
+  .regex(/^[^\s/\\@:?#%"'<>`\u0000-\u001f]+$/u, 'must be a host name');
+
+export const DomainInput = z.union([
+  HostInput,
+  z.strictObject({ type: z.enum(['subdomain', 'custom']).optional(), value: HostInput, ssl: z.boolean().optional() }),
+]);
+
+const PlanName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/, 'must be the name of a plan');
+export const PlanInput = z.union([
+  PlanName,
+  z.strictObject({
+    id: PlanName,
+    trial: z.boolean().optional(),
+    duration: z.number().int().min(1).max(365).optional().describe('Length of the trial in days; 14 unless given'),
+  }),
+]);
+
+/** `50 GB`, `{value: 50, unit: "GB"}`, null for unlimited, or a bare number: GB for storage and bandwidth, a count elsewhere. */
+export const LimitInput = z.union([
+  z.number().min(0).max(1e12),
+  z.null(),
+  z.string().regex(/^\d{1,15}(\.\d{1,6})? ?(B|KB|MB|GB|TB|PB)$/i, 'must be a number with a unit such as 50 GB'),
+  z.strictObject({ value: z.number().min(0).max(1e15), unit: z.enum(['B', 'KB', 'MB', 'GB', 'TB', 'PB', 'count']) }),
+]);
+const Limits = z.record(z.string().regex(/^[a-z][a-zA-Z0-9_]{0,62}$/, 'must be the name of a resource'), LimitInput);
+const SettingsInput = z.record(Key, z.json()).refine((value) => Object.keys(value).length <= 200, 'must not have more than 200 entries');
+
+const regional = {
+  timezone: TimeZone.optional(),
+  locale: Locale.optional(),
+  language: Language.optional(),
+  currency: Currency.optional(),
+  theme: Theme.optional(),
+};
+const contacts = { adminEmail: Email.optional(), billingEmail: Email.optional(), contactPhone: Phone.optional() };
+const Tags = z.array(Tag).max(50);
+
+/** Only a name is required. The nested form (`configuration`, `resources`) is accepted beside the flat one. */
+export const CreateTenantBody = z.strictObject({
+  name: text(200),
+  slug: Slug.optional(),
+  domain: DomainInput.optional(),
+  plan: PlanInput.optional(),
+  priority: z.union([z.number().int().min(0).max(100), z.enum(['low', 'normal', 'high', 'critical'])]).optional(),
+  ...contacts,
+  region: Region.optional(),
+  isolation: Isolation.optional(),
+  ...regional,
+  limits: Limits.optional(),
+  security: SettingsInput.optional(),
+  notifications: SettingsInput.optional(),
+  settings: SettingsInput.optional(),
+  features: z.record(Key, z.boolean()).optional(),
+  tags: Tags.optional(),
+  activation: z.enum(['automatic', 'review']).optional(),
+  configuration: z.strictObject(regional).optional(),
+  resources: Limits.optional(),
+});
+export type CreateTenantBody = z.infer<typeof CreateTenantBody>;
+
+/** What is not named stays as it is. */
+export const UpdateTenantBody = z.strictObject({ name: text(200).optional(), ...contacts, ...regional, tags: Tags.optional() });
+export type UpdateTenantBody = z.infer<typeof UpdateTenantBody>;
+
+export const tenantStatuses = ['pending', 'failed', 'trial', 'active', 'suspended', 'archived', 'deleting', 'deleted'] as const;
+export const TenantStatus = z.enum(tenantStatuses);
+export type TenantStatus = z.infer<typeof TenantStatus>;
+
+export const Tenant = z.object({
+  id: Uuid,
+  name: z.string(),
+  slug: z.string(),
+  status: TenantStatus,
+  statusReason: z.string().nullable(),
+  plan: z.object({ id: z.string(), version: z.number().int() }),
+  priority: z.number().int(),
+  isolation: Isolation,
+  region: z.string(),
+  domain: z.string().describe('Host name of the primary domain'),
+  adminEmail: z.string().nullable(),
+  billingEmail: z.string().nullable(),
+  contactPhone: z.string().nullable(),
+  timezone: z.string(),
+  locale: z.string(),
+  language: z.string(),
+  currency: z.string(),
+  theme: z.string(),
+  tags: z.array(z.string()),
+  features: z.record(z.string(), z.boolean()),
+  activation: z.enum(['automatic', 'review']),
+  createdAt: InstantText,
+  updatedAt: InstantText,
+  version: z.number().int().describe('Version of the resource: its ETag'),
+  position: z.number().int().describe('Position in the tenant log up to which this is true'),
+});
+export type Tenant = z.infer<typeof Tenant>;
+
+export const OperationRef = z.object({ id: Uuid, url: z.string() });
+export const TenantAccepted = Tenant.extend({ operation: OperationRef });
+/** In lists personal fields are left out. */
+export const TenantListItem = Tenant.omit({ adminEmail: true, billingEmail: true, contactPhone: true, features: true });
+export type TenantListItem = z.infer<typeof TenantListItem>;
+
+export const operationStatuses = [
+  'pending',
+  'running',
+  'paused',
+  'succeeded',
+  'failed',
+  'compensating',
+  'compensated',
+  'cancelled',
+] as const;
+export const OperationView = z.object({
+  id: Uuid,
+  type: z.string(),
+  tenantId: Uuid.nullable(),
+  status: z.enum(operationStatuses),
+  steps: z.array(
+    z.object({
+      name: ProvisioningStep,
+      status: z.enum(['pending', 'running', 'succeeded', 'failed', 'compensated', 'skipped']),
+      attempt: z.number().int(),
+      startedAt: InstantText.nullable(),
+      durationMs: z.number().nullable(),
+      error: z.object({ code: z.string(), detail: z.string() }).nullable(),
+    }),
+  ),
+  error: z.object({ code: z.string(), detail: z.string() }).nullable(),
+  createdAt: InstantText,
+  finishedAt: InstantText.nullable(),
+});
+export type OperationView = z.infer<typeof OperationView>;
+
+export const ReasonBody = z.strictObject({ reason: text(500).optional() });
+export const PlacementView = z.object({
+  server: z.string(),
+  database: z.string(),
+  schema: z.string(),
+  appSchema: z.string(),
+  role: z.string(),
+  isolation: Isolation,
+  generation: z.number().int(),
+  workerGroup: z.string(),
+});

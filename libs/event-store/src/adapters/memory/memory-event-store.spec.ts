@@ -1,0 +1,5 @@
+import { eventStoreConformance } from '../../conformance.js';
+import { MemoryEventStore, type MemoryLogs } from './memory-event-store.js';
+
+const logs: MemoryLogs = new Map();
+eventStoreConformance('memory', async (options) => new MemoryEventStore({ ...options, logs }));

@@ -1,0 +1,13 @@
+/** SQLSTATEs after which the same call may succeed: the server or its connection went, a standby was promoted, locks met. */
+const states = new Set(['57P01', '57P02', '57P03', '57P05', '53300', '25006', '40001', '40P01']);
+const systemErrors = new Set(['ECONNRESET', 'ECONNREFUSED', 'ECONNABORTED', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']);
+
+/** Whether an error says that the connection failed, not the statement. */
+export function isTransient(error: unknown): boolean {
+  if (error instanceof AggregateError) return error.errors.some(isTransient);
+  if (!(error instanceof Error)) return false;
+  const code = (error as { code?: unknown }).code;
+  if (typeof code === 'string') return states.has(code) || code.startsWith('08') || systemErrors.has(code);
+  // node-postgres gives these without a code.
+  return /^(Connection terminated|Client has encountered a connection error|timeout exceeded when trying to connect|timeout expired)/.test(error.message);
+}

@@ -1,0 +1,410 @@
+import { randomUUID } from 'node:crypto';
+import type { ErrorCode } from '@tenantry/contracts/errors';
+import type { EventDefinition, EventMetadata, StoredEvent } from '@tenantry/contracts/events';
+import { newId } from '@tenantry/contracts/ids';
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { bodyHash, isIntact, leafHash, microseconds } from './hash.js';
+import { MAX_EVENT_BYTES } from './limits.js';
+import type { AppendCommand, EventStore, PreparedEvent } from './port.js';
+import type { EventCatalogue } from './upcast.js';
+
+/** Opens a store on always the same logs, as a process that starts again does. */
+export type OpenStore = (options?: { catalogue?: EventCatalogue }) => Promise<EventStore>;
+
+const HMAC = 'ab'.repeat(32);
+const OTHER_HMAC = 'cd'.repeat(32);
+
+/** A command for a test: one event per entry of `data`, of a type that no catalogue knows, unless said otherwise. */
+export function command(tenantId: string, given: Partial<Omit<AppendCommand, 'events'>> & { events?: EventSpec[] } = {}): AppendCommand {
+  const { stream = 'thing', commandId = newId(), requestHmac = null, expectedVersion = -1 } = given;
+  const specs: EventSpec[] = given.events ?? [{}];
+  const metadata: EventMetadata = { commandId, actor: { kind: 'system', id: 'test' } };
+  const events = specs.map(({ context = 'tenant', type = 'ThingHappened', version = 1, data = { n: 1 } }): PreparedEvent => {
+    const body = { id: randomUUID(), context, type, version, data, metadata };
+    return { ...body, bodyHash: bodyHash({ tenantId, stream, ...body }) };
+  });
+  return { tenantId, commandId, requestHmac, stream, expectedVersion, events };
+}
+export type EventSpec = Partial<Pick<PreparedEvent, 'context' | 'type' | 'version' | 'data'>>;
+
+const codeOf = (result: PromiseSettledResult<unknown>): ErrorCode | 'done' => (result.status === 'fulfilled' ? 'done' : result.reason.code);
+const positions = (events: StoredEvent[]) => events.map(({ position }) => position);
+const upTo = (n: number) => Array.from({ length: n }, (_, index) => index);
+const withCode = (code: ErrorCode) => expect.objectContaining({ code });
+
+async function wholeLog(store: EventStore, tenantId: string): Promise<StoredEvent[]> {
+  const events: StoredEvent[] = [];
+  for (let from = 0; ; ) {
+    const slice = await store.readLog(tenantId, from);
+    events.push(...slice.events);
+    if (slice.scannedTo >= slice.head) return events;
+    from = slice.scannedTo + 1;
+  }
+}
+
+/** What every adapter of the event store does. */
+export function eventStoreConformance(name: string, open: OpenStore): void {
+  describe(`event store: ${name}`, () => {
+    describe('appending', () => {
+      it('counts positions in the log and versions in the stream', async () => {
+        const store = await open();
+        const tenantId = newId();
+        const a = await store.append(command(tenantId, { stream: 'a', events: [{}, {}] }));
+        const b = await store.append(command(tenantId, { stream: 'b' }));
+        const a2 = await store.append(command(tenantId, { stream: 'a', expectedVersion: 1 }));
+        const all = [...a.events, ...b.events, ...a2.events];
+        expect(all.map(({ position, stream, streamVersion }) => [position, stream, streamVersion])).toEqual([
+          [0, 'a', 0],
+          [1, 'a', 1],
+          [2, 'b', 0],
+          [3, 'a', 2],
+        ]);
+        expect(await wholeLog(store, tenantId)).toEqual(all);
+        expect((await store.readStream(tenantId, 'a')).events).toEqual([...a.events, ...a2.events]);
+        expect((await store.readStream(tenantId, 'a', { fromVersion: 2 })).events).toEqual(a2.events);
+      });
+
+      it('keeps what was given, of every JSON kind', async () => {
+        const store = await open();
+        const tenantId = newId();
+        const data = { text: 'é "quoted" \\u0000 \u{1f600}\n', n: -1.5e-7, big: 1e21, yes: true, nothing: null, list: [1, [2], {}], '': { z: 1, a: 2 } };
+        const given = command(tenantId, { events: [{ data, context: 'billing', version: 3 }] });
+        const { events } = await store.append(given);
+        const [read] = await wholeLog(store, tenantId);
+        expect(read).toEqual(events[0]);
+        expect(read).toMatchObject({ tenantId, data, context: 'billing', version: 3, metadata: given.events[0]?.metadata, id: given.events[0]?.id });
+      });
+
+      it('refuses another version than expected, and changes nothing', async () => {
+        const store = await open();
+        const tenantId = newId();
+        await store.append(command(tenantId));
+        for (const expectedVersion of [-1, 1, 7]) {
+          await expect(store.append(command(tenantId, { expectedVersion }))).rejects.toEqual(withCode('log.conflict'));
+        }
+        await expect(store.append(command(newId(), { expectedVersion: 0 }))).rejects.toEqual(withCode('log.conflict'));
+        expect(positions(await wholeLog(store, tenantId))).toEqual([0]);
+      });
+
+      it('lets one of many win a version', async () => {
+        const store = await open();
+        const tenantId = newId();
+        const results = await Promise.allSettled(upTo(20).map(() => store.append(command(tenantId))));
+        expect(results.map(codeOf).filter((code) => code === 'done')).toHaveLength(1);
+        expect(results.map(codeOf).filter((code) => code === 'log.conflict')).toHaveLength(19);
+      });
+
+      it('decides commands that come together each for itself', async () => {
+        const store = await open();
+        const [one, two] = [newId(), newId()];
+        await store.append(command(one, { commandId: 'known', requestHmac: HMAC }));
+        const results = await Promise.allSettled([
+          store.append(command(one, { expectedVersion: 0 })),
+          store.append(command(one, { expectedVersion: 0 })),
+          store.append(command(one, { expectedVersion: 1 })),
+          store.append(command(two, { expectedVersion: 5 })),
+          store.append(command(two)),
+          store.append(command(two, { stream: 'other', events: [{}, {}] })),
+          store.append(command(one, { commandId: 'known', requestHmac: OTHER_HMAC })),
+          store.append(command(one, { commandId: 'known', requestHmac: HMAC })),
+        ]);
+        expect(results.map(codeOf)).toEqual(['done', 'log.conflict', 'done', 'log.conflict', 'done', 'done', 'idempotency.mismatch', 'done']);
+        expect(positions(await wholeLog(store, one))).toEqual([0, 1, 2]);
+        expect(positions(await wholeLog(store, two))).toEqual([0, 1, 2]);
+      });
+
+      it('keeps every log gapless under many writers', async () => {
+        const store = await open();
+        const tenants = [newId(), newId(), newId()];
+        await Promise.all(
+          upTo(90).map((n) => store.append(command(tenants[n % 3] as string, { stream: `s${n}`, events: n % 2 ? [{}] : [{}, {}] }))),
+        );
+        for (const tenant of tenants) {
+          const log = await wholeLog(store, tenant);
+          expect(positions(log)).toEqual(upTo(45));
+        }
+      });
+
+      it('says which logs grew', async () => {
+        const store = await open();
+        const grown: string[] = [];
+        store.onAppended = (tenantIds) => grown.push(...tenantIds);
+        const [one, two, none] = [newId(), newId(), newId()];
+        await Promise.allSettled([
+          store.append(command(one)),
+          store.append(command(two)),
+          store.append(command(none, { expectedVersion: 3 })),
+        ]);
+        expect(new Set(grown)).toEqual(new Set([one, two]));
+      });
+
+      it('refuses events above 256 KiB and commands above 512 KiB', async () => {
+        const store = await open();
+        const tenantId = newId();
+        const text = (bytes: number) => ({ data: { text: 'x'.repeat(bytes) } });
+        await expect(store.append(command(tenantId, { events: [text(MAX_EVENT_BYTES)] }))).rejects.toEqual(withCode('log.event_too_large'));
+        const large = text(MAX_EVENT_BYTES - 1000);
+        await expect(store.append(command(tenantId, { events: [large, large, large] }))).rejects.toEqual(withCode('log.event_too_large'));
+        await store.append(command(tenantId, { events: [large, large] }));
+        expect(positions(await wholeLog(store, tenantId))).toEqual([0, 1]);
+      });
+
+      it('refuses the character NUL', async () => {
+        const store = await open();
+        await expect(store.append(command(newId(), { events: [{ data: { text: 'a\u0000b' } }] }))).rejects.toEqual(withCode('request.invalid'));
+        await store.append(command(newId(), { events: [{ data: { text: 'a\\u0000b' } }] }));
+      });
+    });
+
+    describe('command ids', () => {
+      it('gives a repeat the first result, whatever came since', async () => {
+        const store = await open();
+        const tenantId = newId();
+        const given = command(tenantId, { requestHmac: HMAC, events: [{}, {}] });
+        const first = await store.append(given);
+        await store.append(command(tenantId, { expectedVersion: 1 }));
+        const again = await store.append({ ...command(tenantId, { stream: 'elsewhere' }), commandId: given.commandId, requestHmac: HMAC });
+        expect(again).toEqual({ outcome: 'repeated', events: first.events });
+        expect(positions(await wholeLog(store, tenantId))).toEqual([0, 1, 2]);
+      });
+
+      it('knows them in readStream, with their stream and request', async () => {
+        const store = await open();
+        const tenantId = newId();
+        await store.append(command(tenantId, { stream: 'first' }));
+        const { events } = await store.append(command(tenantId, { commandId: 'c', requestHmac: HMAC, events: [{}, {}] }));
+        await store.append(command(tenantId, { commandId: 'system', expectedVersion: 1 }));
+        const known = { stream: 'thing', requestHmac: HMAC, firstPosition: 1, lastPosition: 2 };
+        const slice = await store.readStream(tenantId, 'thing', { commandId: 'c' });
+        expect(slice.command).toEqual(known);
+        expect(slice.events.slice(0, 2)).toEqual(events);
+        expect((await store.readStream(tenantId, 'first', { commandId: 'c' })).command).toEqual(known);
+        expect(await store.readStream(tenantId, 'none', { commandId: 'c' })).toEqual({ events: [], command: known });
+        expect((await store.readStream(tenantId, 'none', { commandId: 'system' })).command).toMatchObject({ requestHmac: null });
+        expect(await store.readStream(tenantId, 'none', { commandId: 'unknown' })).toEqual({ events: [], command: null });
+        expect((await store.readStream(newId(), 'thing', { commandId: 'c' })).command).toBeNull();
+      });
+
+      it('appends once when the same command comes many times at once', async () => {
+        const store = await open();
+        const tenantId = newId();
+        const given = command(tenantId, { requestHmac: HMAC });
+        const results = await Promise.all(upTo(50).map(() => store.append(given)));
+        expect(results.filter(({ outcome }) => outcome === 'appended')).toHaveLength(1);
+        expect(new Set(results.map(({ events }) => JSON.stringify(positions(events))))).toEqual(new Set(['[0]']));
+        expect(await wholeLog(store, tenantId)).toHaveLength(1);
+      });
+
+      it('remembers them after it was opened again', async () => {
+        const tenantId = newId();
+        const given = command(tenantId, { requestHmac: HMAC });
+        const first = await (await open()).append(given);
+        const again = await (await open()).append(given);
+        expect(again).toEqual({ outcome: 'repeated', events: first.events });
+      });
+
+      it('refuses another request under the same id', async () => {
+        const store = await open();
+        const tenantId = newId();
+        const given = command(tenantId, { requestHmac: HMAC });
+        await store.append(given);
+        for (const requestHmac of [OTHER_HMAC, null]) {
+          await expect(store.append({ ...given, requestHmac })).rejects.toEqual(withCode('idempotency.mismatch'));
+        }
+        await store.append({ ...command(newId(), { requestHmac: OTHER_HMAC }), commandId: given.commandId });
+      });
+
+      it('forgets the id of a command that was refused', async () => {
+        const store = await open();
+        const tenantId = newId();
+        const given = command(tenantId, { expectedVersion: 0 });
+        await expect(store.append(given)).rejects.toEqual(withCode('log.conflict'));
+        await store.append(command(tenantId));
+        expect(await store.append(given)).toMatchObject({ outcome: 'appended' });
+      });
+    });
+
+    describe('what is stored with an event', () => {
+      it('is a time that grows with every event', async () => {
+        const store = await open();
+        const tenantId = newId();
+        const before = Date.now() * 1000;
+        await Promise.all(upTo(20).map((n) => store.append(command(tenantId, { stream: `s${n}`, events: upTo(10).map(() => ({})) }))));
+        const times = (await wholeLog(store, tenantId)).map(({ recordedAt }) => recordedAt);
+        for (const [index, time] of times.slice(1).entries()) expect(time > (times[index] as string)).toBe(true);
+        expect(microseconds(times[0] as string)).toBeGreaterThan(before - 60_000_000);
+        expect(microseconds(times.at(-1) as string)).toBeLessThan(Date.now() * 1000 + 60_000_000);
+      });
+
+      it('is a body hash and a leaf that can be computed again', async () => {
+        const store = await open();
+        const tenantId = newId();
+        const data = { b: 'ü', a: [1.0, 2.5e-9, { y: null, x: '\u2028' }] };
+        await store.append(command(tenantId, { events: [{ data }, { data: {} }] }));
+        await store.append(command(tenantId, { stream: 'other', events: [{ data }] }));
+        const log = await wholeLog(store, tenantId);
+        expect(log).toHaveLength(3);
+        for (const event of log) {
+          expect(isIntact(event)).toBe(true);
+          expect(event.leaf).toBe(leafHash({ ...event, recordedAtUs: microseconds(event.recordedAt) }));
+        }
+        expect(isIntact({ ...(log[0] as StoredEvent), data: {} })).toBe(false);
+        expect(isIntact({ ...(log[0] as StoredEvent), position: 1 })).toBe(false);
+      });
+
+      it('is the previous position of the same context', async () => {
+        const store = await open();
+        const tenantId = newId();
+        await store.append(command(tenantId, { events: [{ context: 'tenant' }, { context: 'quota' }, { context: 'tenant' }] }));
+        await store.append(command(tenantId, { stream: 's', events: [{ context: 'quota' }, { context: 'billing' }, { context: 'quota' }] }));
+        expect((await wholeLog(store, tenantId)).map(({ previousInContext }) => previousInContext)).toEqual([null, null, 0, 1, null, 3]);
+      });
+    });
+
+    describe('reading', () => {
+      it('pages through a long log', async () => {
+        const store = await open();
+        const tenantId = newId();
+        for (let version = -1; version < 1_499; version += 100) {
+          await store.append(command(tenantId, { expectedVersion: version, events: upTo(100).map(() => ({})) }));
+        }
+        expect(positions(await wholeLog(store, tenantId))).toEqual(upTo(1500));
+        expect((await store.readStream(tenantId, 'thing')).events).toHaveLength(1500);
+        const slice = await store.readLog(tenantId, 700, { limit: 3 });
+        expect({ ...slice, events: positions(slice.events) }).toEqual({ events: [700, 701, 702], scannedTo: 702, head: 1499 });
+      });
+
+      it('finds types, and says how far it looked', async () => {
+        const store = await open();
+        const tenantId = newId();
+        const [a, b] = [{ type: 'A' }, { type: 'B' }];
+        await store.append(command(tenantId, { events: [a, b, a, b, b, a] }));
+        const read = async (from: number, types: string[], limit?: number) => {
+          const slice = await store.readLog(tenantId, from, { types, limit });
+          return [positions(slice.events), slice.scannedTo, slice.head];
+        };
+        expect(await read(0, ['A'])).toEqual([[0, 2, 5], 5, 5]);
+        expect(await read(0, ['A'], 2)).toEqual([[0, 2], 2, 5]);
+        expect(await read(3, ['A', 'B'], 2)).toEqual([[3, 4], 4, 5]);
+        expect(await read(0, ['C'])).toEqual([[], 5, 5]);
+        expect(await read(6, ['A'])).toEqual([[], 5, 5]);
+        expect(await read(0, [])).toEqual([[], 5, 5]);
+      });
+
+      it('answers for a log that does not exist', async () => {
+        const store = await open();
+        expect(await store.readLog(newId(), 0)).toEqual({ events: [], scannedTo: -1, head: -1 });
+        expect(await store.readStream(newId(), 'thing')).toEqual({ events: [], command: null });
+        expect(await store.heads({ tenantIds: [newId()] })).toEqual([]);
+      });
+
+      it('reads many logs at once', async () => {
+        const store = await open();
+        const [one, two, none] = [newId(), newId(), newId()];
+        await store.append(command(one, { events: [{}, { type: 'B' }, {}] }));
+        await store.append(command(two, { events: [{}] }));
+        const slices = await store.readLogs(
+          [
+            { tenantId: one, from: 1 },
+            { tenantId: two, from: 0 },
+            { tenantId: none, from: 0 },
+          ],
+          { limit: 1 },
+        );
+        const shown = [one, two, none].map((tenant) => {
+          const { events, scannedTo, head } = slices.get(tenant) ?? { events: [], scannedTo: NaN, head: NaN };
+          return [positions(events), scannedTo, head];
+        });
+        expect(shown).toEqual([
+          [[1], 1, 2],
+          [[0], 0, 0],
+          [[], -1, -1],
+        ]);
+        expect(await store.readLogs([])).toEqual(new Map());
+      });
+
+      it('lists heads in pages', async () => {
+        const store = await open();
+        const tenants = upTo(7).map(newId).sort();
+        await Promise.all(tenants.map((tenantId, index) => store.append(command(tenantId, { events: upTo(index + 1).map(() => ({})) }))));
+        const expected = tenants.map((tenantId, position) => ({ tenantId, position }));
+        expect(await store.heads({ tenantIds: [...tenants].reverse() })).toEqual(expected);
+        expect(await store.heads({ tenantIds: tenants, after: tenants[2], limit: 2 })).toEqual(expected.slice(3, 5));
+        const all: typeof expected = [];
+        for (let after: string | undefined; ; ) {
+          const page = await store.heads({ after, limit: 3 });
+          all.push(...page);
+          if (page.length < 3) break;
+          after = page.at(-1)?.tenantId;
+        }
+        expect(all.filter(({ tenantId }) => tenants.includes(tenantId))).toEqual(expected);
+        expect(all.map(({ tenantId }) => tenantId)).toEqual(all.map(({ tenantId }) => tenantId).sort());
+      });
+
+      it('shows readers a gapless beginning of the log while others write', async () => {
+        const store = await open();
+        const reader = await open();
+        const tenantId = newId();
+        let writing = true;
+        const writer = Promise.all(
+          upTo(10).map(async (n) => {
+            for (let version = -1; version < 19; version += 2) {
+              await store.append(command(tenantId, { stream: `s${n}`, expectedVersion: version, events: [{}, {}] }));
+            }
+          }),
+        ).finally(() => {
+          writing = false;
+        });
+        let seen = 0;
+        while (writing) {
+          const log = await wholeLog(reader, tenantId);
+          expect(positions(log)).toEqual(upTo(log.length));
+          expect(log.length).toBeGreaterThanOrEqual(seen);
+          expect(log.length % 2).toBe(0);
+          seen = log.length;
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+        await writer;
+        expect(await wholeLog(reader, tenantId)).toHaveLength(200);
+      });
+    });
+
+    describe('versions of events', () => {
+      const definition: EventDefinition = {
+        version: 3,
+        summary: 'A thing was named',
+        data: z.object({ name: z.object({ full: z.string() }) }),
+        upcasters: { 1: ({ title }) => ({ name: title }), 2: ({ name }) => ({ name: { full: name } }) },
+      };
+      const catalogue: EventCatalogue = new Map([['ThingNamed', definition]]);
+
+      it("come back as today's", async () => {
+        const store = await open({ catalogue });
+        const tenantId = newId();
+        const events = [
+          { type: 'ThingNamed', version: 1, data: { title: 'a' } },
+          { type: 'ThingNamed', version: 2, data: { name: 'b' } },
+          { type: 'ThingNamed', version: 3, data: { name: { full: 'c' } } },
+        ];
+        await store.append(command(tenantId, { commandId: 'c', events }));
+        const expected = ['a', 'b', 'c'].map((full) => ({ version: 3, data: { name: { full } } }));
+        const today = (found: StoredEvent[]) => found.map(({ version, data }) => ({ version, data }));
+        expect(today(await wholeLog(store, tenantId))).toEqual(expected);
+        expect(today((await store.readStream(tenantId, 'thing')).events)).toEqual(expected);
+        expect(today((await store.append(command(tenantId, { commandId: 'c' }))).events)).toEqual(expected);
+      });
+
+      it('that are unknown, or newer than today, come back as they are', async () => {
+        const store = await open({ catalogue });
+        const tenantId = newId();
+        const events = [
+          { type: 'NobodyKnowsThis', version: 9, data: { title: 'a' } },
+          { type: 'ThingNamed', version: 4, data: { later: true } },
+        ];
+        await store.append(command(tenantId, { events }));
+        expect(await wholeLog(store, tenantId)).toMatchObject(events);
+      });
+    });
+  });
+}

@@ -1,0 +1,10 @@
+-- The runners' checkpoints: one row per service with projections in the tenant's schema.
+-- position and event_id are those of the last applied event.
+CREATE TABLE checkpoints (
+  tenant_id uuid   NOT NULL,
+  consumer  text   NOT NULL,
+  version   text   NOT NULL,
+  position  bigint NOT NULL,
+  event_id  uuid   NOT NULL,
+  PRIMARY KEY (tenant_id, consumer)
+);

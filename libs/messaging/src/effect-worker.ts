@@ -1,0 +1,261 @@
+import type { Logger } from '@tenantry/observability/logger';
+import { faultPoint } from '@tenantry/observability/fault';
+import type { Pool } from 'pg';
+import { backoffMs } from './backoff.js';
+import { type EffectHandler, GiveUp } from './effects.js';
+import { schemaName } from './sql.js';
+
+export interface EffectWorkerParts {
+  pool: Pool;
+  schema: string;
+  handlers: EffectHandler[];
+  logger: Logger;
+  options?: Partial<EffectWorkerOptions>;
+}
+export interface EffectWorkerOptions {
+  pollMs: number;
+  leaseMs: number;
+  baseMs: number;
+  capMs: number;
+  maxAttempts: number;
+}
+const defaults: EffectWorkerOptions = { pollMs: 1_000, leaseMs: 30_000, baseMs: 200, capMs: 60_000, maxAttempts: 20 };
+
+interface Claimed {
+  id: string;
+  tenant_id: string;
+  name: string;
+  payload: unknown;
+  causation_id: string;
+  attempts: number;
+}
+interface Running {
+  claimed: Claimed;
+  abort: AbortController;
+  finished: Promise<void>;
+}
+type Ending = { state: 'done' | 'pending' | 'parked'; delayMs: number; error: string | null };
+
+/**
+ * Runs the effects of the service's outbox, at least once each. An effect is claimed with a lease that is renewed while it runs;
+ * who finds an expired one takes it over. `attempts` fences: an outcome is recorded only by who claimed last.
+ */
+export class EffectWorker {
+  private readonly options: EffectWorkerOptions;
+  private readonly table: string;
+  private readonly handlers: Map<string, EffectHandler>;
+  private readonly running = new Map<string, Running>();
+  private readonly endings = new Map<string, { claimed: Claimed; ending: Ending; recorded: () => void; failed: (error: unknown) => void }>();
+  private recording = false;
+  private claiming = false;
+  private wanted = false;
+  private stopped = true;
+  private timers: NodeJS.Timeout[] = [];
+
+  constructor(private readonly parts: EffectWorkerParts) {
+    this.options = { ...defaults, ...parts.options };
+    this.table = `${schemaName(parts.schema)}.effects`;
+    this.handlers = new Map(parts.handlers.map((handler) => [handler.effect, handler]));
+  }
+
+  start(): void {
+    if (this.handlers.size === 0) return;
+    this.stopped = false;
+    this.timers = [
+      setInterval(() => this.wake(), this.options.pollMs),
+      setInterval(() => void this.renew(), this.options.leaseMs / 3),
+    ];
+    this.wake();
+  }
+
+  /** There may be something to claim. Cheap; calls during a claim become one more. */
+  wake(): void {
+    if (this.stopped) return;
+    this.wanted = true;
+    if (!this.claiming) void this.claimLoop();
+  }
+
+  /** Claims nothing more, tells the running ones, waits for them up to `graceMs`, and gives the leases of the rest back. */
+  async stop(graceMs = 5_000): Promise<void> {
+    if (this.stopped) return;
+    this.stopped = true;
+    for (const timer of this.timers) clearInterval(timer);
+    for (const { abort } of this.running.values()) abort.abort(new Error('The process is shutting down'));
+    let timer: NodeJS.Timeout | undefined;
+    const grace = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, graceMs);
+    });
+    await Promise.race([Promise.allSettled([...this.running.values()].map(({ finished }) => finished)), grace]);
+    clearTimeout(timer);
+    const left = [...this.running.values()].map(({ claimed }) => ({ id: claimed.id, attempts: claimed.attempts }));
+    if (left.length === 0) return;
+    await this.parts.pool.query(
+      `UPDATE ${this.table} e SET state = 'pending', lease_until = NULL, next_attempt_at = now()
+       FROM json_to_recordset($1::json) AS r(id uuid, attempts int) WHERE e.id = r.id AND e.attempts = r.attempts AND e.state = 'running'`,
+      [JSON.stringify(left)],
+    );
+  }
+
+  private async claimLoop(): Promise<void> {
+    this.claiming = true;
+    try {
+      while (this.wanted && !this.stopped) {
+        this.wanted = false;
+        const claimed = await this.claim();
+        if (this.stopped) {
+          await this.giveBack(claimed);
+          return;
+        }
+        for (const effect of claimed) this.begin(effect);
+      }
+    } catch (error) {
+      this.parts.logger.warn({ error: String(error) }, 'Effects could not be claimed; the next poll tries again');
+    } finally {
+      this.claiming = false;
+    }
+  }
+
+  private async claim(): Promise<Claimed[]> {
+    const free = [...this.handlers.values()]
+      .map((handler) => ({ name: handler.effect, free: handler.concurrency - this.countOf(handler.effect) }))
+      .filter((capacity) => capacity.free > 0);
+    if (free.length === 0) return [];
+    const { rows } = await this.parts.pool.query<Claimed>({
+      name: `claim ${this.table}`,
+      text: `
+        UPDATE ${this.table} e
+        SET state = 'running', attempts = e.attempts + 1,
+            lease_until = now() + $3 * interval '1 ms', next_attempt_at = now() + $3 * interval '1 ms'
+        FROM unnest($1::text[], $2::int[]) AS n(name, free)
+        CROSS JOIN LATERAL (
+          SELECT id FROM ${this.table} d WHERE d.name = n.name AND d.state IN ('pending', 'running') AND d.next_attempt_at <= now()
+          ORDER BY d.next_attempt_at LIMIT n.free FOR UPDATE SKIP LOCKED) due
+        WHERE e.id = due.id
+        RETURNING e.id, e.tenant_id, e.name, e.payload, e.causation_id, e.attempts`,
+      values: [free.map(({ name }) => name), free.map((capacity) => capacity.free), this.options.leaseMs],
+    });
+    return rows;
+  }
+
+  private countOf(name: string): number {
+    let count = 0;
+    for (const { claimed } of this.running.values()) if (claimed.name === name) count += 1;
+    return count;
+  }
+
+  private begin(claimed: Claimed): void {
+    // An effect whose lease ran out here was claimed once more, by this same process: the older run has lost it.
+    this.running.get(claimed.id)?.abort.abort(new Error('The lease was lost'));
+    const abort = new AbortController();
+    const run: Running = { claimed, abort, finished: Promise.resolve() };
+    this.running.set(claimed.id, run);
+    run.finished = this.execute(claimed, abort.signal)
+      .catch((error: unknown) => this.parts.logger.error({ effect: claimed.name, id: claimed.id, error: String(error) }, "An effect's outcome was not recorded; its lease will run out"))
+      .finally(() => {
+        if (this.running.get(claimed.id) === run) this.running.delete(claimed.id);
+        this.wake();
+      });
+  }
+
+  private async execute(claimed: Claimed, signal: AbortSignal): Promise<void> {
+    const handler = this.handlers.get(claimed.name) as EffectHandler;
+    let ending: Ending;
+    try {
+      await handler.run({
+        id: claimed.id,
+        tenantId: claimed.tenant_id,
+        name: claimed.name,
+        payload: claimed.payload,
+        causationId: claimed.causation_id,
+        attempt: claimed.attempts,
+        signal,
+      });
+      await faultPoint('effect.done');
+      ending = { state: 'done', delayMs: 0, error: null };
+    } catch (error) {
+      ending = this.afterError(claimed, signal, error);
+    }
+    await this.record(claimed, ending);
+    if (ending.state === 'done') await faultPoint('effect.recorded');
+  }
+
+  private afterError(claimed: Claimed, signal: AbortSignal, error: unknown): Ending {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    // Stopped by us, not by a fault of its own.
+    if (signal.aborted) return { state: 'pending', delayMs: 0, error: text };
+    const seen = { effect: claimed.name, id: claimed.id, tenantId: claimed.tenant_id, attempt: claimed.attempts, error: text };
+    if (error instanceof GiveUp || claimed.attempts >= this.options.maxAttempts) {
+      this.parts.logger.error(seen, 'An effect is parked');
+      return { state: 'parked', delayMs: 0, error: text };
+    }
+    const delayMs = backoffMs(claimed.attempts, this.options.baseMs, this.options.capMs);
+    this.parts.logger.warn({ ...seen, delayMs }, 'An effect will be tried again');
+    if (delayMs < this.options.pollMs) setTimeout(() => this.wake(), delayMs + 5).unref();
+    return { state: 'pending', delayMs, error: text };
+  }
+
+  /** Outcomes that come while a statement runs go into the next one together. */
+  private record(claimed: Claimed, ending: Ending): Promise<void> {
+    return new Promise((recorded, failed) => {
+      this.endings.set(`${claimed.id}:${claimed.attempts}`, { claimed, ending, recorded, failed });
+      if (!this.recording) void this.recordLoop();
+    });
+  }
+
+  private async recordLoop(): Promise<void> {
+    this.recording = true;
+    while (this.endings.size > 0) {
+      const batch = [...this.endings.values()];
+      this.endings.clear();
+      try {
+        await this.parts.pool.query({
+          name: `record ${this.table}`,
+          text: `
+            UPDATE ${this.table} e
+            SET state = r.state, lease_until = NULL, last_error = r.error, next_attempt_at = now() + r.delay * interval '1 ms'
+            FROM json_to_recordset($1::json) AS r(id uuid, attempts int, state text, delay int, error text)
+            WHERE e.id = r.id AND e.attempts = r.attempts AND e.state = 'running'`,
+          values: [
+            JSON.stringify(
+              batch.map(({ claimed, ending }) => ({
+                id: claimed.id,
+                attempts: claimed.attempts,
+                state: ending.state,
+                delay: ending.delayMs,
+                error: ending.error?.replaceAll('\0', '').slice(0, 4_000) ?? null,
+              })),
+            ),
+          ],
+        });
+        for (const { recorded } of batch) recorded();
+      } catch (error) {
+        for (const { failed } of batch) failed(error);
+      }
+    }
+    this.recording = false;
+  }
+
+  private async giveBack(claimed: Claimed[]): Promise<void> {
+    await Promise.all(claimed.map((effect) => this.record(effect, { state: 'pending', delayMs: 0, error: null })));
+  }
+
+  /** Prolongs the leases of what runs here; what somebody else has taken over is aborted. */
+  private async renew(): Promise<void> {
+    const runs = [...this.running.values()];
+    if (runs.length === 0) return;
+    try {
+      const { rows } = await this.parts.pool.query<{ id: string; attempts: number }>(
+        `UPDATE ${this.table} e SET lease_until = now() + $2 * interval '1 ms', next_attempt_at = now() + $2 * interval '1 ms'
+         FROM json_to_recordset($1::json) AS r(id uuid, attempts int)
+         WHERE e.id = r.id AND e.attempts = r.attempts AND e.state = 'running' RETURNING e.id, e.attempts`,
+        [JSON.stringify(runs.map(({ claimed }) => ({ id: claimed.id, attempts: claimed.attempts }))), this.options.leaseMs],
+      );
+      const kept = new Set(rows.map((row) => `${row.id}:${row.attempts}`));
+      for (const { claimed, abort } of runs) {
+        if (!kept.has(`${claimed.id}:${claimed.attempts}`) && this.running.get(claimed.id)?.claimed === claimed) abort.abort(new Error('The lease was lost'));
+      }
+    } catch (error) {
+      this.parts.logger.warn({ error: String(error) }, 'Leases could not be renewed');
+    }
+  }
+}

@@ -1,0 +1,346 @@
+import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node';
+import { PLATFORM_LOG, PLATFORM_SECURITY_LOG } from '@tenantry/contracts/ids';
+import type { EventStore } from '@tenantry/event-store/port';
+import type { Logger } from '@tenantry/observability/logger';
+import type { Tenants } from '@tenantry/tenancy/tenants';
+import type { Pool } from 'pg';
+import { type Consumer, consumerOf, wakeSubjects } from './consumer.js';
+import { DirtyQueue, type Outcome } from './dirty-queue.js';
+import { Failures } from './failures.js';
+import { Hints } from './hints.js';
+import type { Progress } from './progress.js';
+import type { ProcessManager, Projection } from './projection.js';
+import { ServicePass, serviceConsumer } from './service-pass.js';
+import { type Behind, Sweep } from './sweep.js';
+import { TenantPass, type TenantWork } from './tenant-pass.js';
+
+export interface RunnerParts {
+  /** Name of the service: its consumer in the tenants' schemas. */
+  service: string;
+  /** Control-plane database; the service's own login. */
+  pool: Pool;
+  /** The service's own schema. */
+  schema: string;
+  store: EventStore;
+  tenants: Tenants;
+  logger: Logger;
+  projections: Projection[];
+  processes: ProcessManager[];
+  /** Wake-ups come from here; without it only `appended` and the sweep wake. */
+  nats?: NatsConnection;
+  /** Called after a commit with effects: wake the effect worker. */
+  onEffects?: () => void;
+  options?: Partial<RunnerOptions>;
+}
+
+export interface RunnerOptions {
+  /** Tenants of one pass over the service's own rows. */
+  batch: number;
+  /** Tenants whose own schemas are written at once. */
+  concurrency: number;
+  /** At least this long from one pass over a tenant to its next, unless somebody waits for it. */
+  serviceIntervalMs: number;
+  tenantIntervalMs: number;
+  /** From the first wake-up of a tenant to the pass over its own schema: what follows at once goes along. */
+  tenantDelayMs: number;
+  sweepMs: number;
+}
+
+const defaults: RunnerOptions = { batch: 32, concurrency: 4, serviceIntervalMs: 50, tenantIntervalMs: 250, tenantDelayMs: 100, sweepMs: 5_000 };
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+/** The step after which a tenant's tables exist. Only a wake-up: whether they do, `withTenant` says. */
+const placedSubject = 'tenantry.events.*.tenant.ProvisioningStepCompleted';
+
+interface Lane {
+  consumer: Consumer;
+  name: string;
+  queue: DirtyQueue;
+  progress: Progress;
+  sweep: Sweep;
+  pump: () => void;
+  timer?: NodeJS.Timeout;
+  /** Of whoever waits for a tenant to be looked at. */
+  waiters: Map<string, Set<() => void>>;
+}
+
+/**
+ * Keeps a service's read models and process managers up with the logs. One per process. Messages only say *that* a log grew;
+ * what happened is read from the log. Several replicas may run: a checkpoint's row decides who applies what.
+ */
+export class Runner {
+  private readonly options: RunnerOptions;
+  private readonly hints: Hints;
+  private readonly failures: Failures;
+  private readonly service: Lane | null;
+  private readonly tenant: Lane | null;
+  private readonly subscriptions: Subscription[] = [];
+  private readonly inFlight = new Set<Promise<void>>();
+  private readonly timers: NodeJS.Timeout[] = [];
+  private stopped = true;
+  private sweeping: Promise<void> = Promise.resolve();
+
+  constructor(private readonly parts: RunnerParts) {
+    this.options = { ...defaults, ...parts.options };
+    this.hints = new Hints(parts.pool, parts.schema);
+    this.failures = new Failures(parts.pool, parts.schema, parts.logger);
+    this.service = this.serviceLane();
+    this.tenant = this.tenantLane();
+  }
+
+  /** Subscribes, sweeps once over everything, and goes on. Does nothing where the service has neither projections nor processes. */
+  async start(): Promise<void> {
+    if (!this.service && !this.tenant) return;
+    this.stopped = false;
+    await this.failures.load();
+    this.subscribe();
+    this.timers.push(setInterval(() => this.flushHints(), 1_000));
+    let round = 0;
+    const everyMs = this.options.sweepMs;
+    // Recently grown logs every time, all of them every twelfth.
+    this.timers.push(setInterval(() => void this.sweep(++round % 12 === 0 ? undefined : Math.max(60_000, everyMs * 12)), everyMs));
+    await this.sweep();
+  }
+
+  /** Takes nothing new, and waits for what runs. */
+  async stop(): Promise<void> {
+    this.stopped = true;
+    for (const subscription of this.subscriptions.splice(0)) subscription.unsubscribe();
+    for (const timer of this.timers.splice(0)) clearInterval(timer);
+    for (const lane of this.lanes()) clearTimeout(lane.timer);
+    await this.sweeping;
+    await Promise.allSettled(this.inFlight);
+    await this.hints.flush().catch((error: unknown) => this.parts.logger.warn({ error: String(error) }, 'Hints were not written'));
+  }
+
+  /** The process itself has appended to these logs. */
+  appended(tenantIds: string[]): void {
+    for (const tenantId of tenantIds) for (const lane of this.lanes()) this.mark(lane, tenantId);
+  }
+
+  /** Puts a tenant in front, and resolves when it has been looked at once more, or after `timeoutMs`. */
+  async look(placement: Projection['placement'], tenantId: string, timeoutMs: number): Promise<void> {
+    const lane = placement === 'service' ? this.service : this.tenant;
+    if (!lane || this.stopped) return;
+    await new Promise<void>((resolve) => {
+      const waiters = lane.waiters.get(tenantId) ?? new Set();
+      lane.waiters.set(tenantId, waiters);
+      const done = () => {
+        clearTimeout(timer);
+        waiters.delete(done);
+        resolve();
+      };
+      const timer = setTimeout(done, timeoutMs);
+      waiters.add(done);
+      lane.queue.mark(tenantId, performance.now(), { urgent: true });
+      this.schedule(lane);
+    });
+  }
+
+  /** Everything up to here was looked at by this process; -1 where it doesn't know. */
+  scannedTo(placement: Projection['placement'], tenantId: string): number {
+    return (placement === 'service' ? this.service : this.tenant)?.progress.scannedTo(tenantId) ?? -1;
+  }
+
+  private lanes(): Lane[] {
+    return [this.service, this.tenant].filter((lane) => lane !== null);
+  }
+
+  private serviceLane(): Lane | null {
+    const { projections, processes, pool, schema } = this.parts;
+    const consumer = consumerOf('service', projections, processes);
+    if (!consumer) return null;
+    const pass = new ServicePass({
+      ...this.parts,
+      consumer,
+      failures: this.failures,
+      hints: this.hints,
+      onEffects: () => this.parts.onEffects?.(),
+    });
+    let running = false;
+    const lane: Lane = {
+      consumer,
+      name: serviceConsumer,
+      queue: new DirtyQueue(0, this.options.serviceIntervalMs),
+      progress: pass.progress,
+      sweep: Sweep.ofHints(pool, schema, serviceConsumer, consumer.version),
+      waiters: new Map(),
+      // One pass at a time: what becomes dirty meanwhile is the next batch.
+      pump: () => {
+        if (running || this.stopped) return;
+        const tenantIds = lane.queue.take(this.options.batch, performance.now());
+        if (tenantIds.length === 0) return this.schedule(lane);
+        running = true;
+        this.track(
+          pass
+            .run(tenantIds)
+            .catch((error: unknown) => this.unexpected(error, tenantIds))
+            .then((outcomes) => {
+              running = false;
+              for (const tenantId of tenantIds) this.settle(lane, tenantId, outcomes.get(tenantId) ?? { then: 'again', delayMs: 1_000 });
+              lane.pump();
+            }),
+        );
+      },
+    };
+    return lane;
+  }
+
+  private tenantLane(): Lane | null {
+    const { projections, processes, pool, schema, service } = this.parts;
+    const consumer = consumerOf('tenant', projections, processes);
+    if (!consumer) return null;
+    const pass = new TenantPass({ ...this.parts, consumer, failures: this.failures, hints: this.hints });
+    const ready: TenantWork[] = [];
+    let reading = false;
+    let running = 0;
+    const read = async (tenantIds: string[]) => {
+      const { work, outcomes } = await pass.read(tenantIds);
+      ready.push(...work);
+      const withWork = new Set(work.map(({ tenantId }) => tenantId));
+      for (const tenantId of tenantIds) {
+        if (!withWork.has(tenantId)) this.settle(lane, tenantId, outcomes.get(tenantId) ?? { then: 'again', delayMs: 1_000 });
+      }
+    };
+    const lane: Lane = {
+      consumer,
+      name: service,
+      queue: new DirtyQueue(this.options.tenantDelayMs, this.options.tenantIntervalMs),
+      progress: pass.progress,
+      sweep: Sweep.ofHints(pool, schema, service, consumer.version),
+      waiters: new Map(),
+      // Reading is for many at once; writing is one transaction per tenant, some at a time, so that a slow one holds up nobody else.
+      pump: () => {
+        if (this.stopped) return;
+        while (running < this.options.concurrency && ready.length > 0) {
+          const work = ready.shift() as TenantWork;
+          running += 1;
+          this.track(
+            pass
+              .run(work)
+              .catch((error: unknown) => this.unexpected(error, [work.tenantId]).get(work.tenantId) as Outcome)
+              .then((outcome) => {
+                running -= 1;
+                this.settle(lane, work.tenantId, outcome);
+                lane.pump();
+              }),
+          );
+        }
+        if (reading || ready.length > 0) return;
+        const tenantIds = lane.queue.take(this.options.batch, performance.now());
+        if (tenantIds.length === 0) return this.schedule(lane);
+        reading = true;
+        this.track(
+          read(tenantIds)
+            .catch((error: unknown) => {
+              for (const [tenantId, outcome] of this.unexpected(error, tenantIds)) this.settle(lane, tenantId, outcome);
+            })
+            .then(() => {
+              reading = false;
+              lane.pump();
+            }),
+        );
+      },
+    };
+    return lane;
+  }
+
+  private mark(lane: Lane, tenantId: string): void {
+    if (lane === this.tenant && isPlatformLog(tenantId)) return;
+    lane.queue.mark(tenantId, performance.now());
+    this.schedule(lane);
+  }
+
+  /** Pumps when something is due. Never sooner than the current turn's end, so that wake-ups that come together are taken together. */
+  private schedule(lane: Lane): void {
+    if (this.stopped) return;
+    const inMs = lane.queue.nextInMs(performance.now());
+    if (inMs === null) return;
+    clearTimeout(lane.timer);
+    lane.timer = setTimeout(lane.pump, Math.ceil(inMs));
+  }
+
+  private settle(lane: Lane, tenantId: string, outcome: Outcome): void {
+    lane.queue.done(tenantId, outcome, performance.now());
+    const waiters = lane.waiters.get(tenantId);
+    if (!waiters) return;
+    lane.waiters.delete(tenantId);
+    for (const done of waiters) done();
+  }
+
+  private subscribe(): void {
+    const { nats } = this.parts;
+    if (!nats) return;
+    for (const lane of this.lanes()) {
+      for (const subject of wakeSubjects(lane.consumer.types)) {
+        this.subscriptions.push(nats.subscribe(subject, { callback: (error, message) => this.woken(lane, error, message) }));
+      }
+    }
+    const { tenant } = this;
+    if (!tenant) return;
+    this.subscriptions.push(
+      nats.subscribe(placedSubject, {
+        callback: (error, message) => {
+          if (error || !message.string().includes('"isolate"')) return;
+          tenant.queue.resume(message.subject.split('.')[2] ?? '', performance.now());
+          this.schedule(tenant);
+        },
+      }),
+    );
+  }
+
+  private woken(lane: Lane, error: Error | null, message: Msg): void {
+    if (error) return this.parts.logger.warn({ error: error.message }, 'Wake-ups are refused');
+    const tenantId = message.subject.split('.')[2] ?? '';
+    if (!uuid.test(tenantId)) return;
+    const position = Number(message.headers?.get('ce-position') || Number.NaN);
+    // Our own appends are often applied before their message comes. (A forged position could only keep its own message from waking us.)
+    if (lane.progress.scannedTo(tenantId) >= position) return;
+    this.mark(lane, tenantId);
+  }
+
+  private sweep(withinMs?: number): Promise<void> {
+    this.sweeping = this.sweeping.then(async () => {
+      try {
+        await this.hints.flush();
+        for (const lane of this.lanes()) {
+          for await (const page of lane.sweep.behind(withinMs)) {
+            if (this.stopped) return;
+            this.takeUp(lane, page);
+          }
+        }
+      } catch (error) {
+        this.parts.logger.warn({ error: String(error) }, 'The sweep will be tried again');
+      }
+    });
+    return this.sweeping;
+  }
+
+  private takeUp(lane: Lane, page: Behind[]): void {
+    for (const { tenantId, head } of page) {
+      if (lane.progress.scannedTo(tenantId) === head) {
+        this.hints.note(lane.name, tenantId, { version: lane.consumer.version, generation: 0, position: head });
+        continue;
+      }
+      this.mark(lane, tenantId);
+      lane.queue.resume(tenantId, performance.now());
+    }
+    this.schedule(lane);
+  }
+
+  private flushHints(): void {
+    this.hints.flush().catch((error: unknown) => this.parts.logger.warn({ error: String(error) }, 'Hints were not written'));
+  }
+
+  private unexpected(error: unknown, tenantIds: string[]): Map<string, Outcome> {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.parts.logger.error({ tenants: tenantIds.length, error: text }, 'A pass failed');
+    return new Map(tenantIds.map((tenantId) => [tenantId, { then: 'hold', delayMs: 1_000 }]));
+  }
+
+  private track(running: Promise<void>): void {
+    this.inFlight.add(running);
+    void running.finally(() => this.inFlight.delete(running));
+  }
+}
+
+const isPlatformLog = (tenantId: string) => tenantId === PLATFORM_LOG || tenantId === PLATFORM_SECURITY_LOG;

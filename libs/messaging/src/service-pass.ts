@@ -1,0 +1,212 @@
+import type { EventStore } from '@tenantry/event-store/port';
+import { faultPoint } from '@tenantry/observability/fault';
+import type { Logger } from '@tenantry/observability/logger';
+import type { Pool, PoolClient } from 'pg';
+import { backoffMs } from './backoff.js';
+import { Checkpoints } from './checkpoints.js';
+import { type Applied, apply, type Consumer } from './consumer.js';
+import type { Outcome } from './dirty-queue.js';
+import type { Failures } from './failures.js';
+import { foldChanges } from './fold.js';
+import type { Hints } from './hints.js';
+import { writeEffects } from './outbox.js';
+import { type Known, Progress } from './progress.js';
+import { RebuildFailure, type RebuildReason, rebuild } from './rebuild.js';
+import { isTransient, runAll, schemaName } from './sql.js';
+import { continueFrom, readFrom } from './verify.js';
+import { statementsOf } from './write.js';
+
+/** The name under which a service's own rows have their checkpoints. */
+export const serviceConsumer = 'service';
+
+export interface ServicePassParts {
+  pool: Pool;
+  schema: string;
+  store: EventStore;
+  consumer: Consumer;
+  failures: Failures;
+  hints: Hints;
+  logger: Logger;
+  /** After a commit with effects. */
+  onEffects: () => void;
+}
+
+interface Work {
+  tenantId: string;
+  known: Known;
+  applied: Applied;
+  scannedTo: number;
+  more: boolean;
+}
+
+/** Events read at most in one pass over all of its tenants, and of one log. */
+const eventsPerPass = 2_000;
+const eventsPerLog = 500;
+
+/** Applies what is new in the logs of many tenants to the service's own schema: one read, one transaction, one statement per table and kind. */
+export class ServicePass {
+  readonly progress = new Progress();
+  private readonly checkpoints: Checkpoints;
+  private transientFailures = 0;
+
+  constructor(private readonly parts: ServicePassParts) {
+    this.checkpoints = new Checkpoints(`${schemaName(parts.schema)}.checkpoints`, serviceConsumer, parts.consumer.version);
+  }
+
+  async run(tenantIds: string[]): Promise<Map<string, Outcome>> {
+    const outcomes = new Map<string, Outcome>();
+    const free = tenantIds.filter((tenantId) => {
+      const delayMs = this.parts.failures.holdMs(serviceConsumer, tenantId);
+      if (delayMs > 0) outcomes.set(tenantId, { then: 'hold', delayMs });
+      return delayMs === 0;
+    });
+    if (free.length === 0) return outcomes;
+    try {
+      await this.pass(free, outcomes);
+      this.transientFailures = 0;
+    } catch (error) {
+      await this.afterError(free, error, outcomes);
+    }
+    return outcomes;
+  }
+
+  private async pass(tenantIds: string[], outcomes: Map<string, Outcome>): Promise<void> {
+    const { store, consumer } = this.parts;
+    const rebuilds = await this.learn(tenantIds);
+    const limit = Math.min(eventsPerLog, Math.max(20, Math.floor(eventsPerPass / tenantIds.length)));
+    const requests = tenantIds
+      .filter((tenantId) => !rebuilds.has(tenantId))
+      .map((tenantId) => ({ tenantId, from: readFrom(this.progress.get(tenantId) as Known) }));
+    const slices = requests.length > 0 ? await store.readLogs(requests, { types: consumer.types, limit }) : new Map<string, never>();
+    const work: Work[] = [];
+    for (const { tenantId, from } of requests) {
+      const known = this.progress.get(tenantId) as Known;
+      const slice = slices.get(tenantId) ?? { events: [], scannedTo: -1, head: -1 };
+      const next = continueFrom(known.applied, from, slice);
+      if ('rewritten' in next) rebuilds.set(tenantId, next.rewritten);
+      else work.push({ tenantId, known, applied: apply(consumer, next.events), scannedTo: slice.scannedTo, more: slice.scannedTo < slice.head });
+    }
+    const relevant = work.filter(({ applied }) => applied.last !== null);
+    const moved = relevant.length > 0 ? await this.commit(relevant) : new Set<string>();
+    for (const item of work) {
+      if (item.applied.last !== null && !moved.has(item.tenantId)) {
+        this.progress.forget(item.tenantId);
+        outcomes.set(item.tenantId, { then: 'again', delayMs: 100 });
+      } else {
+        outcomes.set(item.tenantId, await this.settled(item));
+      }
+    }
+    for (const [tenantId, reason] of rebuilds) outcomes.set(tenantId, await this.rebuild(tenantId, reason));
+  }
+
+  /** Reads the checkpoints that this process doesn't know; those of another version have to be rebuilt. */
+  private async learn(tenantIds: string[]): Promise<Map<string, RebuildReason>> {
+    const rebuilds = new Map<string, RebuildReason>();
+    const unknown = tenantIds.filter((tenantId) => !this.progress.get(tenantId));
+    if (unknown.length === 0) return rebuilds;
+    const read = await this.checkpoints.read(this.parts.pool, unknown);
+    for (const tenantId of unknown) {
+      const checkpoint = read.get(tenantId) ?? null;
+      if (checkpoint && checkpoint.version !== this.parts.consumer.version) rebuilds.set(tenantId, 'version');
+      else this.progress.set(tenantId, { applied: checkpoint, scannedTo: checkpoint?.position ?? -1 });
+    }
+    return rebuilds;
+  }
+
+  private async commit(work: Work[]): Promise<Set<string>> {
+    const moved = await this.transaction(async (client) => {
+      const advanced = await this.checkpoints.advance(
+        client,
+        work.map(({ tenantId, known, applied }) => {
+          const last = applied.last as NonNullable<Applied['last']>;
+          return { tenantId, from: known.applied, to: { position: last.position, eventId: last.id } };
+        }),
+      );
+      const mine = work.filter(({ tenantId }) => advanced.has(tenantId));
+      await runAll(client, statementsOf(foldChanges(mine.flatMap(({ applied }) => applied.changes))));
+      await writeEffects(client, this.parts.schema, mine.flatMap(({ applied }) => applied.effects));
+      if (mine.length > 0) await faultPoint('projection.done');
+      return advanced;
+    });
+    if (moved.size > 0) await faultPoint('projection.recorded');
+    if (work.some(({ tenantId, applied }) => applied.effects.length > 0 && moved.has(tenantId))) this.parts.onEffects();
+    return moved;
+  }
+
+  private async settled({ tenantId, known, applied, scannedTo, more }: Work): Promise<Outcome> {
+    const { failure, last } = applied;
+    const at = last ? { position: last.position, eventId: last.id } : known.applied;
+    if (failure) {
+      this.progress.set(tenantId, { applied: at, scannedTo: failure.event.position - 1 });
+      return { then: 'hold', delayMs: await this.parts.failures.failed(serviceConsumer, failure.event, failure.error) };
+    }
+    this.remember(tenantId, at, scannedTo);
+    await this.parts.failures.succeeded(serviceConsumer, tenantId);
+    return more ? { then: 'again' } : { then: 'idle' };
+  }
+
+  private remember(tenantId: string, applied: Known['applied'], scannedTo: number): void {
+    this.progress.set(tenantId, { applied, scannedTo });
+    this.parts.hints.note(serviceConsumer, tenantId, { version: this.parts.consumer.version, generation: 0, position: scannedTo });
+  }
+
+  private async rebuild(tenantId: string, reason: RebuildReason): Promise<Outcome> {
+    const { consumer, store, schema, failures, logger } = this.parts;
+    this.progress.forget(tenantId);
+    logger.warn({ consumer: serviceConsumer, tenantId, reason }, 'Rows of a tenant are rebuilt from its log');
+    try {
+      const { applied, scannedTo } = await this.transaction((client) =>
+        rebuild(client, store, consumer, this.checkpoints, tenantId, reason, (inside, effects) => writeEffects(inside, schema, effects)),
+      );
+      this.remember(tenantId, applied, scannedTo);
+      this.parts.onEffects();
+      await failures.succeeded(serviceConsumer, tenantId);
+      return { then: 'idle' };
+    } catch (error) {
+      if (isTransient(error)) throw error;
+      const event = error instanceof RebuildFailure ? error.event : { tenantId, position: 0, id: tenantId, type: 'rebuild' };
+      return { then: 'hold', delayMs: await failures.failed(serviceConsumer, event, error) };
+    }
+  }
+
+  /** The server's fault: everybody waits. Else one tenant's: they go one by one, and only that one waits. */
+  private async afterError(tenantIds: string[], error: unknown, outcomes: Map<string, Outcome>): Promise<void> {
+    const { logger, failures } = this.parts;
+    const open = tenantIds.filter((tenantId) => !outcomes.has(tenantId));
+    for (const tenantId of open) this.progress.forget(tenantId);
+    if (isTransient(error)) {
+      const delayMs = backoffMs(++this.transientFailures, 200, 10_000);
+      logger.warn({ tenants: open.length, delayMs, error: String(error) }, 'A pass over the service’s own rows will be tried again');
+      for (const tenantId of open) outcomes.set(tenantId, { then: 'hold', delayMs });
+      return;
+    }
+    const [first] = open;
+    if (open.length === 1 && first !== undefined) {
+      const event = { tenantId: first, position: this.progress.scannedTo(first) + 1, id: first, type: 'batch' };
+      outcomes.set(first, { then: 'hold', delayMs: await failures.failed(serviceConsumer, event, error) });
+      return;
+    }
+    for (const tenantId of open) {
+      for (const [id, outcome] of await this.run([tenantId])) outcomes.set(id, outcome);
+    }
+  }
+
+  private async transaction<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
+    const client = await this.parts.pool.connect();
+    let broken: Error | undefined;
+    try {
+      // A replica that freezes in here loses its locks after 5 s.
+      await client.query("BEGIN; SET LOCAL idle_in_transaction_session_timeout = '5s'");
+      const result = await work(client);
+      await client.query('COMMIT');
+      return result;
+    } catch (error) {
+      await client.query('ROLLBACK').catch((second: Error) => {
+        broken = second;
+      });
+      throw error;
+    } finally {
+      client.release(broken);
+    }
+  }
+}

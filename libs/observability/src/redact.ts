@@ -1,0 +1,24 @@
+const SECRET = /^(authorization|cookie|set-cookie|x-api-key|passw(or)?d|secret|credentials?|creds|token|key|private_?key|api_?key)$|(password|secret|token|apikey|privatekey|creds)$/i;
+const REMOVED = '[redacted]';
+const MAX_DEPTH = 6;
+
+/** The value without what its names say is secret. What is clean comes back as it is, not copied. */
+export function redact(value: unknown, depth = 0): unknown {
+  if (typeof value !== 'object' || value === null || value instanceof Error || value instanceof Date) return value;
+  if (Buffer.isBuffer(value)) return `[${value.length} bytes]`;
+  if (depth > MAX_DEPTH) return '[…]';
+  let copy: Record<string, unknown> | unknown[] | null = null;
+  for (const [name, member] of Object.entries(value)) {
+    const clean = SECRET.test(name) && member != null ? REMOVED : redact(member, depth + 1);
+    if (clean === member) continue;
+    copy ??= Array.isArray(value) ? [...value] : { ...value };
+    (copy as Record<string, unknown>)[name] = clean;
+  }
+  return copy ?? value;
+}
+
+/** Secrets that hide in a finished line, in texts of errors above all: API keys, and passwords in URLs. */
+export const redactLine = (line: string): string =>
+  line
+    .replace(/tnt_([a-z0-9]{1,16})_[0-9A-Za-z]{20,}/g, 'tnt_$1_[redacted]')
+    .replace(/([a-z][a-z0-9+.-]*:\/\/[^\s:/@"\\]*):[^\s@"\\]+@/gi, '$1:[redacted]@');

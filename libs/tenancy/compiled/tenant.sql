@@ -1,0 +1,84 @@
+-- Made from the tenant migrations by libs/tenancy/dist/compile-main.js; do not edit.
+SET LOCAL ROLE :"owner";
+CREATE SCHEMA :"schema";
+CREATE SCHEMA :"app_schema";
+GRANT USAGE ON SCHEMA :"schema", :"app_schema" TO :"role";
+SET LOCAL search_path = :"schema";
+CREATE TABLE "checkpoints" (
+  "tenant_id" uuid NOT NULL,
+  "consumer" text NOT NULL,
+  "version" text NOT NULL,
+  "position" bigint NOT NULL,
+  "event_id" uuid NOT NULL,
+  PRIMARY KEY (tenant_id, consumer)
+);
+CREATE TABLE "billing_subscriptions" (
+  "tenant_id" uuid NOT NULL,
+  "status" text NOT NULL,
+  "plan_id" text NOT NULL,
+  "plan_version" integer NOT NULL,
+  "price_minor" bigint NOT NULL,
+  "currency" text NOT NULL,
+  "timezone" text NOT NULL,
+  "opened_at" timestamp with time zone NOT NULL,
+  "trial_ends_at" timestamp with time zone,
+  "period_start" timestamp with time zone NOT NULL,
+  "period_end" timestamp with time zone NOT NULL,
+  PRIMARY KEY (tenant_id)
+);
+CREATE TABLE "domain_domains" (
+  "tenant_id" uuid NOT NULL,
+  "domain_id" uuid NOT NULL,
+  "host" text NOT NULL,
+  "unicode_host" text NOT NULL,
+  "type" text NOT NULL,
+  "status" text NOT NULL,
+  "is_primary" boolean NOT NULL,
+  "ssl" boolean NOT NULL,
+  "records" jsonb NOT NULL,
+  "created_at" timestamp with time zone NOT NULL,
+  PRIMARY KEY (tenant_id, domain_id)
+);
+CREATE TABLE "identity_members" (
+  "tenant_id" uuid NOT NULL,
+  "member_id" uuid NOT NULL,
+  "email" text NOT NULL,
+  "role" text NOT NULL,
+  "status" text NOT NULL,
+  "invited_at" timestamp with time zone NOT NULL,
+  PRIMARY KEY (tenant_id, member_id)
+);
+CREATE TABLE "config_settings" (
+  "tenant_id" uuid NOT NULL,
+  "key" character varying(255) NOT NULL,
+  "value" jsonb NOT NULL,
+  "type" character varying(10) NOT NULL,
+  "category" character varying(20) NOT NULL,
+  "encrypted" boolean NOT NULL,
+  "updated_at" timestamp with time zone NOT NULL,
+  PRIMARY KEY (tenant_id, key)
+);
+CREATE TABLE "quota_quotas" (
+  "tenant_id" uuid NOT NULL,
+  "resource" text NOT NULL,
+  "kind" text NOT NULL,
+  "unit" text NOT NULL,
+  "quota_limit" bigint,
+  "source" text NOT NULL,
+  "reset_date" timestamp with time zone,
+  PRIMARY KEY (tenant_id, resource)
+);
+ALTER TABLE "checkpoints" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE "billing_subscriptions" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE "domain_domains" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE "identity_members" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE "config_settings" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE "quota_quotas" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON "checkpoints" USING (tenant_id = current_setting('app.tenant_id')::uuid);
+CREATE POLICY tenant ON "billing_subscriptions" USING (tenant_id = current_setting('app.tenant_id')::uuid);
+CREATE POLICY tenant ON "domain_domains" USING (tenant_id = current_setting('app.tenant_id')::uuid);
+CREATE POLICY tenant ON "identity_members" USING (tenant_id = current_setting('app.tenant_id')::uuid);
+CREATE POLICY tenant ON "config_settings" USING (tenant_id = current_setting('app.tenant_id')::uuid);
+CREATE POLICY tenant ON "quota_quotas" USING (tenant_id = current_setting('app.tenant_id')::uuid);
+GRANT SELECT, INSERT, UPDATE, DELETE ON "checkpoints", "billing_subscriptions", "domain_domains", "identity_members", "config_settings", "quota_quotas" TO :"role";
+COMMENT ON SCHEMA :"schema" IS 'tenantry cd5939ad7d86c27f';

@@ -1,0 +1,37 @@
+import { tenantKey } from '@tenantry/contracts/ids';
+import type { Isolation } from '@tenantry/contracts/values';
+import type { Placement } from './placement.js';
+
+export const CONTROL_PLANE_DATABASE = 'tenantry';
+/** Owns every platform schema and every tenant's tables; nobody logs in as it. */
+export const OWNER = 'tenantry_owner';
+/** Group of all service logins: may read placements and enter tenants. */
+export const SERVICES = 'tenantry_services';
+/** Tenant roles are granted to a bucket, and the bucket to the logins: one grant per tenant, whatever the number of services. */
+export const BUCKET = 'tenantry_bucket_0';
+export const SHARED_ROLE = 'tenantry_shared';
+export const SHARED_SCHEMA = 'shared';
+export const SHARED_APP_SCHEMA = 'app_shared';
+
+/** `quota-metering` has the login `tenantry_quota_metering` and the schema `quota_metering`. */
+export const serviceSchema = (service: string): string => service.replaceAll('-', '_');
+export const serviceLogin = (service: string): string => `tenantry_${serviceSchema(service)}`;
+
+/** Where a new tenant of that level goes. Not ready yet. */
+export function placementFor(
+  tenantId: string,
+  isolation: Isolation,
+  { server = 'default', generation = 1, workerGroup = 'shared' }: Partial<Pick<Placement, 'server' | 'generation' | 'workerGroup'>> = {},
+): Placement {
+  const key = tenantKey(tenantId);
+  const where =
+    isolation === 'shared'
+      ? { database: CONTROL_PLANE_DATABASE, schema: SHARED_SCHEMA, appSchema: SHARED_APP_SCHEMA, role: SHARED_ROLE }
+      : {
+          database: isolation === 'isolated' ? `tenantry_t_${key}` : CONTROL_PLANE_DATABASE,
+          schema: `t_${key}`,
+          appSchema: `app_${key}`,
+          role: `t_${key}`,
+        };
+  return { tenantId, isolation, server, ...where, generation, workerGroup, ready: false };
+}

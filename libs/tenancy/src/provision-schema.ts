@@ -1,0 +1,262 @@
+import { join } from 'node:path';
+import pg from 'pg';
+import { scriptFor } from './compile.js';
+import { compiledScript } from './compiled.js';
+import { type LoginKeys, newPassword, sealLogin, urlFor } from './login-secret.js';
+import { migrationFiles, repositoryRoot } from './migration-files.js';
+import { BUCKET, OWNER } from './names.js';
+import type { Placement } from './placement.js';
+import { scramVerifier } from './scram.js';
+import { identifier, integer, literal, sqlState, uuidLiteral } from './sql.js';
+
+/** What makes and removes places: provisioning's login, which may make roles and databases and act as the owner. */
+export interface PlaceContext {
+  /** Of the control-plane database. */
+  pool: pg.Pool;
+  /** What the pool connects with; other databases of the server are reached with the same login. */
+  url: string;
+  keys: LoginKeys;
+}
+
+/**
+ * Makes the tenant's place and opens its gate; the placement is `ready` afterwards.
+ * `created` is false where all of it was there already and is this tenant's: may be repeated at will, at the same time too.
+ * @throws Error where the names are taken by something that is not this placement's
+ */
+export async function createPlace(context: PlaceContext, placement: Placement): Promise<{ created: boolean }> {
+  onThisServer(placement);
+  if (placement.isolation === 'shared') return createShared(context, placement);
+  if (placement.isolation === 'dedicated') return createDedicated(context, placement);
+  return createIsolated(context, placement);
+}
+
+/** Removes the place with everything in it, and the placement. May be repeated; what is not there is no error. */
+export async function dropPlace(context: PlaceContext, placement: Placement): Promise<void> {
+  onThisServer(placement);
+  if (placement.isolation === 'shared') await dropShared(context, placement);
+  else if (placement.isolation === 'dedicated') await dropDedicated(context, placement);
+  else await dropIsolated(context, placement);
+}
+
+function onThisServer({ server }: Placement): void {
+  if (server !== 'default') throw new Error(`No connection to the server ${server} is configured`);
+}
+
+const openGate = ({ tenantId, generation }: Placement) =>
+  `INSERT INTO tenancy.tenant_gate (tenant_id, generation) VALUES (${uuidLiteral(tenantId)}, ${integer(generation)})
+   ON CONFLICT (tenant_id) DO UPDATE SET generation = excluded.generation, state = 'open'
+   WHERE tenant_gate.generation < excluded.generation;`;
+
+function savePlacement(placement: Placement, ready: boolean, loginSecret: string | null = null): string {
+  const { tenantId, isolation, server, database, schema, appSchema, role, generation, workerGroup } = placement;
+  const texts = [isolation, server, database, schema, appSchema, role].map(literal).join(', ');
+  // An older generation never takes the place of a newer; a secret that exists stays: the login has that password.
+  return `INSERT INTO tenancy.placements AS p (tenant_id, isolation, server, database, schema, app_schema, role, generation, worker_group, ready, login_secret)
+   VALUES (${uuidLiteral(tenantId)}, ${texts}, ${integer(generation)}, ${literal(workerGroup)}, ${ready}, ${loginSecret === null ? 'NULL' : literal(loginSecret)})
+   ON CONFLICT (tenant_id) DO UPDATE SET isolation = excluded.isolation, server = excluded.server, database = excluded.database,
+     schema = excluded.schema, app_schema = excluded.app_schema, role = excluded.role, generation = excluded.generation,
+     worker_group = excluded.worker_group, ready = p.ready AND p.generation = excluded.generation OR excluded.ready,
+     login_secret = coalesce(p.login_secret, excluded.login_secret), updated_at = now()
+   WHERE p.generation <= excluded.generation`;
+}
+
+const forgetPlacement = ({ tenantId, generation }: Placement) =>
+  `DELETE FROM tenancy.tenant_gate WHERE tenant_id = ${uuidLiteral(tenantId)} AND generation <= ${integer(generation)};
+   DELETE FROM tenancy.placements WHERE tenant_id = ${uuidLiteral(tenantId)} AND generation <= ${integer(generation)};`;
+
+const namesOf = ({ schema, appSchema, role }: Placement) => ({ schema, appSchema, role, owner: OWNER });
+
+/** Several statements in one message, in one transaction. Where it fails the connection is clean again. */
+async function inOneMessage(client: pg.ClientBase, statements: string): Promise<void> {
+  try {
+    await client.query(`BEGIN; ${statements}; COMMIT`);
+  } catch (error) {
+    await client.query('ROLLBACK');
+    throw error;
+  }
+}
+
+async function onPool<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  let failed: Error | undefined;
+  try {
+    return await work(client);
+  } catch (error) {
+    // A server's refusal leaves the connection usable; anything else may not.
+    if (sqlState(error)?.length !== 5) failed = error as Error;
+    throw error;
+  } finally {
+    client.release(failed);
+  }
+}
+
+async function createShared({ pool }: PlaceContext, placement: Placement): Promise<{ created: boolean }> {
+  const known = await isReady(pool, placement);
+  if (!known) await onPool(pool, (client) => inOneMessage(client, `${openGate(placement)} ${savePlacement(placement, true)}`));
+  return { created: !known };
+}
+
+async function dropShared({ pool }: PlaceContext, placement: Placement): Promise<void> {
+  // Rows of the shared tables go too: in the tenant's own context, as any of its transactions.
+  const { rows } = await pool.query<{ relname: string }>(
+    `SELECT relname FROM pg_class WHERE relnamespace IN (to_regnamespace($1), to_regnamespace($2)) AND relkind = 'r' ORDER BY oid DESC`,
+    [placement.schema, placement.appSchema],
+  );
+  const deletes = rows.map(({ relname }) => `DELETE FROM ${identifier(relname)} WHERE tenant_id = ${uuidLiteral(placement.tenantId)};`);
+  await onPool(pool, (client) =>
+    inOneMessage(
+      client,
+      `${forgetPlacement(placement)} SET LOCAL ROLE ${identifier(placement.role)};
+       SET LOCAL search_path = ${identifier(placement.schema)}, ${identifier(placement.appSchema)};
+       SET LOCAL app.tenant_id = ${uuidLiteral(placement.tenantId)}; ${deletes.join(' ')}`,
+    ),
+  );
+}
+
+/** Role, schemas, tables, rights, gate and placement: one transaction in one message. */
+export function dedicatedScript(placement: Placement, compiled: string): string {
+  const role = identifier(placement.role);
+  return `CREATE ROLE ${role}; GRANT ${role} TO ${BUCKET} WITH INHERIT FALSE, SET TRUE;
+${scriptFor(compiled, namesOf(placement))}
+${openGate(placement)} ${savePlacement(placement, true)}`;
+}
+
+async function createDedicated({ pool }: PlaceContext, placement: Placement): Promise<{ created: boolean }> {
+  const script = dedicatedScript(placement, await compiledScript());
+  try {
+    await onPool(pool, (client) => inOneMessage(client, script));
+    return { created: true };
+  } catch (error) {
+    if (!exists.has(sqlState(error) ?? '')) throw error;
+    // It is one transaction, so it is whole or was never there: mine, or somebody else's under that name.
+    if (await isReady(pool, placement)) return { created: false };
+    throw new Error(`The role ${placement.role} or the schema ${placement.schema} exists, but is not this placement's`, { cause: error });
+  }
+}
+/** duplicate_object (role), duplicate_schema, duplicate_table, and two at the same time: unique_violation in a catalogue. */
+const exists = new Set(['42710', '42P06', '42P07', '23505']);
+
+async function isReady(pool: pg.Pool, { tenantId, schema, database, generation }: Placement): Promise<boolean> {
+  const { rowCount } = await pool.query(
+    'SELECT FROM tenancy.placements WHERE tenant_id = $1 AND ready AND schema = $2 AND database = $3 AND generation = $4',
+    [tenantId, schema, database, generation],
+  );
+  return rowCount === 1;
+}
+
+async function dropDedicated({ pool }: PlaceContext, placement: Placement): Promise<void> {
+  await onPool(pool, (client) =>
+    inOneMessage(
+      client,
+      `SET LOCAL lock_timeout = '5s'; ${forgetPlacement(placement)} SET LOCAL ROLE ${OWNER};
+       DROP SCHEMA IF EXISTS ${identifier(placement.appSchema)}, ${identifier(placement.schema)} CASCADE;
+       RESET ROLE; DROP ROLE IF EXISTS ${identifier(placement.role)}`,
+    ),
+  );
+}
+
+/**
+ * Login, database, then everything inside it in one transaction, then `ready`. CREATE DATABASE cannot be part of a transaction,
+ * so each of the four may have been done before: each is repeated or found.
+ */
+async function createIsolated(context: PlaceContext, placement: Placement): Promise<{ created: boolean }> {
+  const { pool } = context;
+  if (await isReady(pool, placement)) return { created: false };
+  await createLogin(context, placement);
+  await createDatabase(pool, placement);
+  await fillDatabase(context, placement);
+  await pool.query('UPDATE tenancy.placements SET ready = true, updated_at = now() WHERE tenant_id = $1 AND generation = $2', [
+    placement.tenantId,
+    placement.generation,
+  ]);
+  return { created: true };
+}
+
+/** The login and its encrypted password commit together, so that neither exists without the other. */
+async function createLogin({ pool, keys }: PlaceContext, placement: Placement): Promise<void> {
+  const password = newPassword();
+  const secret = await sealLogin(keys, placement.tenantId, password);
+  const role = identifier(placement.role);
+  const create = literal(`CREATE ROLE ${role} LOGIN PASSWORD ${literal(scramVerifier(password))}`);
+  await onPool(pool, (client) =>
+    inOneMessage(
+      client,
+      // The placement's row is locked from here on: of two at the same time, the second finds the role.
+      `${savePlacement(placement, false, secret)};
+       DO $do$ BEGIN
+         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = ${literal(placement.role)}) THEN
+           UPDATE tenancy.placements SET login_secret = ${literal(secret)} WHERE tenant_id = ${uuidLiteral(placement.tenantId)};
+           EXECUTE ${create};
+         ELSIF (SELECT login_secret IS NOT DISTINCT FROM ${literal(secret)} FROM tenancy.placements WHERE tenant_id = ${uuidLiteral(placement.tenantId)}) THEN
+           RAISE duplicate_object USING MESSAGE = 'the login exists, but is not this placement''s';
+         END IF;
+       END $do$`,
+    ),
+  );
+}
+
+async function createDatabase(pool: pg.Pool, { database }: Placement): Promise<void> {
+  const { rows } = await pool.query<{ broken: boolean }>('SELECT datconnlimit = -2 AS broken FROM pg_database WHERE datname = $1', [database]);
+  // Left by a removal that was interrupted; it can only be removed.
+  if (rows[0]?.broken) await pool.query(`DROP DATABASE ${identifier(database)}`);
+  if (rows[0] && !rows[0].broken) return;
+  try {
+    // template0: nobody is ever connected to it, and nothing local is in it.
+    await pool.query(`CREATE DATABASE ${identifier(database)} TEMPLATE template0 STRATEGY wal_log`);
+  } catch (error) {
+    if (!['42P04', '23505'].includes(sqlState(error) ?? '')) throw error;
+  }
+}
+
+async function fillDatabase({ url }: PlaceContext, placement: Placement): Promise<void> {
+  const [compiled, gate] = await Promise.all([compiledScript(), gateScript()]);
+  const database = identifier(placement.database);
+  const role = identifier(placement.role);
+  const client = new pg.Client({ connectionString: urlFor(url, placement.database), connectionTimeoutMillis: 10_000 });
+  await client.connect();
+  try {
+    await inOneMessage(
+      client,
+      `REVOKE ALL ON DATABASE ${database} FROM PUBLIC;
+       GRANT CONNECT ON DATABASE ${database} TO ${role};
+       GRANT CREATE ON DATABASE ${database} TO ${OWNER};
+       REVOKE ALL ON SCHEMA public FROM PUBLIC;
+       SET LOCAL ROLE ${OWNER};
+       CREATE SCHEMA tenancy;
+       ${gate}
+       GRANT USAGE ON SCHEMA tenancy TO ${role};
+       GRANT SELECT ON tenancy.tenant_gate TO ${role};
+       GRANT EXECUTE ON FUNCTION tenancy.enter_tenant(uuid, bigint), tenancy.tenant_lock(uuid) TO ${role};
+       ${scriptFor(compiled, namesOf(placement))}
+       ${openGate(placement)}`,
+    );
+  } catch (error) {
+    // Filled by an earlier attempt, or by one at the same time (concurrent grants on one database collide with XX000).
+    if (!exists.has(sqlState(error) ?? '') && sqlState(error) !== 'XX000') throw error;
+    const { rowCount } = await client.query('SELECT FROM pg_namespace WHERE nspname = $1', [placement.schema]);
+    if (rowCount !== 1) throw error;
+  } finally {
+    await client.end();
+  }
+}
+
+const gateScript = async () =>
+  (await migrationFiles(join(repositoryRoot, 'libs/tenancy/migrations/every-database'))).map((file) => file.sql).join('\n');
+
+async function dropIsolated({ pool }: PlaceContext, placement: Placement): Promise<void> {
+  const role = identifier(placement.role);
+  await onPool(pool, (client) =>
+    inOneMessage(
+      client,
+      // No new connection; and who holds the role's rights may end its sessions, which dropping by force does.
+      `DO $do$ BEGIN
+         IF EXISTS (SELECT FROM pg_roles WHERE rolname = ${literal(placement.role)}) THEN
+           ALTER ROLE ${role} NOLOGIN;
+           EXECUTE format('GRANT %I TO %I WITH INHERIT TRUE', ${literal(placement.role)}, session_user);
+         END IF;
+       END $do$`,
+    ),
+  );
+  await pool.query(`DROP DATABASE IF EXISTS ${identifier(placement.database)} WITH (FORCE)`);
+  await onPool(pool, (client) => inOneMessage(client, `DROP ROLE IF EXISTS ${role}; ${forgetPlacement(placement)}`));
+}

@@ -1,0 +1,53 @@
+import type { ClientBase } from 'pg';
+import { BUCKET, OWNER, SERVICES, SHARED_ROLE, serviceLogin } from './names.js';
+import { scramVerifier } from './scram.js';
+import { identifier, literal } from './sql.js';
+
+/** Passwords by service name (`quota-metering`). */
+export type ServicePasswords = Readonly<Record<string, string>>;
+
+/**
+ * The roles of the platform as one script that may run again and again: groups, one login per service with its password.
+ * Roles belong to the server, not to a database; the connection may be to any of its databases.
+ */
+export function rolesScript(services: readonly string[], passwords: ServicePasswords): string {
+  const missing = services.filter((service) => !passwords[service]);
+  if (missing.length > 0) throw new Error(`No password for the database login of: ${missing.join(', ')}`);
+  const logins = services.map(serviceLogin);
+  return [
+    ...[OWNER, SERVICES, BUCKET, SHARED_ROLE, ...logins].map(
+      (role) => `DO $$ BEGIN CREATE ROLE ${identifier(role)}; EXCEPTION WHEN duplicate_object THEN NULL; END $$;`,
+    ),
+    ...[OWNER, SERVICES, BUCKET, SHARED_ROLE].map((role) => `ALTER ROLE ${identifier(role)} NOLOGIN;`),
+    ...services.map((service) => {
+      // Only provisioning makes roles and databases.
+      const rights = service === 'provisioning' ? 'CREATEROLE CREATEDB' : 'NOCREATEROLE NOCREATEDB';
+      return `ALTER ROLE ${identifier(serviceLogin(service))} LOGIN ${rights} PASSWORD ${literal(scramVerifier(passwords[service]!))};`;
+    }),
+    // A tenant's rights are had only after SET ROLE; nothing of them is inherited.
+    `GRANT ${SHARED_ROLE} TO ${BUCKET} WITH INHERIT FALSE, SET TRUE;`,
+    `GRANT ${SERVICES} TO ${logins.map(identifier).join(', ')} WITH INHERIT TRUE, SET FALSE;`,
+    `GRANT ${BUCKET} TO ${logins.map(identifier).join(', ')} WITH INHERIT FALSE, SET TRUE;`,
+    ...(services.includes('provisioning') ? [`GRANT ${OWNER} TO ${serviceLogin('provisioning')} WITH INHERIT FALSE, SET TRUE;`] : []),
+    // An administrator who is no superuser must say that it acts as the owner of what it makes.
+    `DO $$ BEGIN
+      IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+        EXECUTE format('GRANT ${OWNER} TO %I WITH INHERIT TRUE, SET TRUE', current_user);
+      END IF;
+    END $$;`,
+  ].join('\n');
+}
+
+/**
+ * Who may connect to what: services to the control plane, an isolated tenant's login to its own database alone.
+ * PostgreSQL lets everybody connect to a new database, so this is taken back where the connection has the right to.
+ */
+export async function closeDatabases(client: ClientBase, database: string): Promise<void> {
+  const { rows } = await client.query<{ datname: string }>(
+    `SELECT datname FROM pg_database WHERE datname IN ($1, 'postgres', 'template1')
+     AND (pg_has_role(current_user, datdba, 'USAGE') OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user))`,
+    [database],
+  );
+  const revokes = rows.map(({ datname }) => `REVOKE ALL ON DATABASE ${identifier(datname)} FROM PUBLIC;`);
+  await client.query(`${revokes.join('')} GRANT CONNECT ON DATABASE ${identifier(database)} TO ${SERVICES}; REVOKE ALL ON SCHEMA public FROM PUBLIC`);
+}

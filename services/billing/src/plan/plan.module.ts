@@ -1,0 +1,9 @@
+import { Module } from '@nestjs/common';
+import { provide } from '@tenantry/messaging/provide';
+import { GetPlanRpc } from './get-plan.rpc.js';
+import { ListPlansRpc } from './list-plans.rpc.js';
+import { PlanSeeder } from './plan-seeder.js';
+import { plansProjection } from './plans.projection.js';
+
+@Module({ controllers: [ListPlansRpc, GetPlanRpc], providers: [provide(plansProjection), PlanSeeder] })
+export class PlanModule {}

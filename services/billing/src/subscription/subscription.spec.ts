@@ -1,0 +1,112 @@
+import type { BillingEvent } from '@tenantry/contracts/billing/events';
+import { type PlanSnapshot, shippedPlans } from '@tenantry/contracts/plans';
+import { fold } from '@tenantry/event-store/aggregate';
+import { describe, expect, it } from 'vitest';
+import { cancel, endTrial, type Order, open, subscription, subscriptionView } from './subscription.js';
+
+const tenant = '3f0c9c7e-52a5-4a64-9f0b-0d6a4a3a5d11';
+const given = (...events: BillingEvent[]) => fold(subscription, events as never);
+const plan = (trialDays: number): PlanSnapshot => ({ ...shippedPlans.business, id: 'business', version: 1, trialDays });
+const order = (change: Partial<Order> = {}): Order => ({
+  plan: plan(0),
+  timezone: 'Europe/Berlin',
+  startsAt: '2026-01-31T10:00:00.000Z',
+  ...change,
+});
+const opened = (change?: Partial<Order>) => {
+  const [event] = open(order(change))(given());
+  if (event?.type !== 'SubscriptionOpened') throw new Error('nothing was opened');
+  return event;
+};
+const trialEnds = '2026-02-14T10:00:00.000Z';
+const ended = (): BillingEvent => endTrial(trialEnds)(given(opened({ plan: plan(14) })))[0] as BillingEvent;
+const cancelled: BillingEvent = { type: 'SubscriptionCancelled', data: { reason: 'rolled back', cancelledAt: '2026-02-02T00:00:00.000Z' } };
+
+describe('opening a subscription', () => {
+  it('embeds plan, price and the first period in the time zone of the tenant', () => {
+    expect(opened({ billingEmail: { enc: 'key:text' } }).data).toEqual({
+      plan: { id: 'business', version: 1 },
+      priceMinor: 79_900,
+      currency: 'USD',
+      timezone: 'Europe/Berlin',
+      billingEmail: { enc: 'key:text' },
+      trialEndsAt: null,
+      periodStart: '2026-01-31T10:00:00.000Z',
+      periodEnd: '2026-02-27T23:00:00.000Z',
+      openedAt: '2026-01-31T10:00:00.000Z',
+    });
+  });
+  it('is active at once without a trial, and trialing with one', () => {
+    expect(given(opened()).status).toBe('active');
+    expect(given(opened({ plan: plan(14) }))).toMatchObject({ status: 'trialing', trialEndsAt: trialEnds, periodEnd: trialEnds });
+  });
+  it('lets a long trial go on over several periods', () => {
+    expect(opened({ plan: plan(60) }).data).toMatchObject({ trialEndsAt: '2026-04-01T09:00:00.000Z', periodEnd: '2026-02-27T23:00:00.000Z' });
+  });
+  it('has no billing address where none was given', () => {
+    expect(opened().data).not.toHaveProperty('billingEmail');
+  });
+  it('does nothing when one is open', () => {
+    expect(open(order())(given(opened()))).toEqual([]);
+    expect(open(order())(given(opened({ plan: plan(14) })))).toEqual([]);
+  });
+  it('opens another after a cancellation', () => {
+    expect(open(order())(given(opened(), cancelled))).toHaveLength(1);
+  });
+});
+
+describe('the end of the trial', () => {
+  it('begins the first paid period at that instant, without gap or overlap', () => {
+    expect(ended()).toEqual({
+      type: 'TrialEnded',
+      data: { endedAt: trialEnds, periodStart: trialEnds, periodEnd: '2026-03-13T23:00:00.000Z' },
+    });
+    expect(opened({ plan: plan(14) }).data.periodEnd).toBe(trialEnds);
+  });
+  it('makes the subscription active', () => {
+    expect(given(opened({ plan: plan(14) }), ended()).status).toBe('active');
+  });
+  it('happens once, however often the timer fires', () => {
+    expect(endTrial(trialEnds)(given(opened({ plan: plan(14) }), ended()))).toEqual([]);
+  });
+  it('is nothing for the timer of an earlier subscription, after a cancellation, or where none was opened', () => {
+    expect(endTrial('2026-02-01T10:00:00.000Z')(given(opened({ plan: plan(14) })))).toEqual([]);
+    expect(endTrial(trialEnds)(given(opened({ plan: plan(14) }), cancelled))).toEqual([]);
+    expect(endTrial(trialEnds)(given())).toEqual([]);
+  });
+});
+
+describe('cancelling', () => {
+  it('is recorded once with its reason', () => {
+    expect(cancel('rolled back', '2026-02-02T00:00:00.000Z')(given(opened()))).toEqual([cancelled]);
+    expect(cancel('again', '2026-02-03T00:00:00.000Z')(given(opened(), cancelled))).toEqual([]);
+    expect(cancel('nothing there', '2026-02-03T00:00:00.000Z')(given())).toEqual([]);
+  });
+});
+
+describe('the view of a subscription', () => {
+  it('shows the period of the moment', () => {
+    const state = given(opened());
+    expect(subscriptionView(tenant, state, '2026-03-05T00:00:00.000Z')).toEqual({
+      tenantId: tenant,
+      status: 'active',
+      plan: { id: 'business', version: 1 },
+      priceMinor: 79_900,
+      currency: 'USD',
+      trialEndsAt: null,
+      periodStart: '2026-02-27T23:00:00.000Z',
+      periodEnd: '2026-03-30T22:00:00.000Z',
+      timezone: 'Europe/Berlin',
+      openedAt: '2026-01-31T10:00:00.000Z',
+    });
+  });
+  it('stands still once cancelled', () => {
+    expect(subscriptionView(tenant, given(opened(), cancelled), '2027-01-01T00:00:00.000Z')).toMatchObject({
+      status: 'cancelled',
+      periodEnd: '2026-02-27T23:00:00.000Z',
+    });
+  });
+  it('is refused where there is none', () => {
+    expect(() => subscriptionView(tenant, given(), '2026-01-01T00:00:00.000Z')).toThrow(expect.objectContaining({ code: 'subscription.not_found' }));
+  });
+});

@@ -1,0 +1,53 @@
+import { type IdentityEvent, identityEvents } from '@tenantry/contracts/identity/events';
+import { type PlatformEvent, platformEvents } from '@tenantry/contracts/platform/events';
+import { aggregate } from '@tenantry/event-store/aggregate';
+
+export type ApiKeyState = { status: 'none' } | { status: 'active' } | { status: 'revoked'; revokedAt: string };
+
+/** Streams `api-key-<id>`. The key itself and its hash are never in an event. */
+export const apiKey = aggregate<ApiKeyState, typeof identityEvents>({
+  stream: 'api-key',
+  events: identityEvents,
+  initial: { status: 'none' },
+  evolve: (state, event) => {
+    switch (event.type) {
+      case 'ApiKeyCreated':
+        return { status: 'active' };
+      case 'ApiKeyRevoked':
+        return { status: 'revoked', revokedAt: event.data.revokedAt };
+      default:
+        return state;
+    }
+  },
+});
+
+export interface NewKey {
+  keyId: string;
+  name: string;
+  permissions: string[];
+  prefix: string;
+  createdAt: string;
+}
+
+export const create =
+  ({ keyId, name, permissions, prefix, createdAt }: NewKey) =>
+  (state: ApiKeyState): IdentityEvent[] =>
+    state.status === 'none' ? [{ type: 'ApiKeyCreated', data: { keyId, name, permissions, prefix, createdAt } }] : [];
+
+export const revoke =
+  (data: { keyId: string; reason: string; revokedAt: string }) =>
+  (state: ApiKeyState): IdentityEvent[] =>
+    state.status === 'revoked' ? [] : [{ type: 'ApiKeyRevoked', data }];
+
+/** Streams `platform-key-<id>` of the platform log. */
+export const platformKey = aggregate<{ status: 'none' | 'active' }, typeof platformEvents>({
+  stream: 'platform-key',
+  events: platformEvents,
+  initial: { status: 'none' },
+  evolve: (state, event) => (event.type === 'PlatformKeyCreated' ? { status: 'active' } : state),
+});
+
+export const createForPlatform =
+  ({ keyId, name, permissions, createdAt }: Omit<NewKey, 'prefix'>) =>
+  (state: { status: 'none' | 'active' }): PlatformEvent[] =>
+    state.status === 'none' ? [{ type: 'PlatformKeyCreated', data: { keyId, name, permissions, createdAt } }] : [];

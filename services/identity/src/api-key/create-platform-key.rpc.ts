@@ -1,0 +1,39 @@
+import { Controller } from '@nestjs/common';
+import { Clock } from '@tenantry/contracts/clock';
+import { DomainError } from '@tenantry/contracts/errors';
+import { derivedId, PLATFORM_LOG } from '@tenantry/contracts/ids';
+import { createPlatformKey } from '@tenantry/contracts/identity/routes';
+import { createApiKey } from '@tenantry/crypto/api-key';
+import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { Handles } from '@tenantry/messaging/handles';
+import type { Call, Reply } from '@tenantry/messaging/rpc';
+import { Environment } from '@tenantry/service/environment';
+import { createForPlatform, platformKey } from './api-key.js';
+import { ApiKeyTable } from './api-key-table.js';
+import { grantable } from './permission.js';
+
+@Controller()
+export class CreatePlatformKeyRpc {
+  constructor(
+    private readonly log: TenantLog,
+    private readonly table: ApiKeyTable,
+    private readonly clock: Clock,
+    private readonly environment: Environment,
+  ) {}
+
+  @Handles(createPlatformKey)
+  async handle({ body, command }: Call<typeof createPlatformKey>): Reply<typeof createPlatformKey> {
+    const permissions = grantable(command.principal.permissions, body.permissions ?? ['*']);
+    const { key, hash, prefix } = createApiKey(this.environment.TENANTRY_ENVIRONMENT);
+    const created = { keyId: derivedId('platform-key', command.id), name: body.name, permissions, createdAt: this.clock.now() };
+    const { version, position } = await this.log.transact(
+      platformKey,
+      { tenant: PLATFORM_LOG, stream: `platform-key-${created.keyId}`, command },
+      createForPlatform(created),
+    );
+    // As for a tenant's key: whoever stores the hash shows the secret.
+    const stored = await this.table.insert({ ...created, hash, prefix, tenantId: null });
+    if (!stored) throw new DomainError('idempotency.secret_already_shown');
+    return { status: 201, body: { ...stored, key }, version, position: { tenantId: PLATFORM_LOG, position }, secret: true };
+  }
+}

@@ -1,0 +1,49 @@
+import { Controller } from '@nestjs/common';
+import { Clock } from '@tenantry/contracts/clock';
+import { DomainError } from '@tenantry/contracts/errors';
+import { derivedId } from '@tenantry/contracts/ids';
+import { createTenantKey } from '@tenantry/contracts/identity/routes';
+import { createApiKey } from '@tenantry/crypto/api-key';
+import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { Handles } from '@tenantry/messaging/handles';
+import type { Call, Reply } from '@tenantry/messaging/rpc';
+import { Environment } from '@tenantry/service/environment';
+import { requireTenant } from '../require-tenant.js';
+import { apiKey, create } from './api-key.js';
+import { ApiKeyTable } from './api-key-table.js';
+import { grantable } from './permission.js';
+
+@Controller()
+export class CreateTenantKeyRpc {
+  constructor(
+    private readonly log: TenantLog,
+    private readonly table: ApiKeyTable,
+    private readonly clock: Clock,
+    private readonly environment: Environment,
+  ) {}
+
+  @Handles(createTenantKey)
+  async handle({ tenantId, body, command }: Call<typeof createTenantKey>): Reply<typeof createTenantKey> {
+    const held = command.principal.permissions;
+    // Without a choice: everything that the caller himself may do.
+    const permissions = grantable(held, body.permissions ?? (held.includes('*') ? ['*'] : held));
+    await requireTenant(this.log, tenantId);
+    const { key, hash, prefix } = createApiKey(this.environment.TENANTRY_ENVIRONMENT);
+    const created = {
+      keyId: derivedId('api-key', tenantId, command.id),
+      name: body.name,
+      permissions,
+      prefix,
+      createdAt: this.clock.now(),
+    };
+    const { version, position } = await this.log.transact(
+      apiKey,
+      { tenant: tenantId, stream: `api-key-${created.keyId}`, command },
+      create(created),
+    );
+    // The event first: whoever then stores the hash shows the secret. After a crash between the two that is the retry.
+    const stored = await this.table.insert({ ...created, hash, tenantId });
+    if (!stored) throw new DomainError('idempotency.secret_already_shown');
+    return { status: 201, body: { ...stored, key }, version, position: { tenantId, position }, secret: true };
+  }
+}

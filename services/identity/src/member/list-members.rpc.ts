@@ -1,0 +1,75 @@
+import { Controller } from '@nestjs/common';
+import { DomainError } from '@tenantry/contracts/errors';
+import { listMembers } from '@tenantry/contracts/identity/routes';
+import { Keyring } from '@tenantry/crypto/keyring';
+import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { Handles } from '@tenantry/messaging/handles';
+import type { Call, Reply } from '@tenantry/messaging/rpc';
+import { Tenants } from '@tenantry/tenancy/tenants';
+import { asc, eq } from 'drizzle-orm';
+import { includes } from '../api-key/permission.js';
+import { requireTenant } from '../require-tenant.js';
+import { identityMembers } from './members.projection.js';
+
+/** More people than this are read by page, once there is a route with pages. */
+const LIMIT = 1000;
+
+@Controller()
+export class ListMembersRpc {
+  constructor(
+    private readonly tenants: Tenants,
+    private readonly log: TenantLog,
+    private readonly keyring: Keyring,
+  ) {}
+
+  @Handles(listMembers)
+  async handle({ tenantId, command }: Call<typeof listMembers>): Reply<typeof listMembers> {
+    const rows = await this.rows(tenantId);
+    const emails = includes(command.principal.permissions, 'personal:read') ? await this.reveal(tenantId, rows) : new Map<string, string>();
+    return {
+      status: 200,
+      body: {
+        items: rows.map(({ memberId, role, status, invitedAt }) => ({
+          id: memberId,
+          email: emails.get(memberId) ?? null,
+          role,
+          status,
+          invitedAt: new Date(invitedAt).toISOString(),
+        })),
+      },
+    };
+  }
+
+  private async rows(tenantId: string) {
+    try {
+      return await this.tenants.withTenant(tenantId, ({ db }) =>
+        db.select().from(identityMembers).where(eq(identityMembers.tenantId, tenantId)).orderBy(asc(identityMembers.memberId)).limit(LIMIT),
+      );
+    } catch (error) {
+      if (!(error instanceof DomainError) || error.code !== 'placement.not_found') throw error;
+      // A tenant that has no place yet has no members yet either.
+      await requireTenant(this.log, tenantId);
+      return [];
+    }
+  }
+
+  /** Addresses by member; without those of people whose key was destroyed. */
+  private async reveal(tenantId: string, rows: { memberId: string; email: string }[]): Promise<Map<string, string>> {
+    const emails = new Map<string, string>();
+    // One fetch for all keys; where one of them was destroyed, each person's is asked for below.
+    await ifNotDestroyed(this.keyring.keys(tenantId, rows.map(({ memberId }) => `member-${memberId}`)));
+    await Promise.all(
+      rows.map(async ({ memberId, email: enc }) => {
+        const email = await ifNotDestroyed(this.keyring.reveal<string>(tenantId, { enc }));
+        if (email !== undefined) emails.set(memberId, email);
+      }),
+    );
+    return emails;
+  }
+}
+
+const ifNotDestroyed = <T>(work: Promise<T>): Promise<T | undefined> =>
+  work.catch((error: unknown) => {
+    if (error instanceof DomainError && error.code === 'keys.destroyed') return undefined;
+    throw error;
+  });

@@ -1,0 +1,48 @@
+import { Controller } from '@nestjs/common';
+import { Clock } from '@tenantry/contracts/clock';
+import { derivedId } from '@tenantry/contracts/ids';
+import { withdrawAdmin } from '@tenantry/contracts/identity/operations';
+import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { Handles } from '@tenantry/messaging/handles';
+import type { Caller } from '@tenantry/messaging/rpc';
+import type { z } from 'zod';
+import { InvitationTable } from './invitation-table.js';
+import { adminMemberId } from './invite-admin.rpc.js';
+import { member, removeMember } from './member.js';
+
+@Controller()
+export class WithdrawAdminRpc {
+  constructor(
+    private readonly log: TenantLog,
+    private readonly invitations: InvitationTable,
+    private readonly clock: Clock,
+  ) {}
+
+  @Handles(withdrawAdmin)
+  async handle(
+    { tenantId, operationId }: z.infer<typeof withdrawAdmin.input>,
+    caller: Caller,
+  ): Promise<z.infer<typeof withdrawAdmin.output>> {
+    const memberId = adminMemberId(tenantId, operationId);
+    const stream = `member-${memberId}`;
+    const { state } = await this.log.load(member, { tenant: tenantId, stream });
+    if (state.status === 'invited') {
+      await this.log.transact(
+        member,
+        {
+          tenant: tenantId,
+          stream,
+          command: {
+            id: derivedId('withdraw-admin', state.invitationId),
+            actor: { kind: 'service', id: caller.service },
+            correlationId: operationId,
+            traceparent: caller.traceparent,
+          },
+        },
+        removeMember({ memberId, reason: 'provisioning_failed', removedAt: this.clock.now() }),
+      );
+    }
+    await this.invitations.remove(tenantId, memberId);
+    return {};
+  }
+}

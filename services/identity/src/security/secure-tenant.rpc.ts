@@ -1,0 +1,45 @@
+import { Controller } from '@nestjs/common';
+import { derivedId } from '@tenantry/contracts/ids';
+import { secureTenant } from '@tenantry/contracts/identity/operations';
+import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { Handles } from '@tenantry/messaging/handles';
+import type { Caller } from '@tenantry/messaging/rpc';
+import { faultPoint } from '@tenantry/observability/fault';
+import type { z } from 'zod';
+import { KeyStore } from '../keys/key-store.js';
+import { initialize, security } from './security.js';
+
+/** Data keys that every tenant needs: made here, so that later steps find them. */
+const SUBJECTS = ['contacts', 'config', 'index', 'requests'];
+
+@Controller()
+export class SecureTenantRpc {
+  constructor(
+    private readonly log: TenantLog,
+    private readonly keys: KeyStore,
+  ) {}
+
+  @Handles(secureTenant)
+  async handle(
+    { tenantId, operationId, securityLevel }: z.infer<typeof secureTenant.input>,
+    caller: Caller,
+  ): Promise<z.infer<typeof secureTenant.output>> {
+    const { tenantKeyVersion: keyVersion } = await this.keys.ensure(tenantId, SUBJECTS);
+    await faultPoint('secure.done');
+    const { state } = await this.log.transact(
+      security,
+      {
+        tenant: tenantId,
+        command: {
+          id: derivedId('secure', tenantId, operationId),
+          actor: { kind: 'service', id: caller.service },
+          correlationId: operationId,
+          traceparent: caller.traceparent,
+        },
+      },
+      initialize({ securityLevel, keyVersion }),
+    );
+    await faultPoint('secure.recorded');
+    return { keyVersion: state.status === 'initialized' ? state.keyVersion : keyVersion };
+  }
+}

@@ -1,0 +1,31 @@
+import { projection, upsert } from '@tenantry/messaging/projection';
+import { boolean, jsonb, pgTable, primaryKey, timestamp, uuid, varchar } from 'drizzle-orm/pg-core';
+
+/** In the tenant's schema; values stay encrypted. */
+export const configSettings = pgTable(
+  'config_settings',
+  {
+    tenantId: uuid('tenant_id').notNull(),
+    key: varchar('key', { length: 255 }).notNull(),
+    value: jsonb('value').notNull(),
+    type: varchar('type', { length: 10 }).notNull(),
+    category: varchar('category', { length: 20 }).notNull(),
+    encrypted: boolean('encrypted').notNull(),
+    updatedAt: timestamp('updated_at', { withTimezone: true, mode: 'string' }).notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.tenantId, table.key] })],
+);
+
+/** One row per setting, for SQL readers. To rebuild, raise `version`. */
+export const settingsProjection = projection({
+  name: 'config-settings',
+  version: 1,
+  placement: 'tenant',
+  tables: [configSettings],
+  on: {
+    SettingsInitialized: (event) =>
+      event.data.settings.map((setting) =>
+        upsert(configSettings, { tenantId: event.tenantId, ...setting, updatedAt: event.recordedAt }),
+      ),
+  },
+});

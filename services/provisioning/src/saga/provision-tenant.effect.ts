@@ -1,0 +1,105 @@
+import { Injectable } from '@nestjs/common';
+import { Clock } from '@tenantry/contracts/clock';
+import { derivedId } from '@tenantry/contracts/ids';
+import { type ProvisioningStep, provisioningSteps } from '@tenantry/contracts/tenant/events';
+import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { ComeBack, type Effect, EffectHandler } from '@tenantry/messaging/effects';
+import { faultPoint } from '@tenantry/observability/fault';
+import { Logger } from '@tenantry/observability/logger';
+import { compensateStep, completeStep, type Failure, failStep, nextStep, nextUndo, type Operation, operation } from '../operation/operation.js';
+import { fail, registered, tenant as tenantAggregate } from '../tenant/tenant.js';
+import { failure, retryAfterMs } from './backoff.js';
+import type { ProvisionPayload } from './provisioning.process.js';
+import type { StepContext } from './step.js';
+import { Steps } from './steps.js';
+import { systemCommand } from './system-command.js';
+
+/**
+ * Drives one provisioning to its end. All it knows is in the log, so that any replica can go on after a crash:
+ * run the next step, record it; after a step's last attempt, or when cancelled, undo the done ones in reverse.
+ */
+@Injectable()
+export class ProvisionTenant extends EffectHandler<ProvisionPayload> {
+  readonly effect = 'provision';
+  override readonly concurrency = 16;
+
+  constructor(
+    private readonly log: TenantLog,
+    private readonly steps: Steps,
+    private readonly clock: Clock,
+    private readonly logger: Logger,
+  ) {
+    super();
+  }
+
+  async run({ tenantId, payload: { operationId }, signal }: Effect<ProvisionPayload>): Promise<void> {
+    const [life, progress] = await Promise.all([
+      this.log.load(tenantAggregate, { tenant: tenantId }),
+      this.log.load(operation, { tenant: tenantId, stream: `operation-${operationId}` }),
+    ]);
+    const tenant = registered(life.state);
+    if (tenant.operationId !== operationId || tenant.status === 'failed') return; // undone, or retried since
+    const context: StepContext = { tenantId, operationId, tenant, commandId: (name) => derivedId('command', operationId, name) };
+    let state = progress.state;
+    while (!signal.aborted) {
+      const undoing = givenUp(state);
+      const step = undoing ? nextUndo(state) : nextStep(state);
+      if (undoing && step === null) return this.close(context, undoing);
+      if (step === null) return;
+      state = undoing ? await this.undo(context, step) : await this.advance(context, state, step);
+    }
+    throw new ComeBack(0);
+  }
+
+  private async advance(context: StepContext, state: Operation, name: ProvisioningStep): Promise<Operation> {
+    const { retryAt, attempt: attempts } = state.steps[name];
+    const waitMs = retryAt === null ? 0 : Date.parse(retryAt) - this.clock.nowMs();
+    if (waitMs > 0) throw new ComeBack(waitMs);
+    const step = this.steps.of(name);
+    const attempt = attempts + 1;
+    const startedAt = this.clock.now();
+    const begun = performance.now();
+    const skipped = step.skip(context.tenant);
+    const progress = () => ({ operationId: context.operationId, step: name, attempt, startedAt, durationMs: Math.round((performance.now() - begun) * 10) / 10 });
+    try {
+      if (!skipped) await step.run(context);
+      await faultPoint(`${name}.done`);
+    } catch (error) {
+      const afterMs = retryAfterMs(error, attempt, Math.random());
+      const retryAt = afterMs === null ? null : new Date(this.clock.nowMs() + afterMs).toISOString();
+      this.logger.warn({ err: error, tenantId: context.tenantId, step: name, attempt, retryAt }, 'a provisioning step failed');
+      return this.record(context, `${name}.failed.${attempt}`, failStep({ ...progress(), error: failure(error), retryAt }));
+    }
+    const next = await this.record(context, `${name}.completed`, completeStep({ ...progress(), skipped }));
+    await faultPoint(`${name}.recorded`);
+    return next;
+  }
+
+  private async undo(context: StepContext, name: ProvisioningStep): Promise<Operation> {
+    const startedAt = this.clock.now();
+    const begun = performance.now();
+    await this.steps.of(name).undo(context); // a failure here is tried again by the effect's own backoff
+    const durationMs = Math.round((performance.now() - begun) * 10) / 10;
+    return this.record(context, `${name}.compensated`, compensateStep({ operationId: context.operationId, step: name, attempt: 1, startedAt, durationMs }));
+  }
+
+  private async close({ tenantId, operationId, commandId }: StepContext, why: { step: ProvisioningStep; reason: Failure }): Promise<void> {
+    await this.log.transact(
+      tenantAggregate,
+      { tenant: tenantId, command: systemCommand(commandId('failed')) },
+      fail(operationId, why.step, why.reason, this.clock.now()),
+    );
+  }
+
+  private async record({ tenantId, operationId, commandId }: StepContext, name: string, decide: Parameters<typeof this.log.transact<Operation, typeof operation.events>>[2]): Promise<Operation> {
+    const target = { tenant: tenantId, stream: `operation-${operationId}`, command: systemCommand(commandId(name)) };
+    return (await this.log.transact(operation, target, decide)).state;
+  }
+}
+
+/** Why the operation is to be undone, if it is. A cancellation counts until activation. */
+export function givenUp(state: Operation): { step: ProvisioningStep; reason: Failure } | null {
+  if (state.givenUp) return state.givenUp;
+  if (state.cancelled === null || provisioningSteps.every((step) => ['succeeded', 'skipped'].includes(state.steps[step].status))) return null;
+  return { step: nextStep(state) ?? 'activate', reason: { code: 'operation.cancelled', detail: state.cancelled } };
+}

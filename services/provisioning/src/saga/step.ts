@@ -1,0 +1,21 @@
+import type { ProvisioningStep } from '@tenantry/contracts/tenant/events';
+import type { RegisteredTenant } from '../tenant/tenant.js';
+
+export interface StepContext {
+  tenantId: string;
+  operationId: string;
+  tenant: RegisteredTenant;
+  /** Id for a command of this step: the same at every attempt. */
+  commandId: (name: string) => string;
+}
+
+/** One step of provisioning. `run` and `undo` are idempotent: either may have happened already, in part or whole. */
+export abstract class Step {
+  abstract readonly name: ProvisioningStep;
+  /** A step that isn't needed for this tenant. */
+  skip(_tenant: RegisteredTenant): boolean {
+    return false;
+  }
+  abstract run(context: StepContext): Promise<void>;
+  async undo(_context: StepContext): Promise<void> {}
+}

@@ -1,0 +1,28 @@
+import { Injectable } from '@nestjs/common';
+import { Clock } from '@tenantry/contracts/clock';
+import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { activate, type RegisteredTenant, tenant as tenantAggregate } from '../../tenant/tenant.js';
+import { systemCommand } from '../system-command.js';
+import { Step, type StepContext } from '../step.js';
+
+/** Opens the tenant, unless its configuration is to be reviewed first. */
+@Injectable()
+export class ActivateStep extends Step {
+  readonly name = 'activate';
+  constructor(
+    private readonly log: TenantLog,
+    private readonly clock: Clock,
+  ) {
+    super();
+  }
+  override skip(tenant: RegisteredTenant): boolean {
+    return tenant.activation === 'review';
+  }
+  async run({ tenantId, operationId, commandId }: StepContext): Promise<void> {
+    await this.log.transact(
+      tenantAggregate,
+      { tenant: tenantId, command: systemCommand(commandId('activate')) },
+      activate({ operationId, reason: 'provisioned' }, this.clock.now()),
+    );
+  }
+}

@@ -1,0 +1,25 @@
+import { Injectable } from '@nestjs/common';
+import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { place, placeFor, placement, unplace } from '../../placement/placement.js';
+import { systemCommand } from '../system-command.js';
+import { Step, type StepContext } from '../step.js';
+
+/** Decides where the tenant lives. */
+@Injectable()
+export class AllocateStep extends Step {
+  readonly name = 'allocate';
+  constructor(private readonly log: TenantLog) {
+    super();
+  }
+  async run({ tenantId, tenant, commandId }: StepContext): Promise<void> {
+    const workerGroup = tenant.features['worker_group'] ? `tenant-${tenant.slug}` : 'shared';
+    await this.log.transact(
+      placement,
+      { tenant: tenantId, command: systemCommand(commandId('place')) },
+      place(placeFor(tenantId, tenant.isolation, workerGroup)),
+    );
+  }
+  override async undo({ tenantId, commandId }: StepContext): Promise<void> {
+    await this.log.transact(placement, { tenant: tenantId, command: systemCommand(commandId('unplace')) }, unplace);
+  }
+}

@@ -1,0 +1,22 @@
+import { Injectable } from '@nestjs/common';
+import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { config, initialize } from '../../config/config.js';
+import { initialSettings } from '../../config/initial-settings.js';
+import { systemCommand } from '../system-command.js';
+import { Step, type StepContext } from '../step.js';
+
+/** First settings and features. */
+@Injectable()
+export class SettingsStep extends Step {
+  readonly name = 'settings';
+  constructor(private readonly log: TenantLog) {
+    super();
+  }
+  async run({ tenantId, tenant, commandId }: StepContext): Promise<void> {
+    await this.log.transact(
+      config,
+      { tenant: tenantId, command: systemCommand(commandId('settings')) },
+      initialize(initialSettings(tenant), tenant.features),
+    );
+  }
+}

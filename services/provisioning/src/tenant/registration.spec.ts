@@ -1,0 +1,64 @@
+import { CreateTenantBody } from '@tenantry/contracts/tenant/bodies';
+import { describe, expect, it } from 'vitest';
+import { draft, limitInUnits } from './registration.js';
+import { slugCandidates } from './slug.js';
+
+describe('a draft', () => {
+  it('needs a name only', () => {
+    expect(draft({ name: ' Acme ' })).toMatchObject({
+      name: 'Acme',
+      plan: { id: 'free', trialDays: 0 },
+      isolation: 'dedicated',
+      timezone: 'UTC',
+      locale: 'en-US',
+      language: 'en',
+      currency: 'USD',
+      activation: 'automatic',
+    });
+  });
+  it('takes the nested form', () => {
+    const body = CreateTenantBody.parse({
+      name: 'Shop',
+      domain: { type: 'subdomain', value: 'shop', ssl: true },
+      plan: { id: 'business', trial: true, duration: 30 },
+      configuration: { theme: 'dark', language: 'de', timezone: 'Europe/Berlin', currency: 'EUR' },
+      resources: { storage: 50, bandwidth: 100, users: 20 },
+    });
+    expect(draft(body)).toMatchObject({
+      plan: { id: 'business', trialDays: 30 },
+      theme: 'dark',
+      language: 'de',
+      timezone: 'Europe/Berlin',
+      currency: 'EUR',
+      limits: { storage: 50_000_000_000, bandwidth: 100_000_000_000, users: 20 },
+    });
+  });
+  it('takes plan aliases', () => {
+    expect(draft({ name: 'A', plan: 'pro' }).plan).toEqual({ id: 'professional', trialDays: 0 });
+    expect(draft({ name: 'A', plan: { id: 'starter', trial: true } }).plan).toEqual({ id: 'free', trialDays: 14 });
+  });
+  it.each([
+    ['storage', 1, 1_000_000_000],
+    ['storage', '50 GB', 50_000_000_000],
+    ['storage', '1.5TB', 1_500_000_000_000],
+    ['storage', { value: 2, unit: 'MB' as const }, 2_000_000],
+    ['users', 7, 7],
+    ['users', null, null],
+  ])('a limit of %s %j is %s', (resource, input, units) => expect(limitInUnits('limits', resource, input)).toBe(units));
+  it.each([
+    ['unicorns', 1, /must be one of/],
+    ['users', '5 GB', /without a unit/],
+    ['users', 1.5, /whole number/],
+    ['storage', '9999999 PB', /2\^53/],
+  ])('a limit of %s %j is refused', (resource, input, why) => expect(() => limitInUnits('limits', resource, input)).toThrow(why));
+});
+
+describe('slugs made from a name', () => {
+  const id = '0a1b2c3d-4e5f-5a7b-8c9d-0e1f2a3b4c5d';
+  it('are URL-safe', () => expect(slugCandidates('Ärger & Söhne GmbH', id)[0]).toBe('aerger-and-soehne-gmb-h'.replace('gmb-h', 'gmbh')));
+  it('get a suffix, the last one unique', () => expect(slugCandidates('Acme', id)).toEqual(['acme', 'acme-2', 'acme-0a1b2c3d4e']));
+  it('have at most 50 characters', () => {
+    for (const slug of slugCandidates('x'.repeat(200), id)) expect(slug.length).toBeLessThanOrEqual(50);
+  });
+  it('fall back on the id where the name has no letters', () => expect(slugCandidates('株', id).every((slug) => /^[a-z0-9-]{2,50}$/.test(slug))).toBe(true));
+});

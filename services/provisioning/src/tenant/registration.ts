@@ -1,0 +1,109 @@
+import { invalidField } from '@tenantry/contracts/errors';
+import { type PlanSnapshot, type PlanTerms, canonicalPlan, resources } from '@tenantry/contracts/plans';
+import type { CreateTenantBody } from '@tenantry/contracts/tenant/bodies';
+import type { Registration } from './tenant.js';
+
+/** What a body asks for, with the defaults filled in, before names are reserved. */
+export type Draft = Omit<Registration, 'operationId' | 'slug' | 'domain' | 'plan' | 'priority' | 'registeredAt'> & {
+  plan: { id: string; trialDays: number };
+  priority: number | null;
+  slug: string | null;
+  domain: CreateTenantBody['domain'] | null;
+};
+
+const DEFAULT_TRIAL_DAYS = 14;
+const priorities = { low: 10, normal: 30, high: 60, critical: 90 };
+const factors: Record<string, number> = { B: 1, KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12, PB: 1e15, COUNT: 1 };
+/** On the platform surface a bare number means GB for these two. */
+const inGigabytes = new Set(['storage', 'bandwidth']);
+
+type LimitInput = NonNullable<CreateTenantBody['limits']>[string];
+
+/** A limit in the unit of its resource; null is unlimited. @throws DomainError `request.invalid` naming `<path>.<resource>` */
+export function limitInUnits(path: string, resource: string, input: LimitInput): number | null {
+  const known = (resources as Record<string, { unit: string } | undefined>)[resource];
+  if (!known) throw invalidField(`${path}.${resource}`, 'known_resource', `must be one of ${Object.keys(resources).join(', ')}`);
+  if (input === null) return null;
+  const sized = typeof input === 'string' ? /^([\d.]+) ?([a-z]+)$/i.exec(input) : null;
+  const [value, unit] = sized
+    ? [Number(sized[1]), (sized[2] as string).toUpperCase()]
+    : typeof input === 'object'
+      ? [input.value, input.unit.toUpperCase()]
+      : [input as number, inGigabytes.has(resource) ? 'GB' : 'COUNT'];
+  if (unit !== 'COUNT' && known.unit !== 'bytes')
+    throw invalidField(`${path}.${resource}`, 'unit', `is counted in ${known.unit}: give a number without a unit`);
+  const units = value * (factors[unit] ?? 1);
+  const rounded = Math.round(units);
+  if (unit === 'COUNT' && rounded !== units) throw invalidField(`${path}.${resource}`, 'integer', 'must be a whole number');
+  if (!Number.isSafeInteger(rounded)) throw invalidField(`${path}.${resource}`, 'too_big', 'must not be above 2^53');
+  return rounded;
+}
+
+function limits(body: CreateTenantBody): Record<string, number | null> {
+  const entries = (['resources', 'limits'] as const).flatMap((path) =>
+    Object.entries(body[path] ?? {}).map(([resource, input]) => [resource, limitInUnits(path, resource, input)] as const),
+  );
+  return Object.fromEntries(entries);
+}
+
+function settings(body: CreateTenantBody): Registration['settings'] {
+  const given = [
+    ...Object.entries(body.settings ?? {}).map(([key, value]) => ({ key, value, category: 'general' as const })),
+    ...Object.entries(body.security ?? {}).map(([key, value]) => ({ key, value, category: 'security' as const })),
+    ...Object.entries(body.notifications ?? {}).map(([key, value]) => ({ key, value, category: 'notifications' as const })),
+  ];
+  return given.map(({ key, value, category }) => ({ key, value: JSON.stringify(value), type: typeOf(value), category }));
+}
+
+export const typeOf = (value: unknown): 'string' | 'number' | 'boolean' | 'json' => {
+  const type = typeof value;
+  return type === 'string' || type === 'number' || type === 'boolean' ? type : 'json';
+};
+
+/** Defaults: plan free, dedicated, UTC, en-US, USD. The nested form counts where the flat one says nothing. */
+export function draft(body: CreateTenantBody): Draft {
+  const plan = typeof body.plan === 'string' ? { id: body.plan } : (body.plan ?? { id: 'free' });
+  const trial = 'trial' in plan && plan.trial !== false && (plan.trial || plan.duration !== undefined);
+  const nested = body.configuration ?? {};
+  const locale = body.locale ?? nested.locale ?? 'en-US';
+  return {
+    name: body.name.trim(),
+    slug: body.slug ?? null,
+    domain: body.domain ?? null,
+    plan: { id: canonicalPlan(plan.id), trialDays: trial ? (('duration' in plan ? plan.duration : undefined) ?? DEFAULT_TRIAL_DAYS) : 0 },
+    priority: typeof body.priority === 'string' ? priorities[body.priority] : (body.priority ?? null),
+    isolation: body.isolation ?? 'dedicated',
+    region: body.region ?? 'default',
+    activation: body.activation ?? 'automatic',
+    timezone: body.timezone ?? nested.timezone ?? 'UTC',
+    locale,
+    language: body.language ?? nested.language ?? (locale.split('-')[0] as string),
+    currency: body.currency ?? nested.currency ?? 'USD',
+    theme: body.theme ?? nested.theme ?? 'default',
+    adminEmail: body.adminEmail,
+    billingEmail: body.billingEmail,
+    contactPhone: body.contactPhone,
+    limits: limits(body),
+    features: body.features ?? {},
+    settings: settings(body),
+    tags: [...new Set(body.tags ?? [])],
+  };
+}
+
+/** The draft with everything that had to be looked up or reserved. */
+export function registration(
+  from: Draft,
+  found: { operationId: string; slug: string; domain: Registration['domain']; plan: PlanTerms & { id: string; version: number }; now: string },
+): Registration {
+  const plan: PlanSnapshot = { ...found.plan, trialDays: from.plan.trialDays };
+  return {
+    ...from,
+    operationId: found.operationId,
+    slug: found.slug,
+    domain: found.domain,
+    plan,
+    priority: from.priority ?? plan.priority,
+    features: { ...Object.fromEntries(plan.features.map((feature) => [feature, true])), ...from.features },
+    registeredAt: found.now,
+  };
+}

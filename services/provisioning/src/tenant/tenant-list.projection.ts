@@ -1,0 +1,80 @@
+import { patch, projection, upsert } from '@tenantry/messaging/projection';
+import { bigint, integer, jsonb, pgSchema, text, timestamp, uuid } from 'drizzle-orm/pg-core';
+
+export const tenants = pgSchema('provisioning').table('tenants', {
+  tenantId: uuid('tenant_id').primaryKey(),
+  name: text('name').notNull(),
+  slug: text('slug').notNull(),
+  status: text('status').notNull(),
+  statusReason: text('status_reason'),
+  plan: text('plan').notNull(),
+  planVersion: integer('plan_version').notNull(),
+  priority: integer('priority').notNull(),
+  isolation: text('isolation').notNull(),
+  region: text('region').notNull(),
+  domain: text('domain').notNull(),
+  timezone: text('timezone').notNull(),
+  locale: text('locale').notNull(),
+  language: text('language').notNull(),
+  currency: text('currency').notNull(),
+  theme: text('theme').notNull(),
+  tags: jsonb('tags').$type<string[]>().notNull(),
+  activation: text('activation').notNull(),
+  createdAt: timestamp('created_at', { withTimezone: true, mode: 'string' }).notNull(),
+  updatedAt: timestamp('updated_at', { withTimezone: true, mode: 'string' }).notNull(),
+  version: bigint('version', { mode: 'number' }).notNull(),
+  position: bigint('position', { mode: 'number' }).notNull(),
+});
+
+interface At {
+  tenantId: string;
+  streamVersion: number;
+  position: number;
+  recordedAt: string;
+}
+const at = (event: At) => ({ updatedAt: event.recordedAt, version: event.streamVersion, position: event.position });
+const status = (event: At, value: string, reason: string | null) =>
+  patch(tenants, { tenantId: event.tenantId }, { status: value, statusReason: reason, ...at(event) });
+
+/** One row per tenant, for the list. To rebuild, raise `version`. */
+export const tenantList = projection({
+  name: 'tenant-list',
+  version: 1,
+  placement: 'service',
+  tables: [tenants],
+  on: {
+    TenantRegistered: (event) => {
+      const { data } = event;
+      return upsert(tenants, {
+        tenantId: event.tenantId,
+        name: data.name,
+        slug: data.slug,
+        status: 'pending',
+        statusReason: null,
+        plan: data.plan.id,
+        planVersion: data.plan.version,
+        priority: data.priority,
+        isolation: data.isolation,
+        region: data.region,
+        domain: data.domain.host,
+        timezone: data.timezone,
+        locale: data.locale,
+        language: data.language,
+        currency: data.currency,
+        theme: data.theme,
+        tags: data.tags,
+        activation: data.activation,
+        createdAt: event.recordedAt,
+        ...at(event),
+      });
+    },
+    TenantUpdated: (event) => {
+      const { adminEmail: _a, billingEmail: _b, contactPhone: _c, ...shown } = event.data;
+      return patch(tenants, { tenantId: event.tenantId }, { ...shown, ...at(event) });
+    },
+    TenantProvisioned: (event) => patch(tenants, { tenantId: event.tenantId }, at(event)),
+    TenantActivated: (event) => status(event, event.data.status, event.data.reason),
+    TenantProvisioningFailed: (event) => status(event, 'failed', event.data.reason.detail),
+    TenantProvisioningRetried: (event) => status(event, 'pending', null),
+  },
+});

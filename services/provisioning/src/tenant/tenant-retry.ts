@@ -1,0 +1,26 @@
+import { Injectable } from '@nestjs/common';
+import { Clock } from '@tenantry/contracts/clock';
+import type { CommandContext } from '@tenantry/contracts/route';
+import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { operationId } from '../operation/operation.js';
+import { OperationIndex } from '../operation/operation-index.js';
+import { type RegisteredTenant, registered, retry, tenant } from './tenant.js';
+
+/** A failed tenant is provisioned again, as an operation of its own. */
+@Injectable()
+export class TenantRetry {
+  constructor(
+    private readonly log: TenantLog,
+    private readonly operations: OperationIndex,
+    private readonly clock: Clock,
+  ) {}
+
+  async retry(tenantId: string, reason: string, command: CommandContext): Promise<{ state: RegisteredTenant; version: number; position: number }> {
+    const { events } = await this.log.load(tenant, { tenant: tenantId });
+    const rounds = events.filter((event) => event.type === 'TenantProvisioningRetried' && event.metadata.commandId !== command.id).length;
+    const operation = operationId(tenantId, rounds + 1);
+    await this.operations.add(operation, tenantId, 'provisioning');
+    const done = await this.log.transact(tenant, { tenant: tenantId, command }, retry(operation, reason, this.clock.now()));
+    return { state: registered(done.state), version: done.version, position: done.position };
+  }
+}

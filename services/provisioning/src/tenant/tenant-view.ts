@@ -1,0 +1,38 @@
+import type { Tenant as TenantBody } from '@tenantry/contracts/tenant/bodies';
+import type { Keyring } from '@tenantry/crypto/keyring';
+import type { RegisteredTenant } from './tenant.js';
+
+type At = { version: number; position: number };
+
+/** As the API shows it, contacts in clear. */
+export async function tenantView(keyring: Keyring, id: string, state: RegisteredTenant, at: At): Promise<TenantBody> {
+  const [adminEmail, billingEmail, contactPhone] = await Promise.all(
+    [state.adminEmail, state.billingEmail, state.contactPhone].map((value) => (value === undefined ? null : keyring.reveal(id, value))),
+  );
+  return {
+    id,
+    name: state.name,
+    slug: state.slug,
+    status: state.status,
+    statusReason: state.statusReason,
+    plan: { id: state.plan.id, version: state.plan.version },
+    priority: state.priority,
+    isolation: state.isolation,
+    region: state.region,
+    domain: state.domain.host,
+    adminEmail: adminEmail ?? null,
+    billingEmail: billingEmail ?? null,
+    contactPhone: contactPhone ?? null,
+    timezone: state.timezone,
+    locale: state.locale,
+    language: state.language,
+    currency: state.currency,
+    theme: state.theme,
+    tags: state.tags,
+    features: state.features,
+    activation: state.activation,
+    createdAt: state.createdAt,
+    updatedAt: state.updatedAt,
+    ...at,
+  };
+}

@@ -1,0 +1,16 @@
+import { Controller } from '@nestjs/common';
+import { checkQuota } from '@tenantry/contracts/quota/routes';
+import { Handles } from '@tenantry/messaging/handles';
+import type { Call, Reply } from '@tenantry/messaging/rpc';
+import { allowance } from '../usage/usage.js';
+import { UsageMeter } from '../usage/usage-meter.js';
+
+@Controller()
+export class CheckQuotaRpc {
+  constructor(private readonly meter: UsageMeter) {}
+
+  @Handles(checkQuota)
+  async handle({ tenantId, body }: Call<typeof checkQuota>): Promise<Awaited<Reply<typeof checkQuota>>> {
+    return { status: 200, body: allowance(await this.meter.standing(tenantId, body.resource), body.amount ?? 1) };
+  }
+}

@@ -1,0 +1,16 @@
+import { Controller } from '@nestjs/common';
+import { listQuotas } from '@tenantry/contracts/quota/routes';
+import { Handles } from '@tenantry/messaging/handles';
+import type { Call, Reply } from '@tenantry/messaging/rpc';
+import { quotaView } from '../usage/usage.js';
+import { UsageMeter } from '../usage/usage-meter.js';
+
+@Controller()
+export class ListQuotasRpc {
+  constructor(private readonly meter: UsageMeter) {}
+
+  @Handles(listQuotas)
+  async handle({ tenantId }: Call<typeof listQuotas>): Promise<Awaited<Reply<typeof listQuotas>>> {
+    return { status: 200, body: { items: (await this.meter.standings(tenantId)).map(quotaView) } };
+  }
+}

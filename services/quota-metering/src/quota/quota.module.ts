@@ -1,0 +1,15 @@
+import { Module } from '@nestjs/common';
+import { provide } from '@tenantry/messaging/provide';
+import { UsageModule } from '../usage/usage.module.js';
+import { AssignQuotasRpc } from './assign-quotas.rpc.js';
+import { CheckQuotaRpc } from './check-quota.rpc.js';
+import { ListQuotasRpc } from './list-quotas.rpc.js';
+import { quotaQuotasProjection } from './quota-quotas.projection.js';
+import { WithdrawQuotasRpc } from './withdraw-quotas.rpc.js';
+
+@Module({
+  imports: [UsageModule],
+  controllers: [AssignQuotasRpc, WithdrawQuotasRpc, ListQuotasRpc, CheckQuotaRpc],
+  providers: [provide(quotaQuotasProjection)],
+})
+export class QuotaModule {}

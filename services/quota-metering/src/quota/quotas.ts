@@ -1,0 +1,82 @@
+import type { Instant } from '@tenantry/contracts/clock';
+import { DomainError } from '@tenantry/contracts/errors';
+import { type PlanSnapshot, type Resource, resourceNames, resources } from '@tenantry/contracts/plans';
+import { type QuotaEvent, quotaEvents } from '@tenantry/contracts/quota/events';
+import { aggregate } from '@tenantry/event-store/aggregate';
+import { periodAt, trialEnd } from './period.js';
+
+type Assigned = Extract<QuotaEvent, { type: 'QuotasAssigned' }>['data'];
+export type Quotas = { status: 'none' } | ({ status: 'assigned' } & Assigned) | { status: 'withdrawn' };
+
+/** What a tenant may use. Stream `quotas`, one per tenant. What it has used is in the ledger. */
+export const quotas = aggregate<Quotas, typeof quotaEvents>({
+  stream: 'quotas',
+  events: quotaEvents,
+  initial: { status: 'none' },
+  evolve: (state, event): Quotas => {
+    switch (event.type) {
+      case 'QuotasAssigned':
+        return { status: 'assigned', ...event.data };
+      case 'QuotasWithdrawn':
+        return { status: 'withdrawn' };
+      default:
+        event satisfies never;
+        return state;
+    }
+  },
+});
+
+export interface Entitlement {
+  plan: PlanSnapshot;
+  /** Limits by resource that replace the plan's; null is unlimited. */
+  overrides: Record<string, number | null>;
+  timezone: string;
+  startsAt: Instant;
+}
+
+/**
+ * Every known resource gets a quota: the override's limit, else the plan's, else none (metered and unlimited).
+ * @throws DomainError `quota.unknown_resource`: a limit of something that is not metered would hold nobody back
+ */
+export const assign =
+  ({ plan, overrides, timezone, startsAt }: Entitlement) =>
+  (state: Quotas): QuotaEvent[] => {
+    if (state.status === 'assigned') return [];
+    refuseUnknown('plan.limits', plan.limits);
+    refuseUnknown('overrides', overrides);
+    const period = periodAt({ startsAt, trialEndsAt: trialEnd(startsAt, plan.trialDays, timezone), timezone }, startsAt);
+    return [
+      {
+        type: 'QuotasAssigned',
+        data: {
+          plan: { id: plan.id, version: plan.version },
+          retentionDays: plan.retentionDays,
+          timezone,
+          quotas: resourceNames.map((resource) => ({ resource, ...resources[resource], ...limitOf(resource, plan, overrides) })),
+          periodStart: period.start,
+          periodEnd: period.end,
+        },
+      },
+    ];
+  };
+
+export const withdraw =
+  (now: Instant) =>
+  (state: Quotas): QuotaEvent[] =>
+    state.status === 'assigned' ? [{ type: 'QuotasWithdrawn', data: { withdrawnAt: now } }] : [];
+
+function limitOf(resource: Resource, plan: PlanSnapshot, overrides: Entitlement['overrides']) {
+  const override = Object.hasOwn(overrides, resource) ? overrides[resource] : undefined;
+  if (override !== undefined) return { limit: override, source: 'override' as const };
+  return { limit: plan.limits[resource] ?? null, source: 'plan' as const };
+}
+
+function refuseUnknown(field: string, limits: Record<string, unknown>): void {
+  const unknown = Object.keys(limits).filter((name) => !Object.hasOwn(resources, name));
+  if (unknown.length === 0) return;
+  const message = `is not one of the metered resources: ${resourceNames.join(', ')}`;
+  throw new DomainError('quota.unknown_resource', {
+    detail: `A limit names something that is not metered: ${unknown.join(', ')}.`,
+    errors: unknown.map((name) => ({ field: `${field}.${name}`, rule: 'known_resource', message })),
+  });
+}

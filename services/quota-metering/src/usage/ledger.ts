@@ -1,0 +1,194 @@
+import type { Instant } from '@tenantry/contracts/clock';
+import type { Database } from '@tenantry/service/database';
+import { type Cycle, type Period, periodAt } from '../quota/period.js';
+import type { Outcome, Standing } from './usage.js';
+
+/** What `assign` writes: the outcome of one `QuotasAssigned`. */
+export interface Assignment {
+  tenantId: string;
+  /** Of the event in the tenant's log. */
+  position: number;
+  cycle: Cycle;
+  retentionDays: number;
+  quotas: { resource: string; kind: string; unit: string; limit: number | null }[];
+}
+
+export interface Change {
+  tenantId: string;
+  commandId: string;
+  requestHash: string;
+  resource: string;
+  /** In the resource's unit; negative gives back. */
+  amount: number;
+  description: string | undefined;
+  now: Instant;
+  /** `now` as a day in the tenant's time zone, `YYYY-MM-DD`. */
+  day: string;
+  /** The tenant's billing period that holds `now`. */
+  period: Period;
+}
+
+export interface UsageLogLine {
+  id: string;
+  resource: string;
+  amount: number;
+  usageDate: string;
+  description: string | null;
+  createdAt: Instant;
+}
+
+/** Limits and use of all tenants, in the service's own schema. Each change is one call of one SQL function: see `migrations/service/0001_ledger.sql`. */
+export class Ledger {
+  constructor(private readonly database: Pick<Database, 'pool'>) {}
+
+  /**
+   * Writes the rows of an assignment, in one statement. Idempotent: what is used stays, and an assignment that is older than what the
+   * ledger knows changes nothing (one that was held up must not bring back what has been withdrawn since).
+   */
+  async assign({ tenantId, position, cycle, retentionDays, quotas }: Assignment): Promise<void> {
+    const period = periodAt(cycle, cycle.startsAt);
+    const rows = quotas.map(({ resource, kind, unit, limit }) => ({
+      resource,
+      kind,
+      unit,
+      limit_value: limit,
+      period_start: kind === 'counter' ? period.start : null,
+      period_end: kind === 'counter' ? period.end : null,
+    }));
+    await this.database.pool.query({
+      name: 'quota-assign',
+      text: `WITH tenant AS (
+          INSERT INTO quota_metering.tenants AS t (tenant_id, position, withdrawn, timezone, starts_at, trial_ends_at, retention_days)
+          VALUES ($1, $2, false, $3, $4, $5, $6)
+          ON CONFLICT (tenant_id) DO UPDATE SET position = excluded.position, withdrawn = false, timezone = excluded.timezone,
+            starts_at = excluded.starts_at, trial_ends_at = excluded.trial_ends_at, retention_days = excluded.retention_days
+          WHERE t.position <= excluded.position
+          RETURNING t.tenant_id)
+        INSERT INTO quota_metering.quotas (tenant_id, resource, kind, unit, limit_value, period_start, period_end)
+        SELECT tenant.tenant_id, q.*
+        FROM tenant, json_to_recordset($7::json) AS q(resource text, kind text, unit text, limit_value bigint, period_start timestamptz, period_end timestamptz)
+        ON CONFLICT (tenant_id, resource) DO UPDATE SET kind = excluded.kind, unit = excluded.unit, limit_value = excluded.limit_value`,
+      values: [tenantId, position, cycle.timezone, cycle.startsAt, cycle.trialEndsAt, retentionDays, JSON.stringify(rows)],
+    });
+  }
+
+  /** Removes what the tenant has; its position stays, so that an older assignment can't come back. Idempotent. */
+  async withdraw(tenantId: string, position: number): Promise<void> {
+    await this.database.pool.query(
+      `WITH tenant AS (
+         INSERT INTO quota_metering.tenants AS t (tenant_id, position, withdrawn) VALUES ($1, $2, true)
+         ON CONFLICT (tenant_id) DO UPDATE SET position = excluded.position, withdrawn = true, timezone = null, starts_at = null,
+           trial_ends_at = null, retention_days = null
+         WHERE t.position <= excluded.position
+         RETURNING t.tenant_id),
+       usage AS (DELETE FROM quota_metering.usage_log l USING tenant WHERE l.tenant_id = tenant.tenant_id)
+       DELETE FROM quota_metering.quotas q USING tenant WHERE q.tenant_id = tenant.tenant_id`,
+      [tenantId, position],
+    );
+  }
+
+  /** Consumes or gives back, all of it or nothing; atomic whatever the concurrency. A repeated command id gets the first result. */
+  async change(change: Change): Promise<Outcome | { outcome: 'unknown_resource' } | { outcome: 'unassigned' }> {
+    const { rows } = await this.database.pool.query({
+      name: 'quota-change',
+      text: 'SELECT * FROM quota_metering.change_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)',
+      values: [
+        change.tenantId,
+        change.commandId,
+        change.requestHash,
+        change.resource,
+        change.amount,
+        change.description ?? null,
+        change.now,
+        change.day,
+        change.period.start,
+        change.period.end,
+      ],
+    });
+    const [row] = rows;
+    return {
+      outcome: row.outcome,
+      used: Number(row.now_used),
+      limit: numberOrNull(row.now_limit),
+      kind: row.now_kind,
+      periodEnd: instantOrNull(row.now_period_end),
+    };
+  }
+
+  /** When the tenant's billing periods begin and end. Null where no quotas are assigned. */
+  async cycle(tenantId: string): Promise<Cycle | null> {
+    const { rows } = await this.database.pool.query({
+      name: 'quota-cycle',
+      text: 'SELECT timezone, starts_at, trial_ends_at FROM quota_metering.tenants WHERE tenant_id = $1 AND NOT withdrawn',
+      values: [tenantId],
+    });
+    return rows[0] ? cycleOf(rows[0]) : null;
+  }
+
+  /**
+   * The tenant's quotas as of `now`, sorted by name, or the one of `resource`: a counter whose stored period is over stands at 0 in the
+   * running one. Null where no quotas are assigned; empty for an unknown resource.
+   */
+  async standings(tenantId: string, now: Instant, resource?: string): Promise<Standing[] | null> {
+    const { rows } = await this.database.pool.query({
+      name: 'quota-standings',
+      text: `SELECT t.timezone, t.starts_at, t.trial_ends_at, q.resource, q.kind, q.unit, q.limit_value, q.used, q.period_end
+        FROM quota_metering.tenants t
+        LEFT JOIN quota_metering.quotas q ON q.tenant_id = t.tenant_id AND ($2::text IS NULL OR q.resource = $2)
+        WHERE t.tenant_id = $1 AND NOT t.withdrawn ORDER BY q.resource`,
+      values: [tenantId, resource ?? null],
+    });
+    if (rows.length === 0) return null;
+    const running = periodAt(cycleOf(rows[0]), now);
+    return rows
+      .filter((row) => row.resource !== null)
+      .map((row) => {
+        const stored = instantOrNull(row.period_end);
+        const over = stored !== null && Date.parse(stored) <= Date.parse(now);
+        return {
+          resource: row.resource,
+          kind: row.kind,
+          unit: row.unit,
+          limit: numberOrNull(row.limit_value),
+          used: over ? 0 : Number(row.used),
+          periodEnd: over ? running.end : stored,
+        };
+      });
+  }
+
+  /** What was consumed and given back, newest first. */
+  async logs(tenantId: string, page: { limit: number; offset: number; resource?: string }): Promise<UsageLogLine[]> {
+    const { rows } = await this.database.pool.query(
+      `SELECT id, resource, amount, usage_date::text AS usage_date, description, created_at FROM quota_metering.usage_log
+       WHERE tenant_id = $1 ${page.resource === undefined ? '' : 'AND resource = $4'} ORDER BY id DESC LIMIT $2 OFFSET $3`,
+      [tenantId, page.limit, page.offset, ...(page.resource === undefined ? [] : [page.resource])],
+    );
+    return rows.map((row) => ({
+      id: String(row.id),
+      resource: row.resource,
+      amount: Number(row.amount),
+      usageDate: row.usage_date,
+      description: row.description,
+      createdAt: instant(row.created_at),
+    }));
+  }
+
+  /** How many lines `logs` has in all. */
+  async countLogs(tenantId: string, resource?: string): Promise<number> {
+    const { rows } = await this.database.pool.query(
+      `SELECT count(*) AS lines FROM quota_metering.usage_log WHERE tenant_id = $1 ${resource === undefined ? '' : 'AND resource = $2'}`,
+      resource === undefined ? [tenantId] : [tenantId, resource],
+    );
+    return Number(rows[0].lines);
+  }
+}
+
+const numberOrNull = (value: unknown): number | null => (value === null ? null : Number(value));
+// Whichever form the driver is set to give: a Date or PostgreSQL's text.
+const instant = (value: Date | string): Instant => new Date(value).toISOString();
+const instantOrNull = (value: Date | string | null): Instant | null => (value === null ? null : instant(value));
+const cycleOf = (row: { timezone: string; starts_at: Date | string; trial_ends_at: Date | string | null }): Cycle => ({
+  timezone: row.timezone,
+  startsAt: instant(row.starts_at),
+  trialEndsAt: instantOrNull(row.trial_ends_at),
+});

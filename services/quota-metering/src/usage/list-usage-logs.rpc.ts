@@ -1,0 +1,27 @@
+import { Controller } from '@nestjs/common';
+import { listUsageLogs } from '@tenantry/contracts/quota/routes';
+import { Handles } from '@tenantry/messaging/handles';
+import type { Call, Reply } from '@tenantry/messaging/rpc';
+import { Ledger } from './ledger.js';
+import { UsageMeter } from './usage-meter.js';
+
+@Controller()
+export class ListUsageLogsRpc {
+  constructor(
+    private readonly ledger: Ledger,
+    private readonly meter: UsageMeter,
+  ) {}
+
+  @Handles(listUsageLogs)
+  async handle({ tenantId, query }: Call<typeof listUsageLogs>): Promise<Awaited<Reply<typeof listUsageLogs>>> {
+    const { limit = 50, offset, resource } = query;
+    // Counting reads every line: only for who pages by offset, and so shows a total.
+    const [items, total, cycle] = await Promise.all([
+      this.ledger.logs(tenantId, { limit, offset: offset ?? 0, resource }),
+      offset === undefined ? undefined : this.ledger.countLogs(tenantId, resource),
+      this.ledger.cycle(tenantId),
+    ]);
+    if (!cycle) return this.meter.refuseTenant(tenantId);
+    return { status: 200, body: { items }, total };
+  }
+}

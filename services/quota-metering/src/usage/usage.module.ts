@@ -1,0 +1,15 @@
+import { Module } from '@nestjs/common';
+import { Database } from '@tenantry/service/database';
+import { GetUsageRpc } from './get-usage.rpc.js';
+import { IncrementUsageRpc } from './increment-usage.rpc.js';
+import { Ledger } from './ledger.js';
+import { ListUsageLogsRpc } from './list-usage-logs.rpc.js';
+import { ReleaseUsageRpc } from './release-usage.rpc.js';
+import { UsageMeter } from './usage-meter.js';
+
+@Module({
+  controllers: [GetUsageRpc, IncrementUsageRpc, ReleaseUsageRpc, ListUsageLogsRpc],
+  providers: [{ provide: Ledger, useFactory: (database: Database) => new Ledger(database), inject: [Database] }, UsageMeter],
+  exports: [Ledger, UsageMeter],
+})
+export class UsageModule {}
