@@ -256,9 +256,80 @@ BEGIN
   END IF;
 END $$;
 
+-- A stream from a version on, and before it what is known of a command id (null: not asked), in one snapshot.
+-- The command's row has is_event = false and holds in position and previous_in_context its first and last position, in body_hash its HMAC.
+-- Reading is in functions only because their plans are kept: planning over the partitions costs more than the look-ups.
+-- They run with the caller's rights.
+CREATE FUNCTION log.read_stream(of_tenant uuid, of_stream text, from_version bigint, of_command text)
+RETURNS TABLE (
+  is_event boolean, tenant_id uuid, "position" bigint, stream text, stream_version bigint, id uuid, context text, type text, version integer,
+  data jsonb, metadata jsonb, body_hash text, leaf text, recorded_us bigint, previous_in_context bigint
+)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+AS $$
+#variable_conflict use_column
+BEGIN
+  -- STABLE: both statements see the snapshot of the statement that called.
+  IF of_command IS NOT NULL THEN
+    RETURN QUERY SELECT false, k.tenant_id, k.first_position, k.stream, -1::bigint, NULL::uuid, NULL, NULL, 0, NULL::jsonb, NULL::jsonb,
+        encode(k.request_hmac, 'hex'), NULL, 0::bigint, k.last_position
+      FROM log.commands k WHERE k.tenant_id = of_tenant AND k.command_id = of_command;
+  END IF;
+  RETURN QUERY SELECT true, e.tenant_id, e.position, e.stream, e.stream_version, e.id, e.context, e.type, e.version, e.data, e.metadata,
+      encode(e.body_hash, 'hex'), encode(e.leaf, 'hex'), (extract(epoch FROM e.recorded_at) * 1000000)::bigint, e.previous_in_context
+    FROM log.events e WHERE e.tenant_id = of_tenant AND e.stream = of_stream AND e.stream_version >= from_version ORDER BY e.stream_version;
+END $$;
+
+-- Events of several logs, each from its own position on, in one snapshot: of each at most max_events of the types (null: of all) among the
+-- next scan positions, in order. head is the last position (null: no such log). A log with nothing to show has one row without an event.
+CREATE FUNCTION log.read_logs(of_tenants uuid[], since bigint[], of_types text[], max_events bigint, scan bigint)
+RETURNS TABLE (
+  request integer, head bigint, tenant_id uuid, "position" bigint, stream text, stream_version bigint, id uuid, context text, type text,
+  version integer, data jsonb, metadata jsonb, body_hash text, leaf text, recorded_us bigint, previous_in_context bigint
+)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+AS $$
+#variable_conflict use_column
+DECLARE
+  of_tenant uuid;
+  shown boolean;
+BEGIN
+  -- One by one: a scalar finds its partition before the plan starts, and no statistics can talk the planner into a join.
+  FOR n IN 1..cardinality(of_tenants) LOOP
+    of_tenant := of_tenants[n];
+    request := n;
+    shown := false;
+    SELECT h.position INTO head FROM log.heads h WHERE h.tenant_id = of_tenant;
+    IF head >= since[n] THEN
+      RETURN QUERY SELECT n, head, e.tenant_id, e.position, e.stream, e.stream_version, e.id, e.context, e.type, e.version, e.data, e.metadata,
+          encode(e.body_hash, 'hex'), encode(e.leaf, 'hex'), (extract(epoch FROM e.recorded_at) * 1000000)::bigint, e.previous_in_context
+        FROM log.events e
+        WHERE e.tenant_id = of_tenant AND e.position >= since[n] AND e.position < since[n] + scan
+          AND (of_types IS NULL OR e.type = ANY (of_types))
+        ORDER BY e.position LIMIT max_events;
+      shown := FOUND;
+    END IF;
+    IF NOT shown THEN
+      RETURN NEXT;
+    END IF;
+  END LOOP;
+END $$;
+
 ALTER SCHEMA log OWNER TO tenantry_owner;
 ALTER TABLE log.writers OWNER TO tenantry_owner;
 ALTER FUNCTION log.append(jsonb) OWNER TO tenantry_owner;
+ALTER FUNCTION log.read_stream(uuid, text, bigint, text) OWNER TO tenantry_owner;
+ALTER FUNCTION log.read_logs(uuid[], bigint[], text[], bigint, bigint) OWNER TO tenantry_owner;
 GRANT USAGE ON SCHEMA log TO tenantry_services;
 REVOKE ALL ON FUNCTION log.append(jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION log.append(jsonb) TO tenantry_services;
+REVOKE ALL ON FUNCTION log.read_stream(uuid, text, bigint, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION log.read_stream(uuid, text, bigint, text) TO tenantry_services;
+REVOKE ALL ON FUNCTION log.read_logs(uuid[], bigint[], text[], bigint, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION log.read_logs(uuid[], bigint[], text[], bigint, bigint) TO tenantry_services;

@@ -68,12 +68,27 @@ export function eventStoreConformance(name: string, open: OpenStore): void {
       it('keeps what was given, of every JSON kind', async () => {
         const store = await open();
         const tenantId = newId();
-        const data = { text: 'é "quoted" \\u0000 \u{1f600}\n', n: -1.5e-7, big: 1e21, yes: true, nothing: null, list: [1, [2], {}], '': { z: 1, a: 2 } };
+        const data = {
+          text: 'é "quoted" \\u0000 \u{1f600}\n',
+          n: -1.5e-7,
+          big: 1e21,
+          yes: true,
+          nothing: null,
+          list: [1, [2], {}],
+          '': { z: 1, a: 2 },
+        };
         const given = command(tenantId, { events: [{ data, context: 'billing', version: 3 }] });
         const { events } = await store.append(given);
         const [read] = await wholeLog(store, tenantId);
         expect(read).toEqual(events[0]);
-        expect(read).toMatchObject({ tenantId, data, context: 'billing', version: 3, metadata: given.events[0]?.metadata, id: given.events[0]?.id });
+        expect(read).toMatchObject({
+          tenantId,
+          data,
+          context: 'billing',
+          version: 3,
+          metadata: given.events[0]?.metadata,
+          id: given.events[0]?.id,
+        });
       });
 
       it('refuses another version than expected, and changes nothing', async () => {
@@ -109,7 +124,16 @@ export function eventStoreConformance(name: string, open: OpenStore): void {
           store.append(command(one, { commandId: 'known', requestHmac: OTHER_HMAC })),
           store.append(command(one, { commandId: 'known', requestHmac: HMAC })),
         ]);
-        expect(results.map(codeOf)).toEqual(['done', 'log.conflict', 'done', 'log.conflict', 'done', 'done', 'idempotency.mismatch', 'done']);
+        expect(results.map(codeOf)).toEqual([
+          'done',
+          'log.conflict',
+          'done',
+          'log.conflict',
+          'done',
+          'done',
+          'idempotency.mismatch',
+          'done',
+        ]);
         expect(positions(await wholeLog(store, one))).toEqual([0, 1, 2]);
         expect(positions(await wholeLog(store, two))).toEqual([0, 1, 2]);
       });
@@ -152,7 +176,9 @@ export function eventStoreConformance(name: string, open: OpenStore): void {
 
       it('refuses the character NUL', async () => {
         const store = await open();
-        await expect(store.append(command(newId(), { events: [{ data: { text: 'a\u0000b' } }] }))).rejects.toEqual(withCode('request.invalid'));
+        await expect(store.append(command(newId(), { events: [{ data: { text: 'a\u0000b' } }] }))).rejects.toEqual(
+          withCode('request.invalid'),
+        );
         await store.append(command(newId(), { events: [{ data: { text: 'a\\u0000b' } }] }));
       });
     });
@@ -257,7 +283,9 @@ export function eventStoreConformance(name: string, open: OpenStore): void {
         const store = await open();
         const tenantId = newId();
         await store.append(command(tenantId, { events: [{ context: 'tenant' }, { context: 'quota' }, { context: 'tenant' }] }));
-        await store.append(command(tenantId, { stream: 's', events: [{ context: 'quota' }, { context: 'billing' }, { context: 'quota' }] }));
+        await store.append(
+          command(tenantId, { stream: 's', events: [{ context: 'quota' }, { context: 'billing' }, { context: 'quota' }] }),
+        );
         expect((await wholeLog(store, tenantId)).map(({ previousInContext }) => previousInContext)).toEqual([null, null, 0, 1, null, 3]);
       });
     });

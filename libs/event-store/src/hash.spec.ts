@@ -4,7 +4,11 @@ import { bodyHash, canonicalJson, instantOf, leafHash, microseconds } from './ha
 
 describe('canonical JSON', () => {
   it('is the example of RFC 8785', () => {
-    const value = { numbers: [333333333.33333329, 1e30, 4.5, 2e-3, 1e-27], string: '\u20ac$\u000f\nA\'B"\\\\"/', literals: [null, true, false] };
+    const value = {
+      numbers: [333333333.33333329, 1e30, 4.5, 2e-3, 1e-27],
+      string: '\u20ac$\u000f\nA\'B"\\\\"/',
+      literals: [null, true, false],
+    };
     expect(canonicalJson(value)).toBe(
       '{"literals":[null,true,false],"numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27],"string":"€$\\u000f\\nA\'B\\"\\\\\\\\\\"/"}',
     );
@@ -42,7 +46,15 @@ describe('hashes of an event', () => {
         .digest('hex'),
     );
     expect(bodyHash({ ...body, position: 7, recordedAt: 'later' } as typeof body)).toBe(hash);
-    const others = [{ tenantId: 'u' }, { stream: 'r' }, { id: 'j' }, { context: 'quota' as const }, { type: 'U' }, { version: 2 }, { data: {} }];
+    const others = [
+      { tenantId: 'u' },
+      { stream: 'r' },
+      { id: 'j' },
+      { context: 'quota' as const },
+      { type: 'U' },
+      { version: 2 },
+      { data: {} },
+    ];
     for (const other of others) expect(bodyHash({ ...body, ...other })).not.toBe(hash);
   });
 
@@ -55,7 +67,9 @@ describe('hashes of an event', () => {
       Buffer.alloc(32, 0xab),
     ]);
     const recordedAtUs = Number(0x0006436f9bb8b1c5n);
-    expect(leafHash({ position: 1, streamVersion: 2, recordedAtUs, bodyHash: 'ab'.repeat(32) })).toBe(createHash('sha256').update(bytes).digest('hex'));
+    expect(leafHash({ position: 1, streamVersion: 2, recordedAtUs, bodyHash: 'ab'.repeat(32) })).toBe(
+      createHash('sha256').update(bytes).digest('hex'),
+    );
   });
 });
 

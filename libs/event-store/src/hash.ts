@@ -14,9 +14,7 @@ export function canonicalJson(value: unknown): string {
 
 /** SHA-256 (hex) of the canonical JSON of the body. */
 export function bodyHash({ tenantId, stream, id, context, type, version, data, metadata }: Body): string {
-  return createHash('sha256')
-    .update(canonicalJson({ tenantId, stream, id, context, type, version, data, metadata }))
-    .digest('hex');
+  return createHash('sha256').update(canonicalJson({ tenantId, stream, id, context, type, version, data, metadata })).digest('hex');
 }
 
 /**
@@ -34,10 +32,7 @@ export function leafHash(of: { position: number; streamVersion: number; recorded
 
 /** Whether an event as it was read, not upcast, is the one that was appended. */
 export function isIntact(event: StoredEvent): boolean {
-  return (
-    bodyHash(event) === event.bodyHash &&
-    leafHash({ ...event, recordedAtUs: microseconds(event.recordedAt) }) === event.leaf
-  );
+  return bodyHash(event) === event.bodyHash && leafHash({ ...event, recordedAtUs: microseconds(event.recordedAt) }) === event.leaf;
 }
 
 /** RFC 3339 in UTC with six digits, so that text order is time order. Exact until the year 2255. */

@@ -17,7 +17,10 @@ describe('personal fields', () => {
       all: z.array(mark),
       byName: z.record(z.string(), z.object({ value: mark })),
       pair: z.tuple([z.string(), mark]),
-      either: z.discriminatedUnion('kind', [z.object({ kind: z.literal('a'), a: mark }), z.object({ kind: z.literal('b'), b: z.string() })]),
+      either: z.discriminatedUnion('kind', [
+        z.object({ kind: z.literal('a'), a: mark }),
+        z.object({ kind: z.literal('b'), b: z.string() }),
+      ]),
       number: personal(z.number()),
     });
     const fields = personalFields(schema);
@@ -47,7 +50,9 @@ describe('personal fields', () => {
       either: { kind: 'a', a: { enc: '("secret")' } },
       number: { enc: '(7)' },
     });
-    expect(fields?.({ plain: 'p', all: [], byName: {}, pair: ['1', '2'], either: { kind: 'b', b: 'b' } }, encrypt)).not.toHaveProperty('mail');
+    expect(fields?.({ plain: 'p', all: [], byName: {}, pair: ['1', '2'], either: { kind: 'b', b: 'b' } }, encrypt)).not.toHaveProperty(
+      'mail',
+    );
   });
 
   it('leave the original as it was', () => {

@@ -37,7 +37,10 @@ const counter = aggregate({
 });
 type CounterEvent = EventOf<typeof counterEvents>;
 const count = (by: number) => (): CounterEvent[] => [{ type: 'Counted', data: { by } }];
-const upTo = (limit: number, by: number) => (state: { sum: number }): CounterEvent[] => (state.sum + by > limit ? [] : count(by)());
+const upTo =
+  (limit: number, by: number) =>
+  (state: { sum: number }): CounterEvent[] =>
+    state.sum + by > limit ? [] : count(by)();
 
 const system = (id = newId()) => ({ id, actor: { kind: 'service' as const, id: 'billing' } });
 const request = (more: Partial<CommandContext> = {}): CommandContext => ({
@@ -73,7 +76,11 @@ describe('transact', () => {
       repeated: false,
     });
     await log.transact(counter, { tenant, command: system() }, count(1));
-    expect(await log.transact(counter, { tenant, command: system() }, () => [])).toMatchObject({ version: 0, position: 0, state: { sum: 1 } });
+    expect(await log.transact(counter, { tenant, command: system() }, () => [])).toMatchObject({
+      version: 0,
+      position: 0,
+      state: { sum: 1 },
+    });
   });
 
   it('passes on the refusal of a decision', async () => {
@@ -139,7 +146,9 @@ describe('transact', () => {
     const { log, tenant } = setUp();
     await log.transact(counter, { tenant, command: request() }, count(1));
     const decide = vi.fn(count(1));
-    await expect(log.transact(counter, { tenant, command: request({ ifMatch: 3 }) }, decide)).rejects.toMatchObject({ code: 'precondition.failed' });
+    await expect(log.transact(counter, { tenant, command: request({ ifMatch: 3 }) }, decide)).rejects.toMatchObject({
+      code: 'precondition.failed',
+    });
     expect(decide).not.toHaveBeenCalled();
     expect(await log.transact(counter, { tenant, command: request({ ifMatch: 0 }) }, count(1))).toMatchObject({ version: 1 });
   });
@@ -167,12 +176,21 @@ describe('what is written', () => {
     const command = request({ ip: '192.0.2.7', userAgent: 'curl/8', traceparent: '00-a-b-01', correlationId: 'r1' });
     const { events } = await log.transact(counter, { tenant, command }, count(1));
     const { metadata } = events[0] as (typeof events)[number];
-    expect(metadata).toMatchObject({ commandId: command.id, actor: { kind: 'staff', id: 'p1' }, traceparent: '00-a-b-01', correlationId: 'r1' });
+    expect(metadata).toMatchObject({
+      commandId: command.id,
+      actor: { kind: 'staff', id: 'p1' },
+      traceparent: '00-a-b-01',
+      correlationId: 'r1',
+    });
     expect((metadata.ip as Encrypted).enc).toMatch(new RegExp(`^${tenant}/principal-p1/`));
     expect(await keyring.reveal(tenant, metadata.ip ?? '')).toBe('192.0.2.7');
     expect(await keyring.reveal(tenant, metadata.userAgent ?? '')).toBe('curl/8');
     const own = await log.transact(counter, { tenant, command: { ...system(), causationId: 'e1' } }, count(1));
-    expect(own.events[0]?.metadata).toEqual({ commandId: expect.any(String), actor: { kind: 'service', id: 'billing' }, causationId: 'e1' });
+    expect(own.events[0]?.metadata).toEqual({
+      commandId: expect.any(String),
+      actor: { kind: 'service', id: 'billing' },
+      causationId: 'e1',
+    });
   });
 
   it('has event ids that follow from the command', async () => {

@@ -126,7 +126,8 @@ export class DefaultTenantLog extends TenantLog {
     decided: { type: string; data: unknown }[],
   ): Promise<{ events: PreparedEvent[]; requestHmac: string | null }> {
     const planned = decided.map((event) => plan(set, event));
-    const principal = isRequest(command) && (command.ip !== undefined || command.userAgent !== undefined) ? `principal-${command.principal.id}` : null;
+    const principal =
+      isRequest(command) && (command.ip !== undefined || command.userAgent !== undefined) ? `principal-${command.principal.id}` : null;
     const subjects = new Set(planned.flatMap(({ subject }) => subject ?? []));
     if (isRequest(command)) subjects.add('requests');
     if (principal !== null) subjects.add(principal);
@@ -206,7 +207,14 @@ function plan(set: EventSet, { type, data }: { type: string; data: unknown }): P
   }
   const fields = personalOf(known);
   if (fields && !known.subject) throw new DomainError('internal.error', { cause: new Error(`${type} has personal fields and no subject`) });
-  return { type, context, definition: known, data: checked.data, subject: fields && known.subject ? known.subject(checked.data) : null, fields };
+  return {
+    type,
+    context,
+    definition: known,
+    data: checked.data,
+    subject: fields && known.subject ? known.subject(checked.data) : null,
+    fields,
+  };
 }
 
 const walked = new WeakMap<EventDefinition['data'], { fields: EncryptPersonal | null }>();

@@ -109,7 +109,7 @@ export class EffectWorker {
         for (const effect of claimed) this.begin(effect);
       }
     } catch (error) {
-      this.parts.logger.warn({ error: String(error) }, 'Effects could not be claimed; the next poll tries again');
+      this.parts.logger.warn({ err: error }, 'Effects could not be claimed; the next poll tries again');
     } finally {
       this.claiming = false;
     }
@@ -150,7 +150,7 @@ export class EffectWorker {
     const run: Running = { claimed, abort, finished: Promise.resolve() };
     this.running.set(claimed.id, run);
     run.finished = this.execute(claimed, abort.signal)
-      .catch((error: unknown) => this.parts.logger.error({ effect: claimed.name, id: claimed.id, error: String(error) }, "An effect's outcome was not recorded; its lease will run out"))
+      .catch((error: unknown) => this.parts.logger.error({ effect: claimed.name, id: claimed.id, err: error }, "An effect's outcome was not recorded; its lease will run out"))
       .finally(() => {
         if (this.running.get(claimed.id) === run) this.running.delete(claimed.id);
         this.wake();
@@ -255,7 +255,7 @@ export class EffectWorker {
         if (!kept.has(`${claimed.id}:${claimed.attempts}`) && this.running.get(claimed.id)?.claimed === claimed) abort.abort(new Error('The lease was lost'));
       }
     } catch (error) {
-      this.parts.logger.warn({ error: String(error) }, 'Leases could not be renewed');
+      this.parts.logger.warn({ err: error }, 'Leases could not be renewed');
     }
   }
 }

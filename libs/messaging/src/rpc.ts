@@ -1,13 +1,20 @@
 import type { Answer, CommandContext, Operation, Route, RouteAnswer, RouteInput } from '@tenantry/contracts/route';
 import type { z } from 'zod';
 
+// `R['body']` of a route without a body is `undefined`, of one with it `Schema | undefined`.
+type Part<S> = [NonNullable<S>] extends [never] ? Record<string, never> : NonNullable<S> extends z.ZodType ? z.infer<NonNullable<S>> : never;
+
 /** What a route's handler gets. The token was verified, the input validated, the permission checked again. */
-export interface Call<R extends Route> extends RouteInput<R> {
-  /** `params.tenantId` where the path has one. */
+export interface Call<R extends Route> {
+  params: Part<R['params']>;
+  query: Part<R['query']>;
+  /** `{}` where the route lets it be left out and it was. */
+  body: Part<R['body']>;
+  /** `params.tenantId` where the path has one, else empty. */
   tenantId: string;
   command: CommandContext;
 }
-export type Reply<R extends Route> = Promise<RouteAnswer<R>> | RouteAnswer<R>;
+export type Reply<R extends Route> = Promise<RouteAnswer<R>>;
 
 /** What an operation's handler gets beside its input. */
 export interface Caller {

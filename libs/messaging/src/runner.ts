@@ -109,7 +109,7 @@ export class Runner {
     for (const lane of this.lanes()) clearTimeout(lane.timer);
     await this.sweeping;
     await Promise.allSettled(this.inFlight);
-    await this.hints.flush().catch((error: unknown) => this.parts.logger.warn({ error: String(error) }, 'Hints were not written'));
+    await this.hints.flush().catch((error: unknown) => this.parts.logger.warn({ err: error }, 'Hints were not written'));
   }
 
   /** The process itself has appended to these logs. */
@@ -309,7 +309,7 @@ export class Runner {
           }
         }
       } catch (error) {
-        this.parts.logger.warn({ error: String(error) }, 'The sweep will be tried again');
+        this.parts.logger.warn({ err: error }, 'The sweep will be tried again');
       }
     });
     return this.sweeping;
@@ -328,7 +328,7 @@ export class Runner {
   }
 
   private flushHints(): void {
-    this.hints.flush().catch((error: unknown) => this.parts.logger.warn({ error: String(error) }, 'Hints were not written'));
+    this.hints.flush().catch((error: unknown) => this.parts.logger.warn({ err: error }, 'Hints were not written'));
   }
 
   private unexpected(error: unknown, tenantIds: string[]): Map<string, Outcome> {

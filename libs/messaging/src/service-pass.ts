@@ -176,7 +176,7 @@ export class ServicePass {
     for (const tenantId of open) this.progress.forget(tenantId);
     if (isTransient(error)) {
       const delayMs = backoffMs(++this.transientFailures, 200, 10_000);
-      logger.warn({ tenants: open.length, delayMs, error: String(error) }, 'A pass over the service’s own rows will be tried again');
+      logger.warn({ tenants: open.length, delayMs, err: error }, 'A pass over the service’s own rows will be tried again');
       for (const tenantId of open) outcomes.set(tenantId, { then: 'hold', delayMs });
       return;
     }

@@ -9,7 +9,7 @@ export function schemaName(schema: string): string {
 /** Runs statements in their order; without waiting in between where the connection pipelines. Rejects with the first error. */
 export async function runAll(client: ClientBase, statements: QueryConfig[]): Promise<QueryResult[]> {
   const results: QueryResult[] = [];
-  if (!client.pipeline) {
+  if (!(client as ClientBase & { pipeline?: boolean }).pipeline) {
     for (const statement of statements) results.push(await client.query(statement));
     return results;
   }
@@ -23,6 +23,7 @@ export async function runAll(client: ClientBase, statements: QueryConfig[]): Pro
 
 /** Errors of the moment: the server is away, out of connections, restarting, or the transaction lost against another. Nothing is wrong with the rows. */
 export function isTransient(error: unknown): boolean {
+  if (error instanceof AggregateError) return error.errors.some(isTransient);
   const { code, message } = error as { code?: unknown; message?: string };
   if (typeof code === 'string') {
     if (/^(08|40|53|55|57)[0-9A-Z]{3}$/.test(code) || code === '25P03' || /^E[A-Z]+$/.test(code)) return true;

@@ -169,7 +169,7 @@ export class TenantPass {
       const attempt = (this.transientFailures.get(tenantId) ?? 0) + 1;
       this.transientFailures.set(tenantId, attempt);
       const delayMs = backoffMs(attempt, 200, 30_000);
-      logger.warn({ consumer: service, tenantId, delayMs, error: String(error) }, 'A pass over a tenant’s rows will be tried again');
+      logger.warn({ consumer: service, tenantId, delayMs, err: error }, 'A pass over a tenant’s rows will be tried again');
       return { then: 'hold', delayMs };
     }
     const first = error instanceof RebuildFailure ? error.event : slice.events[0];

@@ -81,7 +81,7 @@ export class TimerPoller {
   /** Also for tests that have moved their clock. */
   poll(): Promise<void> {
     this.polling ??= this.fireDue()
-      .catch((error: unknown) => this.parts.logger.warn({ error: String(error) }, 'Due timers could not be read; the next poll tries again'))
+      .catch((error: unknown) => this.parts.logger.warn({ err: error }, 'Due timers could not be read; the next poll tries again'))
       .finally(() => {
         this.polling = null;
       });

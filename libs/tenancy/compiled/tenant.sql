@@ -12,6 +12,23 @@ CREATE TABLE "checkpoints" (
   "event_id" uuid NOT NULL,
   PRIMARY KEY (tenant_id, consumer)
 );
+CREATE TABLE "audit_entries" (
+  "tenant_id" uuid NOT NULL,
+  "position" bigint NOT NULL,
+  "id" uuid NOT NULL,
+  "action" text NOT NULL,
+  "resource_type" text NOT NULL,
+  "resource_id" text NOT NULL,
+  "actor_kind" text NOT NULL,
+  "actor_id" text NOT NULL,
+  "old_values" jsonb,
+  "new_values" jsonb NOT NULL,
+  "ip" text,
+  "user_agent" text,
+  "trace_id" text,
+  "created_at" timestamp with time zone NOT NULL,
+  PRIMARY KEY (tenant_id, "position")
+);
 CREATE TABLE "billing_subscriptions" (
   "tenant_id" uuid NOT NULL,
   "status" text NOT NULL,
@@ -69,16 +86,18 @@ CREATE TABLE "quota_quotas" (
   PRIMARY KEY (tenant_id, resource)
 );
 ALTER TABLE "checkpoints" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE "audit_entries" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE "billing_subscriptions" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE "domain_domains" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE "identity_members" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE "config_settings" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE "quota_quotas" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON "checkpoints" USING (tenant_id = current_setting('app.tenant_id')::uuid);
+CREATE POLICY tenant ON "audit_entries" USING (tenant_id = current_setting('app.tenant_id')::uuid);
 CREATE POLICY tenant ON "billing_subscriptions" USING (tenant_id = current_setting('app.tenant_id')::uuid);
 CREATE POLICY tenant ON "domain_domains" USING (tenant_id = current_setting('app.tenant_id')::uuid);
 CREATE POLICY tenant ON "identity_members" USING (tenant_id = current_setting('app.tenant_id')::uuid);
 CREATE POLICY tenant ON "config_settings" USING (tenant_id = current_setting('app.tenant_id')::uuid);
 CREATE POLICY tenant ON "quota_quotas" USING (tenant_id = current_setting('app.tenant_id')::uuid);
-GRANT SELECT, INSERT, UPDATE, DELETE ON "checkpoints", "billing_subscriptions", "domain_domains", "identity_members", "config_settings", "quota_quotas" TO :"role";
-COMMENT ON SCHEMA :"schema" IS 'tenantry cd5939ad7d86c27f';
+GRANT SELECT, INSERT, UPDATE, DELETE ON "checkpoints", "audit_entries", "billing_subscriptions", "domain_domains", "identity_members", "config_settings", "quota_quotas" TO :"role";
+COMMENT ON SCHEMA :"schema" IS 'tenantry 25a96926866bb1af';

@@ -4,7 +4,7 @@ import { scriptFor } from './compile.js';
 import { compiledScript } from './compiled.js';
 import { type LoginKeys, newPassword, sealLogin, urlFor } from './login-secret.js';
 import { migrationFiles, repositoryRoot } from './migration-files.js';
-import { BUCKET, OWNER } from './names.js';
+import { OWNER } from './names.js';
 import type { Placement } from './placement.js';
 import { scramVerifier } from './scram.js';
 import { identifier, integer, literal, sqlState, uuidLiteral } from './sql.js';
@@ -67,9 +67,10 @@ const forgetPlacement = ({ tenantId, generation }: Placement) =>
 const namesOf = ({ schema, appSchema, role }: Placement) => ({ schema, appSchema, role, owner: OWNER });
 
 /** Several statements in one message, in one transaction. Where it fails the connection is clean again. */
-async function inOneMessage(client: pg.ClientBase, statements: string): Promise<void> {
+async function inOneMessage(client: pg.ClientBase, statements: string): Promise<pg.QueryResult[]> {
   try {
-    await client.query(`BEGIN; ${statements}; COMMIT`);
+    // Of several statements pg answers a list of results, which its types do not say.
+    return (await client.query(`BEGIN; ${statements}; COMMIT`)) as unknown as pg.QueryResult[];
   } catch (error) {
     await client.query('ROLLBACK');
     throw error;
@@ -115,16 +116,31 @@ async function dropShared({ pool }: PlaceContext, placement: Placement): Promise
 
 /** Role, schemas, tables, rights, gate and placement: one transaction in one message. */
 export function dedicatedScript(placement: Placement, compiled: string): string {
-  const role = identifier(placement.role);
-  return `CREATE ROLE ${role}; GRANT ${role} TO ${BUCKET} WITH INHERIT FALSE, SET TRUE;
+  return `SELECT tenancy.take_role(${literal(placement.role)}) AS spare;
 ${scriptFor(compiled, namesOf(placement))}
 ${openGate(placement)} ${savePlacement(placement, true)}`;
+}
+
+const FEW_SPARE_ROLES = 16;
+const MORE_SPARE_ROLES = 48;
+const preparing = new WeakMap<pg.Pool, Promise<unknown>>();
+
+/** Roles ahead of need, once at a time. */
+async function prepareRoles(pool: pg.Pool): Promise<void> {
+  let running = preparing.get(pool);
+  if (!running) {
+    running = pool.query('SELECT tenancy.prepare_roles($1)', [MORE_SPARE_ROLES]).finally(() => preparing.delete(pool));
+    preparing.set(pool, running);
+  }
+  await running;
 }
 
 async function createDedicated({ pool }: PlaceContext, placement: Placement): Promise<{ created: boolean }> {
   const script = dedicatedScript(placement, await compiledScript());
   try {
-    await onPool(pool, (client) => inOneMessage(client, script));
+    const results = await onPool(pool, (client) => inOneMessage(client, script));
+    // The second result is take_role's: BEGIN is the first.
+    if ((results[1]?.rows[0] as { spare: number }).spare < FEW_SPARE_ROLES) await prepareRoles(pool);
     return { created: true };
   } catch (error) {
     if (!exists.has(sqlState(error) ?? '')) throw error;

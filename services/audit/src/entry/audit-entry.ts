@@ -17,7 +17,8 @@ const isObject = (value: unknown): value is Record<string, unknown> => typeof va
  * (and what is in `after`).
  */
 export function valuesOf(data: unknown): { oldValues: unknown; newValues: unknown } {
-  if (isObject(data) && 'before' in data) return { oldValues: data['before'], newValues: 'after' in data ? data['after'] : omit(data, 'before') };
+  if (isObject(data) && 'before' in data)
+    return { oldValues: data['before'], newValues: 'after' in data ? data['after'] : omit(data, 'before') };
   return { oldValues: null, newValues: data };
 }
 

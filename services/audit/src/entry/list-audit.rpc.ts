@@ -1,10 +1,12 @@
 import { Controller } from '@nestjs/common';
 import { type AuditEntry, listAudit } from '@tenantry/contracts/audit/routes';
 import { DomainError, invalidField } from '@tenantry/contracts/errors';
+import type { RouteAnswer } from '@tenantry/contracts/route';
 import { Keyring } from '@tenantry/crypto/keyring';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
-import type { Call, Reply } from '@tenantry/messaging/rpc';
+import type { Call } from '@tenantry/messaging/rpc';
+import { permits } from '@tenantry/service/authorize';
 import { Tenants } from '@tenantry/tenancy/tenants';
 import { and, count, desc, eq, gte, lt, lte, type SQL } from 'drizzle-orm';
 import { type AuditRow, auditEntries } from './entries.projection.js';
@@ -22,17 +24,16 @@ export class ListAuditRpc {
   ) {}
 
   @Handles(listAudit)
-  async handle({ tenantId, query, command }: Call<typeof listAudit>): Reply<typeof listAudit> {
+  async handle({ tenantId, query, command }: Call<typeof listAudit>): Promise<RouteAnswer<typeof listAudit>> {
     const limit = query.limit ?? PAGE;
     const { rows, total } = await this.read(tenantId, query, limit);
     const page = rows.slice(0, limit);
-    const { permissions } = command.principal;
-    const mayReveal = permissions.some((one) => one === '*' || one === 'personal:*' || one === 'personal:read');
+    const mayReveal = permits(command.principal.permissions, 'personal:read');
     const items = page.map(mayReveal ? sealedView : view);
     return {
       status: 200,
       body: {
-        items: mayReveal ? await revealed(this.keyring, tenantId, items) as AuditEntry[] : items as AuditEntry[],
+        items: mayReveal ? ((await revealed(this.keyring, tenantId, items)) as AuditEntry[]) : (items as AuditEntry[]),
         nextCursor: rows.length > limit ? String(page.at(-1)?.position) : null,
       },
       total,
@@ -53,7 +54,10 @@ export class ListAuditRpc {
           .limit(limit + 1)
           .offset(query.offset ?? 0);
         if (query.offset === undefined) return { rows };
-        const [counted] = await db.select({ total: count() }).from(auditEntries).where(and(...filter));
+        const [counted] = await db
+          .select({ total: count() })
+          .from(auditEntries)
+          .where(and(...filter));
         return { rows, total: counted?.total ?? 0 };
       });
     } catch (error) {

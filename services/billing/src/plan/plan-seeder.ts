@@ -20,7 +20,11 @@ export class PlanSeeder implements OnApplicationBootstrap {
     await Promise.all(
       planIds.map((id) => {
         const command = { id: derivedId('plan.publish', id, FIRST_VERSION), actor };
-        return this.log.transact(plan, { tenant: PLATFORM_LOG, stream: planStream(id), command }, publish(id, FIRST_VERSION, shippedPlans[id]));
+        return this.log.transact(
+          plan,
+          { tenant: PLATFORM_LOG, stream: planStream(id), command },
+          publish(id, FIRST_VERSION, shippedPlans[id]),
+        );
       }),
     );
   }

@@ -24,6 +24,8 @@ describe('publishing a plan', () => {
     ]);
   });
   it('refuses to leave a version out', () => {
-    expect(() => publish('business', 3, shippedPlans.business)(given(published(1)))).toThrow(expect.objectContaining({ code: 'log.conflict' }));
+    expect(() => publish('business', 3, shippedPlans.business)(given(published(1)))).toThrow(
+      expect.objectContaining({ code: 'log.conflict' }),
+    );
   });
 });

@@ -2,9 +2,10 @@ import { Controller } from '@nestjs/common';
 import { getSubscription } from '@tenantry/contracts/billing/routes';
 import { Clock } from '@tenantry/contracts/clock';
 import { DomainError } from '@tenantry/contracts/errors';
+import type { RouteAnswer } from '@tenantry/contracts/route';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
-import type { Call, Reply } from '@tenantry/messaging/rpc';
+import type { Call } from '@tenantry/messaging/rpc';
 import { subscription, subscriptionView } from './subscription.js';
 
 /**
@@ -19,7 +20,7 @@ export class GetSubscriptionRpc {
   ) {}
 
   @Handles(getSubscription)
-  async handle({ tenantId }: Call<typeof getSubscription>): Promise<Awaited<Reply<typeof getSubscription>>> {
+  async handle({ tenantId }: Call<typeof getSubscription>): Promise<RouteAnswer<typeof getSubscription>> {
     const { state, version, position } = await this.log.load(subscription, { tenant: tenantId });
     if (state.status === 'none') {
       const [head] = await this.log.heads({ tenantIds: [tenantId] });

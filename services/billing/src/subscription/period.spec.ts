@@ -42,7 +42,10 @@ describe('the billing period', () => {
   });
 
   it('follows the offset of the tenant, not of the server, over changes of the clock', () => {
-    expect(ends(cycle('2026-02-20T00:00:00.000Z', 'America/New_York'), 2)).toEqual(['2026-03-19T04:00:00.000Z', '2026-04-19T04:00:00.000Z']);
+    expect(ends(cycle('2026-02-20T00:00:00.000Z', 'America/New_York'), 2)).toEqual([
+      '2026-03-19T04:00:00.000Z',
+      '2026-04-19T04:00:00.000Z',
+    ]);
     expect(ends(cycle('2026-02-10T12:00:00.000Z', 'America/New_York'), 1)).toEqual(['2026-03-10T04:00:00.000Z']);
   });
 
@@ -76,14 +79,23 @@ describe('the end of a trial', () => {
 });
 
 describe('for any start, zone and trial', () => {
-  const zones = ['UTC', 'Europe/Berlin', 'America/New_York', 'America/Havana', 'Asia/Kathmandu', 'Pacific/Apia', 'Australia/Lord_Howe', 'Asia/Beirut'];
+  const zones = [
+    'UTC',
+    'Europe/Berlin',
+    'America/New_York',
+    'America/Havana',
+    'Asia/Kathmandu',
+    'Pacific/Apia',
+    'Australia/Lord_Howe',
+    'Asia/Beirut',
+  ];
   const instants = fc.integer({ min: Date.parse('2000-01-01'), max: Date.parse('2040-01-01') });
-  const cycles = fc.record({ startMs: instants, timezone: fc.constantFrom(...zones), trialDays: fc.integer({ min: 0, max: 400 }) }).map(
-    ({ startMs, timezone, trialDays }): Cycle => {
+  const cycles = fc
+    .record({ startMs: instants, timezone: fc.constantFrom(...zones), trialDays: fc.integer({ min: 0, max: 400 }) })
+    .map(({ startMs, timezone, trialDays }): Cycle => {
       const startsAt = new Date(startMs).toISOString();
       return { startsAt, timezone, trialEndsAt: trialEnd(startsAt, trialDays, timezone) };
-    },
-  );
+    });
 
   it('periods are contiguous and grow', () => {
     fc.assert(
@@ -101,14 +113,19 @@ describe('for any start, zone and trial', () => {
 
   it('the period of an instant holds it, and is the same for every instant within', () => {
     fc.assert(
-      fc.property(cycles, fc.integer({ min: 0, max: 20 * 365 * 86_400_000 }), fc.double({ min: 0, max: 1, noNaN: true }), (of, laterMs, share) => {
-        const atMs = Date.parse(of.startsAt) + laterMs;
-        const period = periodAt(of, new Date(atMs).toISOString());
-        const [startMs, endMs] = [Date.parse(period.start), Date.parse(period.end)];
-        expect(startMs).toBeLessThanOrEqual(atMs);
-        expect(endMs).toBeGreaterThan(atMs);
-        expect(periodAt(of, new Date(startMs + Math.floor((endMs - 1 - startMs) * share)).toISOString())).toEqual(period);
-      }),
+      fc.property(
+        cycles,
+        fc.integer({ min: 0, max: 20 * 365 * 86_400_000 }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (of, laterMs, share) => {
+          const atMs = Date.parse(of.startsAt) + laterMs;
+          const period = periodAt(of, new Date(atMs).toISOString());
+          const [startMs, endMs] = [Date.parse(period.start), Date.parse(period.end)];
+          expect(startMs).toBeLessThanOrEqual(atMs);
+          expect(endMs).toBeGreaterThan(atMs);
+          expect(periodAt(of, new Date(startMs + Math.floor((endMs - 1 - startMs) * share)).toISOString())).toEqual(period);
+        },
+      ),
       { numRuns: 300 },
     );
   });

@@ -38,7 +38,8 @@ export function trialEnd(startsAt: Instant, days: number, timezone: string): Ins
 
 function monthAt(anchorMs: number, timezone: string, atMs: number, cutMs = Number.POSITIVE_INFINITY): Period {
   const day = local(anchorMs, timezone).toPlainDate();
-  const boundary = (months: number) => (months === 0 ? anchorMs : day.add({ months }).toZonedDateTime({ timeZone: timezone }).epochMilliseconds);
+  const boundary = (months: number) =>
+    months === 0 ? anchorMs : day.add({ months }).toZonedDateTime({ timeZone: timezone }).epochMilliseconds;
   // Whole months between the days: off by one at most, where the anchor's day does not exist in the month.
   let months = Math.max(0, day.until(local(atMs, timezone).toPlainDate(), { largestUnit: 'months' }).months);
   while (months > 0 && boundary(months) > atMs) months -= 1;

@@ -41,7 +41,10 @@ describe('opening a subscription', () => {
     expect(given(opened({ plan: plan(14) }))).toMatchObject({ status: 'trialing', trialEndsAt: trialEnds, periodEnd: trialEnds });
   });
   it('lets a long trial go on over several periods', () => {
-    expect(opened({ plan: plan(60) }).data).toMatchObject({ trialEndsAt: '2026-04-01T09:00:00.000Z', periodEnd: '2026-02-27T23:00:00.000Z' });
+    expect(opened({ plan: plan(60) }).data).toMatchObject({
+      trialEndsAt: '2026-04-01T09:00:00.000Z',
+      periodEnd: '2026-02-27T23:00:00.000Z',
+    });
   });
   it('has no billing address where none was given', () => {
     expect(opened().data).not.toHaveProperty('billingEmail');
@@ -107,6 +110,8 @@ describe('the view of a subscription', () => {
     });
   });
   it('is refused where there is none', () => {
-    expect(() => subscriptionView(tenant, given(), '2026-01-01T00:00:00.000Z')).toThrow(expect.objectContaining({ code: 'subscription.not_found' }));
+    expect(() => subscriptionView(tenant, given(), '2026-01-01T00:00:00.000Z')).toThrow(
+      expect.objectContaining({ code: 'subscription.not_found' }),
+    );
   });
 });

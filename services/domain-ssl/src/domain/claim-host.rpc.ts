@@ -12,7 +12,7 @@ import { faultPoint } from '@tenantry/observability/fault';
 import { Environment } from '@tenantry/service/environment';
 import type { z } from 'zod';
 import { dnsRecords } from './dns-records.js';
-import { claim, domain, domainIdOf, register } from './domain.js';
+import { claim, domain, domainIdOf, HOST, register } from './domain.js';
 import { HostTable } from './host-table.js';
 
 /** How long a claim may take from its reservation on. */
@@ -35,7 +35,10 @@ export class ClaimHostRpc {
 
   @Handles(claimHost)
   async handle(input: Input, caller: Caller): Promise<Output> {
-    const { host, type } = normalizeHost({ type: input.type, value: input.host, ssl: input.ssl }, this.environment.TENANTRY_BASE_DOMAIN);
+    const { host, type } = normalizeHost(
+      { type: input.type, value: input.host, ssl: input.ssl },
+      this.environment.values.TENANTRY_BASE_DOMAIN,
+    );
     return type === 'custom' ? this.registerCustom({ ...input, host }, caller) : this.claimSubdomain({ ...input, host }, caller, TRIES);
   }
 
@@ -46,8 +49,9 @@ export class ClaimHostRpc {
     // First the stream, then the reservation, then the claim at what was seen of the stream: an abandonment in between shows.
     const { state: before } = await this.log.load(domain, { tenant: tenantId, stream });
     if (before.status !== 'active') {
-      const reserved = await this.reservations.reserve('host', host, { tenantId, claim: domainId, ttlMs: CLAIM_MS });
-      if (!reserved) throw new DomainError('domain.taken', { errors: [{ field: 'domain', rule: 'unique', message: `${host} is taken` }] });
+      const reserved = await this.reservations.reserve(HOST, host, { tenantId, claim: stream, ttlMs: CLAIM_MS });
+      if (reserved !== 'reserved')
+        throw new DomainError('domain.taken', { errors: [{ field: 'domain', rule: 'unique', message: `${host} is taken` }] });
       await faultPoint('claim.done');
       try {
         await this.log.transact(
@@ -63,7 +67,7 @@ export class ClaimHostRpc {
       await faultPoint('claim.recorded');
     }
     await Promise.all([
-      this.reservations.confirm('host', host, { tenantId, claim: domainId }),
+      this.reservations.confirm(HOST, host, tenantId),
       this.hosts.put({ host, tenantId, domainId, claimedAt: this.clock.now() }),
     ]);
     return { domainId, status: 'active' };
@@ -75,7 +79,7 @@ export class ClaimHostRpc {
     const stream = `domain-${domainId}`;
     const { state: before } = await this.log.load(domain, { tenant: tenantId, stream });
     await faultPoint('claim.done');
-    const records = dnsRecords({ tenantId, host, baseDomain: this.environment.TENANTRY_BASE_DOMAIN });
+    const records = dnsRecords({ tenantId, host, baseDomain: this.environment.values.TENANTRY_BASE_DOMAIN });
     await this.log.transact(
       domain,
       { tenant: tenantId, stream, command: command('register-host', input, domainId, before.changes, caller) },

@@ -32,6 +32,9 @@ export const domain = aggregate<Domain, typeof domainEvents>({
   },
 });
 
+/** The kind of name that hosts are reserved as. */
+export const HOST = 'host';
+
 /** The same tenant and host are the same domain, also after a release. */
 export const domainIdOf = (tenantId: string, host: string): string => derivedId('domain', tenantId, host);
 

@@ -2,9 +2,10 @@ import { Controller } from '@nestjs/common';
 import type { StoredOf } from '@tenantry/contracts/catalogue';
 import { listDomains } from '@tenantry/contracts/domain/routes';
 import { DomainError } from '@tenantry/contracts/errors';
+import type { RouteAnswer } from '@tenantry/contracts/route';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
-import type { Call, Reply } from '@tenantry/messaging/rpc';
+import type { Call } from '@tenantry/messaging/rpc';
 import { tenantCheckpoints } from '@tenantry/messaging/tables';
 import { Tenants } from '@tenantry/tenancy/tenants';
 import { and, eq } from 'drizzle-orm';
@@ -22,12 +23,14 @@ export class ListDomainsRpc {
   ) {}
 
   @Handles(listDomains)
-  async handle({ tenantId }: Call<typeof listDomains>): Reply<typeof listDomains> {
+  async handle({ tenantId }: Call<typeof listDomains>): Promise<RouteAnswer<typeof listDomains>> {
     const { rows, position } = await this.read(tenantId);
     const tail = await this.log.readLog(tenantId, position + 1, { types: listTypes });
     if (tail.head < 0) throw new DomainError('tenant.not_found');
     const items = applied(rows, tail.events as StoredOf<'DomainClaimed'>[]);
-    items.sort((a, b) => Number(b.isPrimary) - Number(a.isPrimary) || a.createdAt.localeCompare(b.createdAt) || a.host.localeCompare(b.host));
+    items.sort(
+      (a, b) => Number(b.isPrimary) - Number(a.isPrimary) || a.createdAt.localeCompare(b.createdAt) || a.host.localeCompare(b.host),
+    );
     return {
       status: 200,
       body: {

@@ -7,7 +7,7 @@ import { Handles } from '@tenantry/messaging/handles';
 import { Reservations } from '@tenantry/messaging/reservations';
 import type { Caller } from '@tenantry/messaging/rpc';
 import type { z } from 'zod';
-import { domain, domainIdOf, release } from './domain.js';
+import { domain, domainIdOf, HOST, release } from './domain.js';
 import { HostTable } from './host-table.js';
 
 @Controller()
@@ -45,7 +45,7 @@ export class ReleaseHostRpc {
     }
     // The event first: the name is free for others only when the tenant's log says that it is.
     await this.hosts.remove(host, tenantId);
-    await this.reservations.release('host', host, { tenantId, claim: domainId });
+    await this.reservations.release(HOST, host, tenantId);
     return {};
   }
 }

@@ -19,7 +19,7 @@ export class BootstrapKey implements OnApplicationBootstrap {
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
-    const path = this.environment.TENANTRY_BOOTSTRAP_KEY_FILE;
+    const path = this.environment.values.TENANTRY_BOOTSTRAP_KEY_FILE;
     if (path === undefined) return;
     const key = (await readFile(path, 'utf8')).trim();
     const parsed = parseApiKey(key);

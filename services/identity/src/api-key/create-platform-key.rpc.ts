@@ -1,12 +1,13 @@
 import { Controller } from '@nestjs/common';
 import { Clock } from '@tenantry/contracts/clock';
 import { DomainError } from '@tenantry/contracts/errors';
-import { derivedId, PLATFORM_LOG } from '@tenantry/contracts/ids';
 import { createPlatformKey } from '@tenantry/contracts/identity/routes';
+import { derivedId, PLATFORM_LOG } from '@tenantry/contracts/ids';
+import type { RouteAnswer } from '@tenantry/contracts/route';
 import { createApiKey } from '@tenantry/crypto/api-key';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
-import type { Call, Reply } from '@tenantry/messaging/rpc';
+import type { Call } from '@tenantry/messaging/rpc';
 import { Environment } from '@tenantry/service/environment';
 import { createForPlatform, platformKey } from './api-key.js';
 import { ApiKeyTable } from './api-key-table.js';
@@ -22,9 +23,9 @@ export class CreatePlatformKeyRpc {
   ) {}
 
   @Handles(createPlatformKey)
-  async handle({ body, command }: Call<typeof createPlatformKey>): Reply<typeof createPlatformKey> {
+  async handle({ body, command }: Call<typeof createPlatformKey>): Promise<RouteAnswer<typeof createPlatformKey>> {
     const permissions = grantable(command.principal.permissions, body.permissions ?? ['*']);
-    const { key, hash, prefix } = createApiKey(this.environment.TENANTRY_ENVIRONMENT);
+    const { key, hash, prefix } = createApiKey(this.environment.values.TENANTRY_ENVIRONMENT);
     const created = { keyId: derivedId('platform-key', command.id), name: body.name, permissions, createdAt: this.clock.now() };
     const { version, position } = await this.log.transact(
       platformKey,

@@ -1,12 +1,13 @@
 import { Controller } from '@nestjs/common';
 import { Clock } from '@tenantry/contracts/clock';
 import { DomainError } from '@tenantry/contracts/errors';
-import { derivedId } from '@tenantry/contracts/ids';
 import { createTenantKey } from '@tenantry/contracts/identity/routes';
+import { derivedId } from '@tenantry/contracts/ids';
+import type { RouteAnswer } from '@tenantry/contracts/route';
 import { createApiKey } from '@tenantry/crypto/api-key';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
-import type { Call, Reply } from '@tenantry/messaging/rpc';
+import type { Call } from '@tenantry/messaging/rpc';
 import { Environment } from '@tenantry/service/environment';
 import { requireTenant } from '../require-tenant.js';
 import { apiKey, create } from './api-key.js';
@@ -23,12 +24,12 @@ export class CreateTenantKeyRpc {
   ) {}
 
   @Handles(createTenantKey)
-  async handle({ tenantId, body, command }: Call<typeof createTenantKey>): Reply<typeof createTenantKey> {
+  async handle({ tenantId, body, command }: Call<typeof createTenantKey>): Promise<RouteAnswer<typeof createTenantKey>> {
     const held = command.principal.permissions;
     // Without a choice: everything that the caller himself may do.
     const permissions = grantable(held, body.permissions ?? (held.includes('*') ? ['*'] : held));
     await requireTenant(this.log, tenantId);
-    const { key, hash, prefix } = createApiKey(this.environment.TENANTRY_ENVIRONMENT);
+    const { key, hash, prefix } = createApiKey(this.environment.values.TENANTRY_ENVIRONMENT);
     const created = {
       keyId: derivedId('api-key', tenantId, command.id),
       name: body.name,

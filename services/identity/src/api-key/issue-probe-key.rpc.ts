@@ -1,6 +1,6 @@
 import { Controller } from '@nestjs/common';
-import { newId } from '@tenantry/contracts/ids';
 import { issueProbeKey } from '@tenantry/contracts/identity/operations';
+import { newId } from '@tenantry/contracts/ids';
 import { faces } from '@tenantry/contracts/registry';
 import { createApiKey } from '@tenantry/crypto/api-key';
 import { Handles } from '@tenantry/messaging/handles';
@@ -25,7 +25,7 @@ export class IssueProbeKeyRpc {
 
   @Handles(issueProbeKey)
   async handle({ tenantId }: z.infer<typeof issueProbeKey.input>): Promise<z.infer<typeof issueProbeKey.output>> {
-    const { key, hash, prefix } = createApiKey(this.environment.TENANTRY_ENVIRONMENT);
+    const { key, hash, prefix } = createApiKey(this.environment.values.TENANTRY_ENVIRONMENT);
     await this.table.insertProbe({ hash, keyId: newId(), tenantId, prefix, permissions: READING }, LIFETIME_SECONDS);
     return { key };
   }

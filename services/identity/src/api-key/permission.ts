@@ -1,12 +1,9 @@
 import { DomainError } from '@tenantry/contracts/errors';
-
-/** Whether permissions that are held include the one that is wanted: `*` includes all, `tenant:*` every verb of tenants. */
-export const includes = (held: readonly string[], wanted: string): boolean =>
-  held.some((one) => one === '*' || one === wanted || (one.endsWith(':*') && wanted.startsWith(one.slice(0, -1))));
+import { permits } from '@tenantry/service/authorize';
 
 /** Those of `wanted` that are not held, with their index: nobody grants what he hasn't. */
-export const notHeld = (held: readonly string[], wanted: readonly string[]): { index: number; permission: string }[] =>
-  wanted.map((permission, index) => ({ index, permission })).filter(({ permission }) => !includes(held, permission));
+const notHeld = (held: readonly string[], wanted: readonly string[]): { index: number; permission: string }[] =>
+  wanted.map((permission, index) => ({ index, permission })).filter(({ permission }) => !permits(held, permission));
 
 /** The permissions, when their grantor has them all. @throws DomainError `auth.forbidden` that names each one he lacks */
 export function grantable(held: readonly string[], wanted: readonly string[]): string[] {

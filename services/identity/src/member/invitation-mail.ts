@@ -1,5 +1,15 @@
 /** `token` is 64 hex digits. The tenant's name is what somebody typed: it is escaped in HTML. */
-export function invitationMail({ tenantName, host, token, expiresAt }: { tenantName: string; host: string; token: string; expiresAt: string }) {
+export function invitationMail({
+  tenantName,
+  host,
+  token,
+  expiresAt,
+}: {
+  tenantName: string;
+  host: string;
+  token: string;
+  expiresAt: string;
+}) {
   const link = `http://${host}/invitations/${token}`;
   const until = `${expiresAt.slice(0, 16).replace('T', ' ')} UTC`;
   return {

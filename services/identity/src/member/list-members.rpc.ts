@@ -1,13 +1,14 @@
 import { Controller } from '@nestjs/common';
 import { DomainError } from '@tenantry/contracts/errors';
 import { listMembers } from '@tenantry/contracts/identity/routes';
+import type { RouteAnswer } from '@tenantry/contracts/route';
 import { Keyring } from '@tenantry/crypto/keyring';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
-import type { Call, Reply } from '@tenantry/messaging/rpc';
+import type { Call } from '@tenantry/messaging/rpc';
+import { permits } from '@tenantry/service/authorize';
 import { Tenants } from '@tenantry/tenancy/tenants';
 import { asc, eq } from 'drizzle-orm';
-import { includes } from '../api-key/permission.js';
 import { requireTenant } from '../require-tenant.js';
 import { identityMembers } from './members.projection.js';
 
@@ -23,9 +24,9 @@ export class ListMembersRpc {
   ) {}
 
   @Handles(listMembers)
-  async handle({ tenantId, command }: Call<typeof listMembers>): Reply<typeof listMembers> {
+  async handle({ tenantId, command }: Call<typeof listMembers>): Promise<RouteAnswer<typeof listMembers>> {
     const rows = await this.rows(tenantId);
-    const emails = includes(command.principal.permissions, 'personal:read') ? await this.reveal(tenantId, rows) : new Map<string, string>();
+    const emails = permits(command.principal.permissions, 'personal:read') ? await this.reveal(tenantId, rows) : new Map<string, string>();
     return {
       status: 200,
       body: {
@@ -57,7 +58,12 @@ export class ListMembersRpc {
   private async reveal(tenantId: string, rows: { memberId: string; email: string }[]): Promise<Map<string, string>> {
     const emails = new Map<string, string>();
     // One fetch for all keys; where one of them was destroyed, each person's is asked for below.
-    await ifNotDestroyed(this.keyring.keys(tenantId, rows.map(({ memberId }) => `member-${memberId}`)));
+    await ifNotDestroyed(
+      this.keyring.keys(
+        tenantId,
+        rows.map(({ memberId }) => `member-${memberId}`),
+      ),
+    );
     await Promise.all(
       rows.map(async ({ memberId, email: enc }) => {
         const email = await ifNotDestroyed(this.keyring.reveal<string>(tenantId, { enc }));

@@ -1,4 +1,5 @@
 import type { Encrypted } from '@tenantry/contracts/events';
+import { memberRoles } from '@tenantry/contracts/identity/events';
 import { patch, projection, upsert } from '@tenantry/messaging/projection';
 import { pgTable, primaryKey, text, timestamp, uuid } from 'drizzle-orm/pg-core';
 
@@ -9,7 +10,7 @@ export const identityMembers = pgTable(
     memberId: uuid('member_id').notNull(),
     /** What stands in `{enc}`. */
     email: text('email').notNull(),
-    role: text('role').notNull(),
+    role: text('role', { enum: memberRoles }).notNull(),
     status: text('status', { enum: ['invited', 'active', 'removed'] }).notNull(),
     invitedAt: timestamp('invited_at', { withTimezone: true, mode: 'string' }).notNull(),
   },

@@ -1,7 +1,7 @@
 import { Controller } from '@nestjs/common';
 import { Clock } from '@tenantry/contracts/clock';
-import { derivedId } from '@tenantry/contracts/ids';
 import { withdrawAdmin } from '@tenantry/contracts/identity/operations';
+import { derivedId } from '@tenantry/contracts/ids';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
 import type { Caller } from '@tenantry/messaging/rpc';

@@ -1,6 +1,6 @@
 import { Controller } from '@nestjs/common';
-import { derivedId } from '@tenantry/contracts/ids';
 import { secureTenant } from '@tenantry/contracts/identity/operations';
+import { derivedId } from '@tenantry/contracts/ids';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
 import type { Caller } from '@tenantry/messaging/rpc';

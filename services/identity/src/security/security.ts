@@ -15,6 +15,4 @@ export const security = aggregate<Security, typeof identityEvents>({
 export const initialize =
   ({ securityLevel, keyVersion }: { securityLevel: string; keyVersion: number }) =>
   (state: Security): IdentityEvent[] =>
-    state.status === 'initialized'
-      ? []
-      : [{ type: 'SecurityInitialized', data: { securityLevel, roles: defaultRoles(), keyVersion } }];
+    state.status === 'initialized' ? [] : [{ type: 'SecurityInitialized', data: { securityLevel, roles: defaultRoles(), keyVersion } }];

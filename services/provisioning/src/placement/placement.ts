@@ -1,5 +1,3 @@
-import { tenantKey } from '@tenantry/contracts/ids';
-import type { Isolation } from '@tenantry/contracts/values';
 import type { EventOf } from '@tenantry/contracts/events';
 import { placementEvents } from '@tenantry/contracts/placement/events';
 import { aggregate } from '@tenantry/event-store/aggregate';
@@ -25,21 +23,6 @@ export const placement = aggregate<PlacementState, typeof placementEvents>({
     }
   },
 });
-
-/** Names of a tenant's place at each level. */
-export function placeFor(tenantId: string, isolation: Isolation, workerGroup: string): Omit<Place, 'generation'> {
-  const key = tenantKey(tenantId);
-  const shared = isolation === 'shared';
-  return {
-    isolation,
-    server: 'default',
-    database: isolation === 'isolated' ? `tenantry_t_${key}` : 'tenantry',
-    schema: shared ? 'shared' : `t_${key}`,
-    appSchema: shared ? 'app_shared' : `app_${key}`,
-    role: shared ? 'tenantry_shared' : `t_${key}`,
-    workerGroup,
-  };
-}
 
 export const place =
   (chosen: Omit<Place, 'generation'>) =>

@@ -36,7 +36,11 @@ export class AssignQuotasRpc {
       tenantId,
       position,
       // The first period begins at the very start.
-      cycle: { startsAt: state.periodStart, trialEndsAt: trialEnd(state.periodStart, plan.trialDays, state.timezone), timezone: state.timezone },
+      cycle: {
+        startsAt: state.periodStart,
+        trialEndsAt: trialEnd(state.periodStart, plan.trialDays, state.timezone),
+        timezone: state.timezone,
+      },
       retentionDays: state.retentionDays,
       quotas: state.quotas,
     });

@@ -1,7 +1,8 @@
 import { Controller } from '@nestjs/common';
 import { checkQuota } from '@tenantry/contracts/quota/routes';
+import type { RouteAnswer } from '@tenantry/contracts/route';
 import { Handles } from '@tenantry/messaging/handles';
-import type { Call, Reply } from '@tenantry/messaging/rpc';
+import type { Call } from '@tenantry/messaging/rpc';
 import { allowance } from '../usage/usage.js';
 import { UsageMeter } from '../usage/usage-meter.js';
 
@@ -10,7 +11,7 @@ export class CheckQuotaRpc {
   constructor(private readonly meter: UsageMeter) {}
 
   @Handles(checkQuota)
-  async handle({ tenantId, body }: Call<typeof checkQuota>): Promise<Awaited<Reply<typeof checkQuota>>> {
+  async handle({ tenantId, body }: Call<typeof checkQuota>): Promise<RouteAnswer<typeof checkQuota>> {
     return { status: 200, body: allowance(await this.meter.standing(tenantId, body.resource), body.amount ?? 1) };
   }
 }

@@ -19,7 +19,8 @@ const assigned = (change?: Partial<Entitlement>) => {
   if (event?.type !== 'QuotasAssigned') throw new Error('nothing was assigned');
   return event;
 };
-const limits = (change?: Partial<Entitlement>) => Object.fromEntries(assigned(change).data.quotas.map(({ resource, limit }) => [resource, limit]));
+const limits = (change?: Partial<Entitlement>) =>
+  Object.fromEntries(assigned(change).data.quotas.map(({ resource, limit }) => [resource, limit]));
 
 describe('assigning quotas', () => {
   it('gives the limits of the plan, and every resource that it does not name unlimited', () => {
@@ -80,7 +81,9 @@ describe('assigning quotas', () => {
     expect(() => assign(entitled({ overrides: { unicorns: 3 } }))(given())).toThrow(
       expect.objectContaining({ code: 'quota.unknown_resource', errors: [expect.objectContaining({ field: 'overrides.unicorns' })] }),
     );
-    expect(() => assign(entitled({ overrides: { constructor: 3 } }))(given())).toThrow(expect.objectContaining({ code: 'quota.unknown_resource' }));
+    expect(() => assign(entitled({ overrides: { constructor: 3 } }))(given())).toThrow(
+      expect.objectContaining({ code: 'quota.unknown_resource' }),
+    );
   });
 
   it('does nothing when quotas are assigned already', () => {

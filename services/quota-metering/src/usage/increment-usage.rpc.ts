@@ -1,7 +1,8 @@
 import { Controller } from '@nestjs/common';
 import { incrementUsage } from '@tenantry/contracts/quota/routes';
+import type { RouteAnswer } from '@tenantry/contracts/route';
 import { Handles } from '@tenantry/messaging/handles';
-import type { Call, Reply } from '@tenantry/messaging/rpc';
+import type { Call } from '@tenantry/messaging/rpc';
 import { UsageMeter } from './usage-meter.js';
 
 @Controller()
@@ -9,7 +10,7 @@ export class IncrementUsageRpc {
   constructor(private readonly meter: UsageMeter) {}
 
   @Handles(incrementUsage)
-  async handle({ tenantId, body, command }: Call<typeof incrementUsage>): Promise<Awaited<Reply<typeof incrementUsage>>> {
+  async handle({ tenantId, body, command }: Call<typeof incrementUsage>): Promise<RouteAnswer<typeof incrementUsage>> {
     const { resource, amount = 1, description } = body;
     return { status: 200, body: await this.meter.change(tenantId, command, { resource, amount, description }) };
   }

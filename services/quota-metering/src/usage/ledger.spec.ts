@@ -1,26 +1,17 @@
 import { randomUUID } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { type RunningPostgres, startPostgres } from '@tenantry/testing/postgres';
-import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Cycle, localDay, periodAt } from '../quota/period.js';
 import { Calendars } from './calendars.js';
+import { type LedgerDatabase, startLedgerDatabase } from './ledger.fixture.js';
 import { type Assignment, type Change, Ledger } from './ledger.js';
 
-let server: RunningPostgres;
-let pool: pg.Pool;
+let database: LedgerDatabase;
 let ledger: Ledger;
 beforeAll(async () => {
-  server = await startPostgres();
-  pool = new pg.Pool({ connectionString: server.url, max: 20 });
-  const migration = await readFile(new URL('../../migrations/service/0001_ledger.sql', import.meta.url), 'utf8');
-  await pool.query(`CREATE SCHEMA quota_metering; SET search_path = quota_metering; ${migration} RESET search_path;`);
-  ledger = new Ledger({ pool });
+  database = await startLedgerDatabase();
+  ledger = new Ledger(database);
 }, 120_000);
-afterAll(async () => {
-  await pool?.end();
-  await server?.stop();
-});
+afterAll(() => database?.stop());
 
 const start = '2026-01-31T09:00:00.000Z';
 const cycle: Cycle = { startsAt: start, trialEndsAt: null, timezone: 'America/New_York' };
@@ -56,7 +47,8 @@ const changing = (tenantId: string, resource: string, amount: number, change: Pa
     ...change,
   };
 };
-const used = async (tenantId: string, resource: string, now = '2026-02-01T12:00:00.000Z') => (await ledger.standings(tenantId, now, resource))?.[0]?.used;
+const used = async (tenantId: string, resource: string, now = '2026-02-01T12:00:00.000Z') =>
+  (await ledger.standings(tenantId, now, resource))?.[0]?.used;
 
 describe('consuming', () => {
   it('adds up to the limit and not beyond', async () => {
@@ -166,7 +158,7 @@ describe('giving back', () => {
   it('is possible above a limit that was lowered', async () => {
     const id = await tenant();
     await ledger.change(changing(id, 'users', 10));
-    await pool.query('UPDATE quota_metering.quotas SET limit_value = 5 WHERE tenant_id = $1', [id]);
+    await database.pool.query('UPDATE quota_metering.quotas SET limit_value = 5 WHERE tenant_id = $1', [id]);
     expect(await ledger.change(changing(id, 'users', -1))).toMatchObject({ outcome: 'changed', used: 9, limit: 5 });
     expect((await ledger.change(changing(id, 'users', 1))).outcome).toBe('exceeded');
   });

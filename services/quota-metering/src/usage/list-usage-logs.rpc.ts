@@ -1,7 +1,8 @@
 import { Controller } from '@nestjs/common';
 import { listUsageLogs } from '@tenantry/contracts/quota/routes';
+import type { RouteAnswer } from '@tenantry/contracts/route';
 import { Handles } from '@tenantry/messaging/handles';
-import type { Call, Reply } from '@tenantry/messaging/rpc';
+import type { Call } from '@tenantry/messaging/rpc';
 import { Ledger } from './ledger.js';
 import { UsageMeter } from './usage-meter.js';
 
@@ -13,7 +14,7 @@ export class ListUsageLogsRpc {
   ) {}
 
   @Handles(listUsageLogs)
-  async handle({ tenantId, query }: Call<typeof listUsageLogs>): Promise<Awaited<Reply<typeof listUsageLogs>>> {
+  async handle({ tenantId, query }: Call<typeof listUsageLogs>): Promise<RouteAnswer<typeof listUsageLogs>> {
     const { limit = 50, offset, resource } = query;
     // Counting reads every line: only for who pages by offset, and so shows a total.
     const [items, total, cycle] = await Promise.all([

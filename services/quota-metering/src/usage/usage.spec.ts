@@ -3,7 +3,14 @@ import { allowance, answerOf, percentOf, refuseUnknownResource, remainingOf, typ
 
 const asked = { resource: 'api_calls', amount: 5 };
 const nowMs = Date.parse('2026-01-31T23:59:50.500Z');
-const standing = (limit: number | null, used: number): Standing => ({ resource: 'users', kind: 'gauge', unit: 'count', limit, used, periodEnd: null });
+const standing = (limit: number | null, used: number): Standing => ({
+  resource: 'users',
+  kind: 'gauge',
+  unit: 'count',
+  limit,
+  used,
+  periodEnd: null,
+});
 const refusal = (run: () => unknown) => {
   try {
     run();
@@ -57,8 +64,14 @@ describe('the answer to a change', () => {
     expect(error).toMatchObject({ code: 'quota.exceeded', retryAfterSeconds: undefined });
   });
   it('names the field that was wrong', () => {
-    expect(refusal(() => answerOf(asked, { outcome: 'below_zero', used: 2 }, nowMs))).toMatchObject({ code: 'request.invalid', errors: [{ field: 'amount' }] });
-    expect(refusal(() => answerOf(asked, { outcome: 'too_large' }, nowMs))).toMatchObject({ code: 'request.invalid', errors: [{ field: 'amount' }] });
+    expect(refusal(() => answerOf(asked, { outcome: 'below_zero', used: 2 }, nowMs))).toMatchObject({
+      code: 'request.invalid',
+      errors: [{ field: 'amount' }],
+    });
+    expect(refusal(() => answerOf(asked, { outcome: 'too_large' }, nowMs))).toMatchObject({
+      code: 'request.invalid',
+      errors: [{ field: 'amount' }],
+    });
     expect(refusal(() => answerOf(asked, { outcome: 'not_releasable', kind: 'counter' }, nowMs))).toMatchObject({
       code: 'request.invalid',
       errors: [{ field: 'resource' }],

@@ -24,7 +24,14 @@ export type Outcome =
 /** Only what is above 0 is left: a limit may have been lowered below what is used. Null for no limit. */
 export const remainingOf = (limit: number | null, used: number): number | null => (limit === null ? null : Math.max(0, limit - used));
 
-export const quotaView = ({ resource, kind, unit, limit, used, periodEnd }: Standing): Quota => ({ resource, kind, unit, limit, used, periodEnd });
+export const quotaView = ({ resource, kind, unit, limit, used, periodEnd }: Standing): Quota => ({
+  resource,
+  kind,
+  unit,
+  limit,
+  used,
+  periodEnd,
+});
 
 /** Use in per cent, to two places; null for no limit. Of a limit of 0 everything is used. */
 export const percentOf = (limit: number | null, used: number): number | null =>
@@ -53,7 +60,11 @@ export function answerOf(asked: { resource: string; amount: number }, result: Ou
     case 'below_zero':
       throw invalidField('amount', 'max', `only ${result.used} of ${asked.resource} are in use, so no more than that can be given back`);
     case 'not_releasable':
-      throw invalidField('resource', 'releasable', `${asked.resource} is a ${result.kind}: it starts again with each period and can't be given back`);
+      throw invalidField(
+        'resource',
+        'releasable',
+        `${asked.resource} is a ${result.kind}: it starts again with each period and can't be given back`,
+      );
     case 'too_large':
       throw invalidField('amount', 'max', `the sum of what is used would pass ${Number.MAX_SAFE_INTEGER}`);
     default:
@@ -61,7 +72,11 @@ export function answerOf(asked: { resource: string; amount: number }, result: Ou
   }
 }
 
-function exceeded(asked: { resource: string; amount: number }, { limit, used, periodEnd }: Extract<Outcome, { limit: unknown }>, nowMs: number) {
+function exceeded(
+  asked: { resource: string; amount: number },
+  { limit, used, periodEnd }: Extract<Outcome, { limit: unknown }>,
+  nowMs: number,
+) {
   const remaining = remainingOf(limit, used) ?? 0;
   const remedy = periodEnd === null ? 'release some, or raise the limit' : `wait for ${periodEnd}, or raise the limit`;
   return new DomainError('quota.exceeded', {

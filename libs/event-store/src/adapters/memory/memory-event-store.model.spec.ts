@@ -24,7 +24,8 @@ type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
 
 function predict(model: Model, { stream, commandId, hmac, events, off }: Step): { outcome: string; positions: number[] } {
   const known = model.commands.get(commandId);
-  if (known) return known.hmac === hmac ? { outcome: 'repeated', positions: known.positions } : { outcome: 'idempotency.mismatch', positions: [] };
+  if (known)
+    return known.hmac === hmac ? { outcome: 'repeated', positions: known.positions } : { outcome: 'idempotency.mismatch', positions: [] };
   if (off !== 0) return { outcome: 'log.conflict', positions: [] };
   const positions = Array.from({ length: events }, (_, index) => model.log.length + index);
   for (const _ of positions) model.log.push({ stream, commandId });

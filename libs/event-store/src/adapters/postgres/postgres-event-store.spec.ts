@@ -41,7 +41,9 @@ afterAll(async () => {
 // As a service's login: what it may do is what the adapter needs.
 eventStoreConformance('postgres', async (options) => {
   const pool = poolAs();
-  await pool.query(`INSERT INTO log.writers SELECT 'tenantry_provisioning', c FROM unnest(ARRAY['quota', 'billing']) c ON CONFLICT DO NOTHING`);
+  await pool.query(
+    `INSERT INTO log.writers SELECT 'tenantry_provisioning', c FROM unnest(ARRAY['quota', 'billing']) c ON CONFLICT DO NOTHING`,
+  );
   return new PostgresEventStore(poolAs('tenantry_provisioning'), options);
 });
 
@@ -79,14 +81,18 @@ describe('the log in PostgreSQL', () => {
 
   it('shows its rows neither to other roles nor by a partition', async () => {
     const pool = poolAs();
-    await pool.query("CREATE ROLE stranger LOGIN PASSWORD 'secret'; GRANT USAGE ON SCHEMA log TO stranger; GRANT SELECT ON ALL TABLES IN SCHEMA log TO stranger");
+    await pool.query(
+      "CREATE ROLE stranger LOGIN PASSWORD 'secret'; GRANT USAGE ON SCHEMA log TO stranger; GRANT SELECT ON ALL TABLES IN SCHEMA log TO stranger",
+    );
     await new PostgresEventStore(pool).append(command(newId()));
     const stranger = poolAs('stranger');
     expect((await stranger.query('SELECT 1 FROM log.events')).rowCount).toBe(0);
     const client = await pool.connect();
     try {
       await client.query('SET ROLE tenantry_owner');
-      const { rows } = await client.query<{ partition: string }>("SELECT inhrelid::regclass::text AS partition FROM pg_inherits WHERE inhparent = 'log.events'::regclass");
+      const { rows } = await client.query<{ partition: string }>(
+        "SELECT inhrelid::regclass::text AS partition FROM pg_inherits WHERE inhparent = 'log.events'::regclass",
+      );
       expect(rows).toHaveLength(16);
       for (const { partition } of rows) expect((await client.query(`SELECT 1 FROM ${partition}`)).rowCount).toBe(0);
     } finally {
@@ -103,7 +109,8 @@ describe('the log in PostgreSQL', () => {
       let ended = 0;
       while (writing) {
         await new Promise((resolve) => setTimeout(resolve, 100));
-        ended += (await admin.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'victim'")).rowCount ?? 0;
+        ended +=
+          (await admin.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'victim'")).rowCount ?? 0;
       }
       return ended;
     };
@@ -119,6 +126,16 @@ describe('the log in PostgreSQL', () => {
     expect(ended).toBeGreaterThan(0);
     expect(await store.heads({ tenantIds: tenants })).toEqual([...tenants].sort().map((tenantId) => ({ tenantId, position: 199 })));
   }, 30_000);
+
+  it('fails a command that the database cannot read, not those that came with it', async () => {
+    const store = new PostgresEventStore(poolAs('tenantry_provisioning'));
+    const results = await Promise.allSettled([
+      store.append(command(newId())),
+      store.append(command('no-uuid')),
+      store.append(command(newId())),
+    ]);
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+  });
 
   it('does not deadlock when groups of several processes begin and share the same logs', async () => {
     const stores = Array.from({ length: 4 }, () => new PostgresEventStore(poolAs('tenantry_provisioning')));

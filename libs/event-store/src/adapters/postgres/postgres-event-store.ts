@@ -8,7 +8,7 @@ import { type AppendCommand, type AppendResult, EventStore, type Head, type LogS
 import { type EventCatalogue, upcast } from '../../upcast.js';
 import { GroupCommit, type Waiting } from './group-commit.js';
 import { type EventRow, eventColumns, eventOf } from './rows.js';
-import { isTransient } from './transient.js';
+import { isStatementFault, isTransient } from './transient.js';
 
 export interface PostgresEventStoreOptions {
   /** How long to go on when the database does not answer. Default 15,000. */
@@ -70,9 +70,8 @@ export class PostgresEventStore extends EventStore {
     stream: string,
     options: { fromVersion?: number; commandId?: string } = {},
   ): Promise<StreamSlice> {
-    const values: unknown[] = [tenantId, stream, options.fromVersion ?? 0];
-    if (options.commandId === undefined) return { events: this.events(await this.query<EventRow>('log_stream', STREAM, values)), command: null };
-    const rows = await this.query<EventRow & { is_event: boolean }>('log_stream_command', STREAM_AND_COMMAND, [...values, options.commandId]);
+    const values = [tenantId, stream, options.fromVersion ?? 0, options.commandId ?? null];
+    const rows = await this.query<EventRow & { is_event: boolean }>('log_read_stream', STREAM, values);
     const first = rows[0];
     if (!first || first.is_event) return { events: this.events(rows), command: null };
     return {
@@ -98,7 +97,7 @@ export class PostgresEventStore extends EventStore {
     const { types, limit = DEFAULT_LIMIT } = options;
     const slices = new Map<string, LogSlice>();
     if (requests.length === 0) return slices;
-    const rows = await this.query<{ request: string; head: string | null } & EventRow>('log_read', LOGS, [
+    const rows = await this.query<{ request: number; head: string | null } & EventRow>('log_read_logs', LOGS, [
       requests.map(({ tenantId }) => tenantId),
       requests.map(({ from }) => from),
       types ?? null,
@@ -108,7 +107,7 @@ export class PostgresEventStore extends EventStore {
     const events = new Map<number, StoredEvent[]>();
     const heads = new Map<number, number>();
     for (const row of rows) {
-      const request = Number(row.request) - 1;
+      const request = row.request - 1;
       heads.set(request, row.head === null ? -1 : Number(row.head));
       // A log with nothing to show has one row without an event.
       if (row.position === null) continue;
@@ -162,14 +161,18 @@ export class PostgresEventStore extends EventStore {
             pending.reject(new DomainError('idempotency.mismatch'));
             break;
           case 'forbidden':
-            pending.reject(new Error(`this login may not append to a context of ${pending.command.events.map(({ type }) => type).join(', ')}`));
+            pending.reject(
+              new Error(`this login may not append to a context of ${pending.command.events.map(({ type }) => type).join(', ')}`),
+            );
         }
       }
       if (grown.size > 0) this.onAppended?.([...grown]);
       if (repeated.length > 0) await this.resolveRepeated(repeated);
     } catch (error) {
+      // A command that the database cannot even read (an id that is no UUID) must not fail those that share its group.
+      if (isStatementFault(error) && group.length > 1) for (const pending of group) await this.commit([pending]);
       // Those that have their result already are not touched by this.
-      for (const { reject } of group) reject(error);
+      else for (const { reject } of group) reject(error);
     }
   }
 
@@ -191,7 +194,11 @@ export class PostgresEventStore extends EventStore {
   }
 
   /** Runs one statement; where the connection fails, again, until `retryForMs` have passed. */
-  private async persistently<R extends QueryResultRow>(name: string, text: string, values: unknown[]): Promise<{ rows: R[]; attempts: number }> {
+  private async persistently<R extends QueryResultRow>(
+    name: string,
+    text: string,
+    values: unknown[],
+  ): Promise<{ rows: R[]; attempts: number }> {
     const end = performance.now() + this.retryForMs;
     for (let attempts = 1; ; attempts++) {
       try {
@@ -210,7 +217,13 @@ export class PostgresEventStore extends EventStore {
 const groupText = (group: PendingCommand[]): string =>
   `[${group
     .map(({ command, measured }) => {
-      const head = { tenant: command.tenantId, id: command.commandId, hmac: command.requestHmac, stream: command.stream, expected: command.expectedVersion };
+      const head = {
+        tenant: command.tenantId,
+        id: command.commandId,
+        hmac: command.requestHmac,
+        stream: command.stream,
+        expected: command.expectedVersion,
+      };
       return `${JSON.stringify(head).slice(0, -1)},"events":[${measured.events.join(',')}]}`;
     })
     .join(',')}]`;
@@ -235,28 +248,9 @@ function stored({ tenantId, stream, expectedVersion, events }: AppendCommand, ro
 
 const APPEND = 'SELECT * FROM log.append($1::text::jsonb)';
 
-const STREAM = `SELECT ${eventColumns('e')} FROM log.events e
-  WHERE e.tenant_id = $1 AND e.stream = $2 AND e.stream_version >= $3 ORDER BY e.stream_version`;
+const STREAM = 'SELECT * FROM log.read_stream($1, $2, $3, $4)';
 
-// What is known of the command comes first, as a row of the same form: HMAC as body hash, last position as previous in context.
-const STREAM_AND_COMMAND = `SELECT false AS is_event, k.tenant_id, k.first_position AS position, k.stream, -1::bigint AS stream_version, NULL::uuid AS id,
-    NULL AS context, NULL AS type, 0 AS version, NULL::jsonb AS data, NULL::jsonb AS metadata, encode(k.request_hmac, 'hex') AS body_hash,
-    NULL AS leaf, 0::bigint AS recorded_us, k.last_position AS previous_in_context
-  FROM log.commands k WHERE k.tenant_id = $1 AND k.command_id = $4
-UNION ALL
-SELECT true, ${eventColumns('e')} FROM log.events e
-  WHERE e.tenant_id = $1 AND e.stream = $2 AND e.stream_version >= $3
-ORDER BY is_event, stream_version`;
-
-const LOGS = `SELECT r.request, h.position AS head, e.*
-  FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY AS r(tenant_id, since, request)
-  LEFT JOIN log.heads h ON h.tenant_id = r.tenant_id
-  LEFT JOIN LATERAL (
-    SELECT ${eventColumns('e')} FROM log.events e
-    WHERE e.tenant_id = r.tenant_id AND e.position >= r.since AND e.position < r.since + $5::bigint
-      AND ($3::text[] IS NULL OR e.type = ANY ($3::text[]))
-    ORDER BY e.position LIMIT $4
-  ) e ON true`;
+const LOGS = 'SELECT * FROM log.read_logs($1, $2, $3, $4, $5)';
 
 const RANGES = `SELECT r.request, ${eventColumns('e')}
   FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS r(tenant_id, first, last, request)

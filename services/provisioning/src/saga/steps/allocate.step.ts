@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
-import { place, placeFor, placement, unplace } from '../../placement/placement.js';
+import { placementFor } from '@tenantry/tenancy/names';
+import { place, placement, unplace } from '../../placement/placement.js';
 import { systemCommand } from '../system-command.js';
 import { Step, type StepContext } from '../step.js';
 
@@ -13,11 +14,8 @@ export class AllocateStep extends Step {
   }
   async run({ tenantId, tenant, commandId }: StepContext): Promise<void> {
     const workerGroup = tenant.features['worker_group'] ? `tenant-${tenant.slug}` : 'shared';
-    await this.log.transact(
-      placement,
-      { tenant: tenantId, command: systemCommand(commandId('place')) },
-      place(placeFor(tenantId, tenant.isolation, workerGroup)),
-    );
+    const { tenantId: _, ready: __, ...chosen } = placementFor(tenantId, tenant.isolation, { workerGroup });
+    await this.log.transact(placement, { tenant: tenantId, command: systemCommand(commandId('place')) }, place(chosen));
   }
   override async undo({ tenantId, commandId }: StepContext): Promise<void> {
     await this.log.transact(placement, { tenant: tenantId, command: systemCommand(commandId('unplace')) }, unplace);

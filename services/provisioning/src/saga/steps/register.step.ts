@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { DomainError } from '@tenantry/contracts/errors';
 import { Reservations } from '@tenantry/messaging/reservations';
 import { Step, type StepContext } from '../step.js';
 
@@ -9,7 +10,10 @@ export class RegisterStep extends Step {
   constructor(private readonly reservations: Reservations) {
     super();
   }
-  run({ tenantId, tenant }: StepContext): Promise<void> {
-    return this.reservations.confirm('slug', tenant.slug, tenantId);
+  async run({ tenantId, tenant }: StepContext): Promise<void> {
+    const reserve = () => this.reservations.reserve('slug', tenant.slug, { tenantId, claim: 'tenant', ttlMs: 60_000 });
+    if (await this.reservations.confirm('slug', tenant.slug, tenantId)) return;
+    if ((await reserve()) !== 'reserved') throw new DomainError('tenant.slug_taken');
+    await this.reservations.confirm('slug', tenant.slug, tenantId);
   }
 }

@@ -1,0 +1,78 @@
+import { describe, expect, it, vi } from 'vitest';
+import { type CacheOptions, CachingKeyring, type FetchKeys } from './remote-keyring.js';
+
+function setUp(options: CacheOptions = {}) {
+  let version = 1;
+  let now = 1_000_000;
+  const owner: FetchKeys = async (tenantId, subjects) =>
+    subjects.map((subject) => ({ subject, id: `${tenantId}/${subject}/${version}`, key: Buffer.alloc(32, version) }));
+  const fetchKeys = vi.fn(owner);
+  const keyring = new CachingKeyring(fetchKeys, { nowMs: () => now, ...options });
+  const ids = async (tenant: string, ...subjects: string[]) => [...(await keyring.keys(tenant, subjects)).values()].map(({ id }) => id);
+  return { keyring, fetchKeys, ids, rotate: () => version++, pass: (ms: number) => (now += ms) };
+}
+
+describe('a caching keyring', () => {
+  it('asks once for all that it lacks, and then no more', async () => {
+    const { ids, fetchKeys } = setUp();
+    expect((await ids('t', 'a', 'b')).sort()).toEqual(['t/a/1', 't/b/1']);
+    await ids('t', 'a', 'b', 'c', 'c');
+    await ids('t', 'c');
+    expect(fetchKeys.mock.calls).toEqual([
+      ['t', ['a', 'b']],
+      ['t', ['c']],
+    ]);
+  });
+
+  it('shares one question between those who ask at once', async () => {
+    const { ids, fetchKeys } = setUp();
+    await Promise.all([ids('t', 'a', 'b'), ids('t', 'a'), ids('t', 'b', 'c'), ids('t', 'c')]);
+    expect(fetchKeys.mock.calls.map(([, subjects]) => subjects)).toEqual([['a', 'b'], ['c']]);
+  });
+
+  it('asks again after 5 minutes, however long it was told to wait', async () => {
+    const { ids, rotate, pass } = setUp({ maxAgeMs: 3_600_000 });
+    await ids('t', 'a');
+    rotate();
+    pass(299_999);
+    expect(await ids('t', 'a')).toEqual(['t/a/1']);
+    pass(1);
+    expect(await ids('t', 'a')).toEqual(['t/a/2']);
+  });
+
+  it('does not remember a failure', async () => {
+    const { ids, fetchKeys } = setUp();
+    fetchKeys.mockRejectedValueOnce(new Error('no answer'));
+    await expect(ids('t', 'a')).rejects.toThrow('no answer');
+    expect(await ids('t', 'a')).toEqual(['t/a/1']);
+  });
+
+  it('forgets a tenant, also what is on its way', async () => {
+    const { ids, keyring, rotate, fetchKeys } = setUp();
+    await ids('t', 'a');
+    let answer: () => void = () => undefined;
+    fetchKeys.mockImplementationOnce(async () => {
+      await new Promise<void>((resolve) => {
+        answer = resolve;
+      });
+      return [{ subject: 'b', id: 't/b/1', key: Buffer.alloc(32) }];
+    });
+    const onItsWay = ids('t', 'b');
+    keyring.forget('t');
+    rotate();
+    answer();
+    await onItsWay;
+    expect((await ids('t', 'a', 'b')).sort()).toEqual(['t/a/2', 't/b/2']);
+  });
+
+  it('holds a bounded number of tenants, those used last', async () => {
+    const { ids, fetchKeys } = setUp({ maxTenants: 2 });
+    await ids('t1', 'a');
+    await ids('t2', 'a');
+    await ids('t1', 'a');
+    await ids('t3', 'a');
+    await ids('t1', 'a');
+    await ids('t2', 'a');
+    expect(fetchKeys.mock.calls.map(([tenant]) => tenant)).toEqual(['t1', 't2', 't3', 't2']);
+  });
+});

@@ -1,0 +1,100 @@
+import { describe, expect, it } from 'vitest';
+import { DirtyQueue } from './dirty-queue.js';
+
+const idle = { then: 'idle' } as const;
+
+describe('the queue of dirty tenants', () => {
+  it('makes one run of many wake-ups', () => {
+    const queue = new DirtyQueue(0, 50);
+    for (let i = 0; i < 5; i++) queue.mark('a', 0);
+    expect(queue.take(10, 0)).toEqual(['a']);
+    expect(queue.take(10, 0)).toEqual([]);
+    queue.done('a', idle, 5);
+    expect(queue.nextInMs(5)).toBeNull();
+  });
+
+  it('gives tenants in the order in which they became dirty, as many as asked for', () => {
+    const queue = new DirtyQueue(0, 0);
+    for (const tenant of ['a', 'b', 'c']) queue.mark(tenant, 0);
+    expect(queue.take(2, 0)).toEqual(['a', 'b']);
+    expect(queue.take(2, 0)).toEqual(['c']);
+  });
+
+  it('runs a tenant once more that was woken while it ran, when the interval is over', () => {
+    const queue = new DirtyQueue(0, 50);
+    queue.mark('a', 0);
+    queue.take(1, 0);
+    queue.mark('a', 3);
+    queue.mark('a', 4);
+    queue.done('a', idle, 10);
+    expect(queue.take(1, 10)).toEqual([]);
+    expect(queue.nextInMs(10)).toBe(40);
+    expect(queue.take(1, 50)).toEqual(['a']);
+  });
+
+  it('keeps the interval after an idle run too', () => {
+    const queue = new DirtyQueue(0, 50);
+    queue.mark('a', 0);
+    queue.take(1, 0);
+    queue.done('a', idle, 5);
+    queue.mark('a', 10);
+    expect(queue.nextInMs(10)).toBe(40);
+  });
+
+  it('waits for what follows a first wake-up, unless somebody waits for the tenant', () => {
+    const queue = new DirtyQueue(100, 250);
+    queue.mark('a', 0);
+    expect(queue.take(1, 99)).toEqual([]);
+    queue.mark('a', 99, { urgent: true });
+    expect(queue.take(1, 99)).toEqual(['a']);
+  });
+
+  it('puts a tenant with more to do behind the others', () => {
+    const queue = new DirtyQueue(0, 50);
+    queue.mark('a', 0);
+    queue.mark('b', 0);
+    queue.take(1, 0);
+    queue.done('a', { then: 'again' }, 1);
+    expect(queue.take(2, 1)).toEqual(['b', 'a']);
+  });
+
+  it('leaves a tenant that has no place yet alone until it is said to have one', () => {
+    const queue = new DirtyQueue(0, 0);
+    queue.mark('a', 0);
+    queue.take(1, 0);
+    queue.done('a', { then: 'wait' }, 1);
+    queue.mark('a', 2);
+    expect(queue.take(1, 1_000)).toEqual([]);
+    queue.resume('a', 1_000);
+    expect(queue.take(1, 1_000)).toEqual(['a']);
+  });
+
+  it('does not lose the word of its place that comes while it finds out that it has none', () => {
+    const queue = new DirtyQueue(0, 0);
+    queue.mark('a', 0);
+    queue.take(1, 0);
+    queue.resume('a', 1);
+    queue.done('a', { then: 'wait' }, 2);
+    expect(queue.take(1, 2)).toEqual(['a']);
+  });
+
+  it('does not run a held tenant before its time, whoever wakes it', () => {
+    const queue = new DirtyQueue(0, 0);
+    queue.mark('a', 0);
+    queue.take(1, 0);
+    queue.done('a', { then: 'hold', delayMs: 200 }, 0);
+    queue.mark('a', 1, { urgent: true });
+    expect(queue.take(1, 199)).toEqual([]);
+    expect(queue.take(1, 200)).toEqual(['a']);
+  });
+
+  it('forgets tenants that have nothing to do', () => {
+    const queue = new DirtyQueue(0, 50);
+    for (let i = 0; i < 100; i++) {
+      queue.mark(`t${i}`, i);
+      queue.take(1, i);
+      queue.done(`t${i}`, idle, i);
+    }
+    expect(queue.size).toBe(0);
+  });
+});

@@ -1,0 +1,79 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type NatsConnection, NoRespondersError, RequestError, TimeoutError } from '@nats-io/transport-node';
+import { DomainError } from '@tenantry/contracts/errors';
+import type { Answer, CommandContext, Operation, Route, RouteInput, ServiceName } from '@tenantry/contracts/route';
+import { currentContext } from '@tenantry/observability/context';
+import { rpcCalled } from '@tenantry/observability/metrics';
+import { childTraceparent } from '@tenantry/observability/traceparent';
+import type { z } from 'zod';
+import { RpcClient } from './rpc.js';
+import { calledSubject, decode, encode, errorOf, type WireReply, type WireRequest } from './rpc-wire.js';
+
+export interface NatsRpcClientOptions {
+  connection: NatsConnection;
+  /** This process: the broker lets it publish below its own name only. */
+  process: ServiceName;
+  /** Signs who asks, for one callee: only the gateway forwards routes. */
+  sign?: (principal: CommandContext['principal'], audience: string) => string;
+}
+
+const DEFAULT_TIMEOUT_MS = 10_000;
+const FIRST_WAIT_MS = 25;
+const LONGEST_WAIT_MS = 500;
+
+/** Calls over NATS request/reply. While nobody serves the subject (a restart, a rolling upgrade) it asks again until the timeout. */
+export class NatsRpcClient extends RpcClient {
+  constructor(private readonly options: NatsRpcClientOptions) {
+    super();
+  }
+
+  override call<I extends z.ZodType, O extends z.ZodType>(
+    operation: Operation<I, O>,
+    input: z.infer<I>,
+    { timeoutMs = operation.timeoutMs, traceparent = currentContext()?.traceparent }: { timeoutMs?: number; traceparent?: string } = {},
+  ): Promise<z.infer<O>> {
+    return this.request(operation, { input, traceparent: traceparent ?? childTraceparent() }, timeoutMs) as Promise<z.infer<O>>;
+  }
+
+  override async forward(route: Route, input: RouteInput, { principal, ...command }: CommandContext): Promise<Answer> {
+    const { sign } = this.options;
+    if (!sign) throw new Error('only the gateway forwards routes');
+    const request = { input, token: sign(principal, route.owner), command };
+    return (await this.request(route, request, route.timeoutMs)) as Answer;
+  }
+
+  private async request(contract: Route | Operation, request: WireRequest, timeoutMs = DEFAULT_TIMEOUT_MS): Promise<unknown> {
+    const started = performance.now();
+    let outcome = 'ok';
+    try {
+      const reply = await this.reply(contract, encode(request), started + timeoutMs);
+      if ('ok' in reply) return reply.ok;
+      throw errorOf(reply.problem);
+    } catch (error) {
+      outcome = error instanceof DomainError ? error.code : 'internal.error';
+      throw error;
+    } finally {
+      rpcCalled.observe({ operation: contract.name, outcome }, (performance.now() - started) / 1000);
+    }
+  }
+
+  private async reply(contract: Route | Operation, data: Uint8Array, until: number): Promise<WireReply> {
+    const subject = calledSubject(contract, this.options.process);
+    for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
+      try {
+        const message = await this.options.connection.request(subject, data, { timeout: Math.max(1, Math.ceil(until - performance.now())) });
+        return decode<WireReply>(message.data);
+      } catch (error) {
+        if (error instanceof TimeoutError)
+          throw new DomainError('service.timeout', { detail: `${contract.owner} did not answer in time`, retryAfterSeconds: 1, cause: error });
+        const jittered = waitMs * (0.5 + Math.random() / 2);
+        if (!isNoResponders(error) || performance.now() + jittered >= until)
+          throw new DomainError('service.unavailable', { detail: `${contract.owner} is not available right now`, retryAfterSeconds: 1, cause: error });
+        await sleep(jittered);
+      }
+    }
+  }
+}
+
+const isNoResponders = (error: unknown): boolean =>
+  error instanceof NoRespondersError || (error instanceof RequestError && error.isNoResponders());

@@ -1,0 +1,234 @@
+import { newId } from '@tenantry/contracts/ids';
+import { MemoryEventStore } from '@tenantry/event-store/adapters/memory/memory-event-store';
+import { command } from '@tenantry/event-store/conformance';
+import { silentLogger } from '@tenantry/observability/logger';
+import { type EventuallyOptions, eventually } from '@tenantry/testing/eventually';
+import { type RunningPostgres, startPostgres } from '@tenantry/testing/postgres';
+import { integer, pgSchema, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core';
+import pg from 'pg';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { add, effect, type ProcessManager, type Projection, patch, processManager, projection, upsert } from './projection.js';
+import { Runner } from './runner.js';
+import { createServiceSchema, SchemaTenants } from './spec-support.js';
+import { ReadPosition } from './wait.js';
+
+const own = pgSchema('svc');
+const names = own.table('names', {
+  tenantId: uuid('tenant_id').primaryKey(),
+  name: text('name').notNull(),
+  updates: integer('updates').notNull().default(0),
+});
+const notes = pgTable(
+  'svc_notes',
+  { tenantId: uuid('tenant_id').notNull(), position: integer('position').notNull(), type: text('type').notNull() },
+  (table) => [primaryKey({ columns: [table.tenantId, table.position] })],
+);
+const ownTables = 'CREATE TABLE names (tenant_id uuid PRIMARY KEY, name text NOT NULL, updates int NOT NULL DEFAULT 0)';
+const tenantTables = 'CREATE TABLE svc_notes (tenant_id uuid, position int, type text NOT NULL, PRIMARY KEY (tenant_id, position))';
+
+const namesOf = (version = 1): Projection =>
+  projection({
+    name: 'names',
+    version,
+    placement: 'service',
+    tables: [names],
+    on: {
+      TenantRegistered: ({ data }) => upsert(names, { name: data.name }),
+      TenantUpdated: ({ data, tenantId }) => {
+        if (data.name === 'poison') throw new Error('cannot take this');
+        return patch(names, { tenantId }, { name: data.name, updates: add(1) });
+      },
+    },
+  });
+const welcome: ProcessManager = processManager({ name: 'welcome', on: { TenantRegistered: ({ data }) => effect('welcome', { name: data.name }) } });
+const everything = projection({
+  name: 'notes',
+  version: 1,
+  placement: 'tenant',
+  tables: [notes],
+  on: { '*': ({ position, type }) => upsert(notes, { position, type }) },
+});
+
+let postgres: RunningPostgres;
+let pool: pg.Pool;
+let tenants: SchemaTenants;
+let store: MemoryEventStore;
+const runners: Runner[] = [];
+
+const runner = async (parts: { projections?: Projection[]; processes?: ProcessManager[]; onEffects?: () => void } = {}) => {
+  const { projections = [namesOf()], processes = [] } = parts;
+  const made = new Runner({ service: 'svc', pool, schema: 'svc', store, tenants, logger: silentLogger, ...parts, projections, processes });
+  runners.push(made);
+  await made.start();
+  return made;
+};
+const append = async (tenantId: string, type: string, data: unknown, stream = newId()) =>
+  (await store.append(command(tenantId, { stream, events: [{ type, data }] }))).events[0]?.position as number;
+/** Until the expectations hold. */
+const until = (check: () => Promise<void>, options?: EventuallyOptions) =>
+  eventually(async () => {
+    await check();
+    return true;
+  }, options);
+const rows = async (sql: string, values: unknown[] = []) => (await pool.query(sql, values)).rows;
+const nameOf = async (tenantId: string) => (await rows('SELECT name, updates FROM svc.names WHERE tenant_id = $1', [tenantId]))[0];
+
+beforeAll(async () => {
+  postgres = await startPostgres();
+  pool = new pg.Pool({ connectionString: postgres.url, max: 10, pipeline: true } as pg.PoolConfig);
+  await pool.query(
+    'CREATE SCHEMA log; CREATE TABLE log.heads (tenant_id uuid PRIMARY KEY, position bigint NOT NULL, recorded_at timestamptz NOT NULL DEFAULT now())',
+  );
+  await createServiceSchema(pool, 'svc', ownTables);
+  tenants = new SchemaTenants(pool, tenantTables);
+  store = new MemoryEventStore();
+}, 90_000);
+afterEach(async () => {
+  await Promise.all(runners.splice(0).map((each) => each.stop()));
+});
+afterAll(async () => {
+  await pool?.end();
+  await postgres?.stop();
+});
+
+describe("rows in the service's own schema", () => {
+  it('follow the logs of many tenants, checkpoints included', async () => {
+    const ids = Array.from({ length: 50 }, () => newId());
+    for (const id of ids) {
+      await append(id, 'TenantRegistered', { name: `n-${id}` });
+      await append(id, 'TenantActivated', {});
+      await append(id, 'TenantUpdated', { name: `m-${id}` });
+    }
+    const running = await runner();
+    running.appended(ids);
+    await until(async () => {
+      expect(await rows('SELECT count(*)::int AS n FROM svc.names WHERE tenant_id = ANY($1) AND updates = 1', [ids])).toEqual([{ n: 50 }]);
+    });
+    expect(await rows('SELECT DISTINCT position::int FROM svc.checkpoints WHERE tenant_id = ANY($1)', [ids])).toEqual([{ position: 2 }]);
+  });
+
+  it('take every event once, with several replicas and any number of wake-ups', async () => {
+    const id = newId();
+    await append(id, 'TenantRegistered', { name: 'a' });
+    const replicas = await Promise.all([runner(), runner(), runner()]);
+    for (let n = 0; n < 60; n++) {
+      await append(id, 'TenantUpdated', { name: `a${n}` });
+      for (const replica of replicas) replica.appended([id]);
+      if (n % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    await until(async () => expect(await nameOf(id)).toEqual({ name: 'a59', updates: 60 }));
+  });
+
+  it('commit with the effects that their events ask for, whose ids are derived from the events', async () => {
+    const id = newId();
+    let woken = 0;
+    const running = await runner({ processes: [welcome], onEffects: () => (woken += 1) });
+    await append(id, 'TenantRegistered', { name: 'e' });
+    running.appended([id]);
+    await until(async () => expect(woken).toBeGreaterThan(0));
+    const [first] = await rows('SELECT id, name, payload, state FROM svc.effects WHERE tenant_id = $1', [id]);
+    expect(first).toMatchObject({ name: 'welcome', payload: { name: 'e' }, state: 'pending' });
+  });
+
+  it('are rebuilt when the version of a projection is raised, without asking for effects again', async () => {
+    const id = newId();
+    const before = await runner({ processes: [welcome] });
+    await append(id, 'TenantRegistered', { name: 'v' });
+    await append(id, 'TenantUpdated', { name: 'w' });
+    before.appended([id]);
+    await until(async () => expect(await nameOf(id)).toEqual({ name: 'w', updates: 1 }));
+    await before.stop();
+    await pool.query("UPDATE svc.names SET name = 'broken', updates = 7 WHERE tenant_id = $1", [id]);
+    await pool.query('DELETE FROM svc.effects WHERE tenant_id = $1', [id]);
+    await pool.query('INSERT INTO log.heads VALUES ($1, 1)', [id]);
+    // Nobody tells it: the sweep at its start finds that the hint is of another version.
+    await runner({ projections: [namesOf(2)], processes: [welcome] });
+    await until(async () => expect(await nameOf(id)).toEqual({ name: 'w', updates: 1 }));
+    expect(await rows('SELECT FROM svc.effects WHERE tenant_id = $1', [id])).toEqual([]);
+  });
+
+  it('are rebuilt where the log is not the one of their checkpoint', async () => {
+    const id = newId();
+    const first = await runner();
+    await append(id, 'TenantRegistered', { name: 'old' });
+    first.appended([id]);
+    await until(async () => expect(await nameOf(id)).toEqual({ name: 'old', updates: 0 }));
+    await first.stop();
+    await pool.query('UPDATE svc.checkpoints SET event_id = gen_random_uuid(), position = 5 WHERE tenant_id = $1', [id]);
+    await pool.query("UPDATE svc.names SET name = 'of another history' WHERE tenant_id = $1", [id]);
+    const second = await runner();
+    second.appended([id]);
+    await until(async () => expect(await nameOf(id)).toEqual({ name: 'old', updates: 0 }));
+  });
+
+  it("stop at an event that a handler can't take, for that tenant only, and are parked after five attempts", async () => {
+    const [poisoned, healthy] = [newId(), newId()];
+    const running = await runner();
+    for (const id of [poisoned, healthy]) await append(id, 'TenantRegistered', { name: 'ok' });
+    await append(poisoned, 'TenantUpdated', { name: 'poison' });
+    await append(healthy, 'TenantUpdated', { name: 'fine' });
+    running.appended([poisoned, healthy]);
+    await until(async () => expect(await nameOf(healthy)).toEqual({ name: 'fine', updates: 1 }));
+    await until(
+      async () => expect((await rows('SELECT attempts, position::int, error FROM svc.parked WHERE tenant_id = $1', [poisoned]))[0]).toMatchObject({ attempts: 5, position: 1 }),
+      { timeoutMs: 15_000 },
+    );
+    expect(await nameOf(poisoned)).toEqual({ name: 'ok', updates: 0 });
+  }, 20_000);
+});
+
+describe("rows in the tenant's schema", () => {
+  it('wait for the place to be there and then catch up', async () => {
+    const id = newId();
+    const running = await runner({ projections: [everything] });
+    await append(id, 'TenantRegistered', { name: 'x' });
+    running.appended([id]);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await tenants.place(id);
+    await append(id, 'ProvisioningStepCompleted', { step: 'isolate' });
+    await pool.query('INSERT INTO log.heads VALUES ($1, 1)', [id]);
+    await running.stop();
+    const next = await runner({ projections: [everything] });
+    next.appended([id]);
+    await until(async () => expect(await rows(`SELECT type FROM t_${id.replaceAll('-', '')}.svc_notes ORDER BY position`)).toHaveLength(2));
+  });
+
+  it('take many events with few transactions, each once, with two replicas', async () => {
+    const id = newId();
+    await tenants.place(id);
+    const replicas = await Promise.all([runner({ projections: [everything] }), runner({ projections: [everything] })]);
+    const before = tenants.transactions;
+    for (let n = 0; n < 200; n++) {
+      await append(id, 'TenantUpdated', { name: `n${n}` });
+      for (const replica of replicas) replica.appended([id]);
+    }
+    await until(async () => expect((await rows(`SELECT count(*)::int AS n FROM t_${id.replaceAll('-', '')}.svc_notes`))[0]).toEqual({ n: 200 }));
+    expect(tenants.transactions - before).toBeLessThan(12);
+  });
+});
+
+describe('waiting for a position', () => {
+  const position = (running: Runner | undefined, projections: Projection[]) =>
+    new ReadPosition({ service: 'svc', pool, schema: 'svc', store, tenants, projections, processes: [], runner: running });
+
+  it('hurries the runner, and is over when the rows are there', async () => {
+    const id = newId();
+    await tenants.place(id);
+    const running = await runner({ projections: [everything] });
+    const at = await append(id, 'TenantRegistered', { name: 'x' });
+    expect(await position(running, [everything]).waitFor('tenant', id, at)).toBe(true);
+    expect((await rows(`SELECT count(*)::int AS n FROM t_${id.replaceAll('-', '')}.svc_notes`))[0]).toEqual({ n: 1 });
+  });
+
+  it('does not wait for events that the rows have nothing to do with', async () => {
+    const id = newId();
+    const at = await append(id, 'TenantActivated', {});
+    expect(await position(undefined, [namesOf()]).waitFor('service', id, at)).toBe(true);
+  });
+
+  it('gives up in time where nobody applies the events', async () => {
+    const id = newId();
+    const at = await append(id, 'TenantRegistered', { name: 'x' });
+    expect(await position(undefined, [namesOf()]).waitFor('service', id, at, 150)).toBe(false);
+  });
+});

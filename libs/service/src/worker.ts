@@ -1,0 +1,69 @@
+import type { NatsConnection } from '@nats-io/transport-node';
+import type { Clock } from '@tenantry/contracts/clock';
+import type { EventStore } from '@tenantry/event-store/port';
+import { EffectWorker } from '@tenantry/messaging/effect-worker';
+import { EffectHandler, TimerHandler } from '@tenantry/messaging/effects';
+import type { ProcessManager, Projection } from '@tenantry/messaging/projection';
+import { Runner } from '@tenantry/messaging/runner';
+import { TimerPoller } from '@tenantry/messaging/timers';
+import type { Logger } from '@tenantry/observability/logger';
+import type { Tenants } from '@tenantry/tenancy/tenants';
+import type { Pool } from 'pg';
+
+/** What the providers of the service's modules have in store for the worker. */
+export interface Work {
+  projections: Projection[];
+  processes: ProcessManager[];
+  effects: EffectHandler[];
+  timers: TimerHandler[];
+}
+
+const kindOf = (provider: unknown): unknown => (typeof provider === 'object' && provider !== null && 'kind' in provider ? provider.kind : undefined);
+
+/** Sorts the instances of all providers: projections and processes by their `kind`, handlers by their class. */
+export function workOf(providers: Iterable<unknown>): Work {
+  const all = [...new Set(providers)];
+  return {
+    projections: all.filter((provider): provider is Projection => kindOf(provider) === 'projection'),
+    processes: all.filter((provider): provider is ProcessManager => kindOf(provider) === 'process'),
+    effects: all.filter((provider) => provider instanceof EffectHandler),
+    timers: all.filter((provider) => provider instanceof TimerHandler),
+  };
+}
+
+export interface WorkerParts {
+  service: string;
+  /** The service's own schema. */
+  schema: string;
+  work: Work;
+  pool: Pool;
+  store: EventStore;
+  tenants: Tenants;
+  nats: NatsConnection;
+  clock: Clock;
+  logger: Logger;
+}
+
+/** The background of a service: projections and process managers, effects, timers. */
+export class Worker {
+  readonly runner: Runner;
+  private readonly effects: EffectWorker;
+  private readonly timers: TimerPoller;
+
+  constructor({ work, ...parts }: WorkerParts) {
+    this.effects = new EffectWorker({ ...parts, handlers: work.effects });
+    this.timers = new TimerPoller({ ...parts, handlers: work.timers });
+    this.runner = new Runner({ ...parts, projections: work.projections, processes: work.processes, onEffects: () => this.effects.wake() });
+  }
+
+  async start(): Promise<void> {
+    this.effects.start();
+    this.timers.start();
+    await this.runner.start();
+  }
+
+  /** Starts nothing more, waits for what runs, gives leases back. */
+  async stop(): Promise<void> {
+    await Promise.allSettled([this.effects.stop(4_000), this.timers.stop(), this.runner.stop()]);
+  }
+}

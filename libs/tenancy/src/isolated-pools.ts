@@ -1,0 +1,90 @@
+import pg from 'pg';
+import { type LoginKeys, openLogin, urlFor } from './login-secret.js';
+import type { PlacedLogin } from './placements.js';
+
+interface Open {
+  pool: pg.Pool;
+  /** What it was opened for: with another secret or database it is another pool. */
+  loginSecret: string | null;
+  database: string;
+}
+
+/** One small pool per isolated tenant's database, opened with the tenant's own login. */
+export class IsolatedPools {
+  /** By tenant, least recently used first. */
+  readonly #pools = new Map<string, Promise<Open>>();
+
+  /**
+   * @param url of the control plane: the same server
+   * @param max pools that may be open; above that the least recently used idle one is closed
+   */
+  constructor(
+    private readonly url: string,
+    private readonly keys: LoginKeys,
+    private readonly max: number,
+    private readonly onIdleError: (error: Error) => void,
+  ) {}
+
+  async pool(placed: PlacedLogin): Promise<pg.Pool> {
+    const { tenantId, database } = placed.placement;
+    const known = this.#pools.get(tenantId);
+    if (known) {
+      const open = await known;
+      if (open.loginSecret === placed.loginSecret && open.database === database) {
+        if (this.#pools.get(tenantId) === known) {
+          this.#pools.delete(tenantId);
+          this.#pools.set(tenantId, known);
+        }
+        return open.pool;
+      }
+      await this.forget(tenantId);
+    }
+    const opening = this.#open(placed);
+    this.#pools.set(tenantId, opening);
+    opening.catch(() => {
+      if (this.#pools.get(tenantId) === opening) this.#pools.delete(tenantId);
+    });
+    await this.#closeIdle();
+    return (await opening).pool;
+  }
+
+  async forget(tenantId: string): Promise<void> {
+    const open = this.#pools.get(tenantId);
+    this.#pools.delete(tenantId);
+    // Ends when what runs on it has ended; nobody waits for that here.
+    if (open) void open.then(({ pool }) => pool.end()).catch(this.onIdleError);
+  }
+
+  async close(): Promise<void> {
+    const open = await Promise.allSettled(this.#pools.values());
+    this.#pools.clear();
+    await Promise.all(open.map((result) => (result.status === 'fulfilled' ? result.value.pool.end() : undefined)));
+  }
+
+  async #open({ placement, loginSecret }: PlacedLogin): Promise<Open> {
+    const { tenantId, server, database, role } = placement;
+    if (server !== 'default') throw new Error(`No connection to the server ${server} is configured`);
+    if (loginSecret === null) throw new Error(`The placement of ${tenantId} has no login`);
+    const password = await openLogin(this.keys, tenantId, loginSecret);
+    const pool = new pg.Pool({
+      connectionString: urlFor(this.url, database, { user: role, password }),
+      min: 0,
+      max: 2,
+      idleTimeoutMillis: 10_000,
+      connectionTimeoutMillis: 10_000,
+      allowExitOnIdle: true,
+    });
+    pool.on('error', this.onIdleError);
+    return { pool, loginSecret, database };
+  }
+
+  async #closeIdle(): Promise<void> {
+    if (this.#pools.size <= this.max) return;
+    for (const [tenantId, opening] of this.#pools) {
+      const { pool } = await opening;
+      // A busy one stays, so the budget may be passed by as many tenants as are served in this instant.
+      if (pool.totalCount === pool.idleCount && pool.waitingCount === 0) await this.forget(tenantId);
+      if (this.#pools.size <= this.max) return;
+    }
+  }
+}

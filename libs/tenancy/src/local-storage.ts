@@ -1,0 +1,129 @@
+import { randomUUID } from 'node:crypto';
+import { constants } from 'node:fs';
+import { lstat, mkdir, open, rename, rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { Readable } from 'node:stream';
+import { invalidField } from '@tenantry/contracts/errors';
+import { isUuid } from './sql.js';
+import { Storage } from './storage.js';
+
+const MAX_KEY_BYTES = 1024;
+const MAX_NAME_BYTES = 255;
+
+/** The names that a key consists of. @throws DomainError `request.invalid` for a key that could mean anything but a file below the prefix */
+export function segmentsOf(key: string): string[] {
+  const bad = (rule: string, message: string) => invalidField('key', rule, message);
+  if (key === '' || Buffer.byteLength(key) > MAX_KEY_BYTES) throw bad('length', `A key has 1 to ${MAX_KEY_BYTES} bytes`);
+  if (/[\x00-\x1f\x7f\\]/.test(key)) throw bad('characters', 'A key has no control characters and no backslash');
+  if (!key.isWellFormed()) throw bad('characters', 'A key is well-formed Unicode');
+  const segments = key.split('/');
+  if (segments.some((segment) => segment === '' || segment === '.' || segment === '..'))
+    throw bad('relative', 'A key is relative, without empty parts, "." and ".."');
+  if (segments.some((segment) => Buffer.byteLength(segment) > MAX_NAME_BYTES)) throw bad('length', `A part of a key has at most ${MAX_NAME_BYTES} bytes`);
+  return segments;
+}
+
+const isMissing = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ENOENT';
+
+/** Files of tenants in a local folder: `<root>/tenants/<tenant id>/<key>`. Symbolic links are never followed. */
+export class LocalStorage extends Storage {
+  readonly #root: string;
+  /** @param root made where it does not exist */
+  constructor(root: string) {
+    super();
+    this.#root = resolve(root);
+  }
+
+  override async allocate(tenantId: string): Promise<void> {
+    await mkdir(this.#prefix(tenantId), { recursive: true, mode: 0o700 });
+  }
+
+  /** Whole or not at all: written beside, synced, then renamed. @throws Error where the prefix was not allocated */
+  override async put(tenantId: string, key: string, content: Buffer | Readable): Promise<{ bytes: number }> {
+    const segments = segmentsOf(key);
+    const prefix = this.#prefix(tenantId);
+    await this.#folder(prefix, [], false);
+    const uploads = join(this.#root, 'uploads');
+    await mkdir(uploads, { recursive: true, mode: 0o700 });
+    const partial = join(uploads, randomUUID());
+    try {
+      const bytes = await write(partial, content);
+      const folder = await this.#folder(prefix, segments.slice(0, -1), true);
+      await rename(partial, join(folder, segments.at(-1)!));
+      return { bytes };
+    } finally {
+      await rm(partial, { force: true });
+    }
+  }
+
+  override async get(tenantId: string, key: string): Promise<Buffer | null> {
+    const segments = segmentsOf(key);
+    try {
+      const folder = await this.#folder(this.#prefix(tenantId), segments.slice(0, -1), false);
+      const file = await open(join(folder, segments.at(-1)!), constants.O_RDONLY | constants.O_NOFOLLOW);
+      try {
+        return (await file.stat()).isFile() ? await file.readFile() : null;
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      if (isMissing(error)) return null;
+      throw error;
+    }
+  }
+
+  /** A file that is not there is no error. */
+  override async delete(tenantId: string, key: string): Promise<void> {
+    const segments = segmentsOf(key);
+    try {
+      const folder = await this.#folder(this.#prefix(tenantId), segments.slice(0, -1), false);
+      const path = join(folder, segments.at(-1)!);
+      // A folder is no file, and goes with the prefix only.
+      if (!(await lstat(path)).isDirectory()) await rm(path, { force: true });
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+  }
+
+  override async release(tenantId: string): Promise<void> {
+    await rm(this.#prefix(tenantId), { recursive: true, force: true });
+  }
+
+
+  #prefix(tenantId: string): string {
+    if (!isUuid(tenantId)) throw new Error('Not a tenant id');
+    return join(this.#root, 'tenants', tenantId);
+  }
+
+  /** Goes down folder by folder, so that no link on the way leads out. */
+  async #folder(prefix: string, segments: readonly string[], make: boolean): Promise<string> {
+    let path = prefix;
+    for (const segment of ['', ...segments]) {
+      path = join(path, segment);
+      // The prefix itself is made by `allocate` alone: after `release` a late `put` must not bring it back.
+      if (make && segment !== '')
+        await mkdir(path, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+          if (error.code !== 'EEXIST') throw error;
+        });
+      const found = await lstat(path);
+      if (!found.isDirectory()) throw invalidField('key', 'path', 'A part of the key names something that is no folder');
+    }
+    return path;
+  }
+}
+
+async function write(path: string, content: Buffer | Readable): Promise<number> {
+  const file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+  let bytes = 0;
+  try {
+    for await (const chunk of Buffer.isBuffer(content) ? [content] : content) {
+      const part = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk as Uint8Array | string);
+      await file.writeFile(part);
+      bytes += part.byteLength;
+    }
+    await file.sync();
+    return bytes;
+  } finally {
+    await file.close();
+  }
+}

@@ -1,0 +1,93 @@
+import type { Pool } from 'pg';
+import type { Placement } from './placement.js';
+import { isUuid } from './sql.js';
+
+/** A placement with the encrypted password of an isolated tenant's login. */
+export interface PlacedLogin {
+  placement: Placement;
+  loginSecret: string | null;
+}
+
+interface Row {
+  tenant_id: string;
+  isolation: Placement['isolation'];
+  server: string;
+  database: string;
+  schema: string;
+  app_schema: string;
+  role: string;
+  generation: string;
+  worker_group: string;
+  ready: boolean;
+  login_secret: string | null;
+}
+
+/**
+ * Reads `tenancy.placements`. What is asked for in the same turn becomes one query. Only ready placements are kept:
+ * who waits for one sees it as soon as it is there. A kept one may be old; the gate refuses it then.
+ */
+export class Placements {
+  readonly #kept = new Map<string, { found: PlacedLogin; until: number }>();
+  #asked: Map<string, PromiseWithResolvers<PlacedLogin | null>> | undefined;
+
+  constructor(
+    private readonly pool: Pool,
+    private readonly ttlMs: number,
+    private readonly max = 20_000,
+  ) {}
+
+  async find(tenantId: string, fresh = false): Promise<PlacedLogin | null> {
+    if (!isUuid(tenantId)) return null;
+    const kept = this.#kept.get(tenantId);
+    if (!fresh && kept && kept.until > performance.now()) return kept.found;
+    const found = await this.#read(tenantId);
+    this.#kept.delete(tenantId);
+    if (found?.placement.ready) {
+      this.#kept.set(tenantId, { found, until: performance.now() + this.ttlMs });
+      // The oldest goes: a Map keeps the order of insertion.
+      if (this.#kept.size > this.max) this.#kept.delete(this.#kept.keys().next().value!);
+    }
+    return found;
+  }
+
+  #read(tenantId: string): Promise<PlacedLogin | null> {
+    if (!this.#asked) {
+      const asked = new Map<string, PromiseWithResolvers<PlacedLogin | null>>();
+      this.#asked = asked;
+      setImmediate(() => {
+        this.#asked = undefined;
+        this.#query([...asked.keys()]).then(
+          (found) => {
+            for (const [id, answer] of asked) answer.resolve(found.get(id) ?? null);
+          },
+          (error: unknown) => {
+            for (const answer of asked.values()) answer.reject(error);
+          },
+        );
+      });
+    }
+    let answer = this.#asked.get(tenantId);
+    if (!answer) {
+      answer = Promise.withResolvers();
+      this.#asked.set(tenantId, answer);
+    }
+    return answer.promise;
+  }
+
+  async #query(tenantIds: string[]): Promise<Map<string, PlacedLogin>> {
+    const { rows } = await this.pool.query<Row>({
+      name: 'tenancy-placements',
+      text: `SELECT tenant_id, isolation, server, database, schema, app_schema, role, generation, worker_group, ready, login_secret
+             FROM tenancy.placements WHERE tenant_id = ANY ($1::uuid[])`,
+      values: [tenantIds],
+    });
+    return new Map(
+      rows.map((row) => {
+        const { tenant_id: tenantId, isolation, server, database, schema, app_schema: appSchema, role, worker_group: workerGroup, ready } = row;
+        const generation = Number(row.generation);
+        const placement = { tenantId, isolation, server, database, schema, appSchema, role, generation, workerGroup, ready };
+        return [tenantId, { placement, loginSecret: row.login_secret }];
+      }),
+    );
+  }
+}

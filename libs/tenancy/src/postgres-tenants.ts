@@ -1,0 +1,173 @@
+import { DomainError } from '@tenantry/contracts/errors';
+import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
+import type { Pool, PoolClient } from 'pg';
+import { ClosedGates, type GateLimits } from './closed-gates.js';
+import { IsolatedPools } from './isolated-pools.js';
+import type { LoginKeys } from './login-secret.js';
+import type { Placement } from './placement.js';
+import { type PlacedLogin, Placements } from './placements.js';
+import { identifier, integer, literal, sqlState, uuidLiteral } from './sql.js';
+import { Tenants, type TenantTransaction } from './tenants.js';
+
+export interface PostgresTenantsOptions {
+  /** Of the control-plane database, with the service's login. The caller's: it is not closed here. */
+  pool: Pool;
+  /** What the pool connects with; isolated databases are on the same server. */
+  url: string;
+  /** Opens the passwords of isolated logins: the keyring. */
+  keys: LoginKeys;
+  /** Of every statement in a tenant's transaction. */
+  statementTimeoutMs?: number;
+  /** A transaction in which nothing happens for that long is ended by the server: it frees the rows of a frozen process. */
+  idleTimeoutMs?: number;
+  placementTtlMs?: number;
+  /** Pools of isolated databases that stay open. */
+  isolatedPools?: number;
+  /** A connection is closed after it has served that many dedicated tenants: a backend keeps some 140 KB of catalogue of each. */
+  tenantsPerConnection?: number;
+  gate?: Partial<GateLimits>;
+  /** Errors of idle connections; they are replaced by themselves. */
+  onIdleError?: (error: Error) => void;
+}
+
+type Entered = { kind: 'in'; client: PoolClient; pool: Pool } | { kind: 'closed' | 'stale' | 'unknown'; cause: unknown };
+
+/** Tenants in PostgreSQL at all three levels of isolation: the same queries, the same context, one round trip to begin. */
+export class PostgresTenants extends Tenants {
+  readonly #options: Required<Omit<PostgresTenantsOptions, 'gate'>> & { gate: GateLimits };
+  readonly #placements: Placements;
+  readonly #gates: ClosedGates;
+  readonly #isolated: IsolatedPools;
+  readonly #served = new WeakMap<PoolClient, Set<string>>();
+  readonly #drizzle = new WeakMap<PoolClient, NodePgDatabase>();
+
+  constructor(options: PostgresTenantsOptions) {
+    super();
+    this.#options = {
+      statementTimeoutMs: 10_000,
+      idleTimeoutMs: 5_000,
+      placementTtlMs: 60_000,
+      isolatedPools: 50,
+      tenantsPerConnection: 500,
+      onIdleError: () => undefined,
+      ...options,
+      gate: { waiters: 100, waitMs: 5_000, probeMs: 100, ...options.gate },
+    };
+    const { pool, url, keys, placementTtlMs, isolatedPools, onIdleError, gate } = this.#options;
+    this.#placements = new Placements(pool, placementTtlMs);
+    this.#gates = new ClosedGates(gate);
+    this.#isolated = new IsolatedPools(url, keys, isolatedPools, onIdleError);
+  }
+
+  override async placement(tenantId: string, { fresh = false }: { fresh?: boolean } = {}): Promise<Placement | null> {
+    return (await this.#placements.find(tenantId, fresh))?.placement ?? null;
+  }
+
+  override async withTenant<T>(tenantId: string, work: (tx: TenantTransaction) => Promise<T>): Promise<T> {
+    const { client, pool, placement } = await this.#enter(tenantId);
+    let broken: Error | undefined;
+    try {
+      const result = await work({ db: this.#drizzleOf(client), client, placement });
+      const { command } = await client.query('COMMIT');
+      // PostgreSQL answers ROLLBACK to the COMMIT of a transaction in which a statement failed.
+      if (command !== 'COMMIT') throw new Error('A statement failed and its error was not passed on: nothing was committed');
+      return result;
+    } catch (error) {
+      await client.query('ROLLBACK').catch((failure: Error) => {
+        broken = failure;
+      });
+      throw error;
+    } finally {
+      client.release(broken ?? (pool === this.#options.pool && this.#isWorn(client, placement)));
+    }
+  }
+
+  override async close(): Promise<void> {
+    await this.#isolated.close();
+  }
+
+  /** A connection with the tenant's transaction begun. Holds none while it waits before a closed gate. */
+  async #enter(tenantId: string): Promise<{ client: PoolClient; pool: Pool; placement: Placement }> {
+    const until = performance.now() + this.#options.gate.waitMs;
+    let fresh = false;
+    for (let refusals = 0; ; ) {
+      if (this.#gates.isClosed(tenantId)) {
+        await this.#gates.wait(tenantId, until);
+        // It may have opened somewhere else.
+        fresh = true;
+      }
+      const placed = await this.#placements.find(tenantId, fresh);
+      if (!placed?.placement.ready) {
+        this.#gates.open(tenantId);
+        throw new DomainError('placement.not_found');
+      }
+      const entered = await this.#begin(placed);
+      if (entered.kind === 'in') {
+        this.#gates.open(tenantId);
+        return { client: entered.client, pool: entered.pool, placement: placed.placement };
+      }
+      if (entered.kind === 'closed') {
+        this.#gates.close(tenantId);
+        continue;
+      }
+      // Once more with the placement as it is now; a second refusal in a row is the truth.
+      this.#gates.open(tenantId);
+      if (refusals++ > 0) throw new DomainError('placement.not_found', { cause: entered.cause });
+      fresh = true;
+    }
+  }
+
+  async #begin(placed: PlacedLogin): Promise<Entered> {
+    const { placement } = placed;
+    const isIsolated = placement.isolation === 'isolated';
+    const pool = isIsolated ? await this.#isolated.pool(placed) : this.#options.pool;
+    let client: PoolClient;
+    try {
+      client = await pool.connect();
+    } catch (error) {
+      // No such login, password or database: the placement, or its secret, is an old one.
+      if (!isIsolated || !['28P01', '28000', '3D000', '42501'].includes(sqlState(error) ?? '')) throw error;
+      await this.#isolated.forget(placement.tenantId);
+      return { kind: 'unknown', cause: error };
+    }
+    try {
+      await client.query(this.#context(placement));
+      return { kind: 'in', client, pool };
+    } catch (error) {
+      const kind = refusals[sqlState(error) ?? ''];
+      const broken = await client.query('ROLLBACK').then(
+        () => false,
+        () => true,
+      );
+      client.release(broken);
+      if (kind === undefined) throw error;
+      return { kind, cause: error };
+    }
+  }
+
+  /** One message. Everything is local to the transaction, so that it works behind a pooler and nothing stays on the connection. */
+  #context({ tenantId, generation, role, schema, appSchema }: Placement): string {
+    const { statementTimeoutMs, idleTimeoutMs } = this.#options;
+    return `BEGIN; SELECT tenancy.enter_tenant(${uuidLiteral(tenantId)}, ${integer(generation)}); SET LOCAL ROLE ${identifier(role)};
+      SET LOCAL search_path = ${identifier(schema)}, ${identifier(appSchema)}; SET LOCAL app.tenant_id = ${literal(tenantId)};
+      SET LOCAL statement_timeout = ${integer(statementTimeoutMs)}; SET LOCAL idle_in_transaction_session_timeout = ${integer(idleTimeoutMs)}`;
+  }
+
+  #drizzleOf(client: PoolClient): NodePgDatabase {
+    let db = this.#drizzle.get(client);
+    if (!db) {
+      db = drizzle(client);
+      this.#drizzle.set(client, db);
+    }
+    return db;
+  }
+
+  #isWorn(client: PoolClient, { isolation, tenantId }: Placement): boolean {
+    if (isolation !== 'dedicated') return false;
+    const served = this.#served.get(client) ?? new Set();
+    this.#served.set(client, served.add(tenantId));
+    return served.size >= this.#options.tenantsPerConnection;
+  }
+}
+
+const refusals: Readonly<Record<string, 'closed' | 'stale' | 'unknown'>> = { TG001: 'closed', TG002: 'stale', TG003: 'unknown' };

@@ -1,0 +1,16 @@
+import { Module } from '@nestjs/common';
+import { Database } from '@tenantry/service/database';
+import { ApiKeyTable } from './api-key-table.js';
+import { AuthenticateRpc } from './authenticate.rpc.js';
+import { BootstrapKey } from './bootstrap-key.js';
+import { CreatePlatformKeyRpc } from './create-platform-key.rpc.js';
+import { CreateTenantKeyRpc } from './create-tenant-key.rpc.js';
+import { IssueProbeKeyRpc } from './issue-probe-key.rpc.js';
+import { ListTenantKeysRpc } from './list-tenant-keys.rpc.js';
+import { RevokeTenantKeyRpc } from './revoke-tenant-key.rpc.js';
+
+@Module({
+  controllers: [AuthenticateRpc, CreateTenantKeyRpc, ListTenantKeysRpc, RevokeTenantKeyRpc, CreatePlatformKeyRpc, IssueProbeKeyRpc],
+  providers: [{ provide: ApiKeyTable, inject: [Database], useFactory: ({ pool }: Database) => new ApiKeyTable(pool) }, BootstrapKey],
+})
+export class ApiKeyModule {}

@@ -1,0 +1,9 @@
+import { Module } from '@nestjs/common';
+import { ApiKeyModule } from './api-key/api-key.module.js';
+import { KeysModule } from './keys/keys.module.js';
+import { MailModule } from './mail/mail.module.js';
+import { MemberModule } from './member/member.module.js';
+import { SecurityModule } from './security/security.module.js';
+
+@Module({ imports: [KeysModule, SecurityModule, ApiKeyModule, MailModule, MemberModule] })
+export class AppModule {}

@@ -1,0 +1,24 @@
+import { Module } from '@nestjs/common';
+import { Kms, LocalKms } from '@tenantry/crypto/kms';
+import { Database } from '@tenantry/service/database';
+import { Environment } from '@tenantry/service/environment';
+import { EnsureKeysRpc } from './ensure-keys.rpc.js';
+import { KeyStore } from './key-store.js';
+
+@Module({
+  controllers: [EnsureKeysRpc],
+  providers: [
+    {
+      provide: Kms,
+      inject: [Environment],
+      useFactory: ({ values }: Environment) => {
+        const path = values.TENANTRY_KMS_KEY_FILE;
+        if (path === undefined) throw new Error('TENANTRY_KMS_KEY_FILE: identity needs the file of the master key');
+        return LocalKms.fromFile(path);
+      },
+    },
+    { provide: KeyStore, inject: [Database, Kms], useFactory: ({ pool }: Database, kms: Kms) => new KeyStore(pool, kms) },
+  ],
+  exports: [KeyStore],
+})
+export class KeysModule {}

@@ -1,0 +1,147 @@
+import { randomUUID } from 'node:crypto';
+import { ManualClock } from '@tenantry/contracts/clock';
+import { newId } from '@tenantry/contracts/ids';
+import { shippedPlans } from '@tenantry/contracts/plans';
+import type { CommandContext } from '@tenantry/contracts/route';
+import { MemoryKeyring } from '@tenantry/crypto/memory-keyring';
+import { MemoryEventStore } from '@tenantry/event-store/adapters/memory/memory-event-store';
+import { DefaultTenantLog } from '@tenantry/event-store/tenant-log-default';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { type LedgerDatabase, startLedgerDatabase } from '../usage/ledger.fixture.js';
+import { Ledger } from '../usage/ledger.js';
+import { UsageMeter } from '../usage/usage-meter.js';
+import { AssignQuotasRpc } from './assign-quotas.rpc.js';
+import { ListQuotasRpc } from './list-quotas.rpc.js';
+import { WithdrawQuotasRpc } from './withdraw-quotas.rpc.js';
+
+let database: LedgerDatabase;
+beforeAll(async () => {
+  database = await startLedgerDatabase();
+}, 120_000);
+afterAll(() => database?.stop());
+
+let clock: ManualClock;
+let log: DefaultTenantLog;
+let ledger: Ledger;
+let meter: UsageMeter;
+let tenantId: string;
+beforeEach(() => {
+  clock = new ManualClock(Date.parse('2026-01-15T10:00:00.000Z'));
+  log = new DefaultTenantLog(new MemoryEventStore(), new MemoryKeyring());
+  ledger = new Ledger(database);
+  meter = new UsageMeter(ledger, log, clock);
+  tenantId = randomUUID();
+});
+
+const operation = newId();
+const assign = (operationId = operation, onto: Ledger = ledger, trialDays = 0) =>
+  new AssignQuotasRpc(log, onto).handle({
+    tenantId,
+    operationId,
+    plan: { ...shippedPlans.free, id: 'free', version: 1, trialDays },
+    overrides: { users: 2 },
+    timezone: 'Europe/Berlin',
+    startsAt: '2026-01-15T10:00:00.000Z',
+  });
+const withdraw = (operationId = operation) => new WithdrawQuotasRpc(log, ledger, clock).handle({ tenantId, operationId });
+const types = async () => (await log.readLog(tenantId, 0)).events.map(({ type }) => type);
+const command = (id: string = newId()): CommandContext => ({
+  id,
+  requestHash: 'request',
+  principal: { kind: 'staff', id: 'somebody', permissions: ['*'] },
+});
+/** As if the process had died before the rows were written. */
+class DyingLedger extends Ledger {
+  override assign(): Promise<void> {
+    return Promise.reject(new Error('the database is gone'));
+  }
+}
+
+describe('assigning', () => {
+  it('records the quotas and makes them usable at once', async () => {
+    expect(await assign()).toEqual({ quotas: 11 });
+    expect(await types()).toEqual(['QuotasAssigned']);
+    const { body } = await new ListQuotasRpc(meter).handle({ tenantId } as never);
+    expect(body.items).toHaveLength(11);
+    expect(body.items).toContainEqual({ resource: 'users', kind: 'gauge', unit: 'count', limit: 2, used: 0, periodEnd: null });
+    expect(body.items).toContainEqual({
+      resource: 'api_calls',
+      kind: 'counter',
+      unit: 'count',
+      limit: 1_000,
+      used: 0,
+      periodEnd: '2026-02-14T23:00:00.000Z',
+    });
+  });
+
+  it('is done once, however often and at the same time it is called', async () => {
+    await Promise.all([assign(), assign(), assign()]);
+    await meter.change(tenantId, command(), { resource: 'users', amount: 1 });
+    await assign();
+    expect(await types()).toEqual(['QuotasAssigned']);
+    expect((await meter.standing(tenantId, 'users')).used).toBe(1);
+  });
+
+  it('writes the rows at the next call when the process died before it did; until then nothing is unlimited', async () => {
+    await expect(assign(operation, new DyingLedger(database))).rejects.toThrow('the database is gone');
+    await expect(meter.change(tenantId, command(), { resource: 'users', amount: 1 })).rejects.toMatchObject({ code: 'tenant.not_ready' });
+    await assign();
+    expect(await types()).toEqual(['QuotasAssigned']);
+    expect((await meter.standing(tenantId, 'users')).limit).toBe(2);
+  });
+
+  it('after a trial starts counters again with the first paid period', async () => {
+    await assign(operation, ledger, 14);
+    const { periodEnd } = await meter.standing(tenantId, 'api_calls');
+    expect(periodEnd).toBe('2026-01-29T10:00:00.000Z');
+    clock.advance(15 * 86_400_000);
+    expect((await meter.standing(tenantId, 'api_calls')).periodEnd).toBe('2026-02-27T23:00:00.000Z');
+  });
+});
+
+describe('withdrawing', () => {
+  it('takes the quotas away, once', async () => {
+    await assign();
+    await meter.change(tenantId, command(), { resource: 'users', amount: 1 });
+    await withdraw();
+    await withdraw();
+    expect(await types()).toEqual(['QuotasAssigned', 'QuotasWithdrawn']);
+    await expect(meter.standings(tenantId)).rejects.toMatchObject({ code: 'tenant.not_ready' });
+    await expect(meter.change(tenantId, command(), { resource: 'users', amount: 1 })).rejects.toMatchObject({ code: 'tenant.not_ready' });
+  });
+  it('is not undone by a late repeat of the assignment, and lets another provisioning assign again', async () => {
+    await assign();
+    await withdraw();
+    await assign();
+    await expect(meter.standings(tenantId)).rejects.toMatchObject({ code: 'tenant.not_ready' });
+    await assign(newId());
+    expect((await meter.standing(tenantId, 'users')).used).toBe(0);
+  });
+  it('is nothing where nothing was assigned', async () => {
+    expect(await withdraw()).toEqual({});
+    expect(await types()).toEqual([]);
+  });
+});
+
+describe('a tenant', () => {
+  it('that is not there is told from one that has no quotas yet', async () => {
+    await expect(meter.standings(tenantId)).rejects.toMatchObject({ code: 'tenant.not_found' });
+    await expect(meter.change(tenantId, command(), { resource: 'users', amount: 1 })).rejects.toMatchObject({ code: 'tenant.not_found' });
+  });
+  it('is told which resources there are', async () => {
+    await assign();
+    const refused = { code: 'quota.unknown_resource', errors: [{ field: 'resource', message: expect.stringContaining('users') }] };
+    await expect(meter.change(tenantId, command(), { resource: 'unicorns', amount: 1 })).rejects.toMatchObject(refused);
+    await expect(meter.standing(tenantId, 'unicorns')).rejects.toMatchObject(refused);
+  });
+  it('gets the first answer again for the same command', async () => {
+    await assign();
+    const same = command();
+    const first = await meter.change(tenantId, same, { resource: 'users', amount: 1 });
+    await meter.change(tenantId, command(), { resource: 'users', amount: 1 });
+    expect(await meter.change(tenantId, same, { resource: 'users', amount: 1 })).toEqual(first);
+    await expect(meter.change(tenantId, { ...same, requestHash: 'another' }, { resource: 'users', amount: 1 })).rejects.toMatchObject({
+      code: 'idempotency.mismatch',
+    });
+  });
+});
