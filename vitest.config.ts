@@ -26,6 +26,7 @@ export default defineConfig({
       {
         test: {
           name: 'e2e',
+          globalSetup: ['test-e2e/src/harness/global-setup.ts'],
           include: ['test-e2e/src/**/*.spec.ts'],
           exclude: ['test-e2e/src/faults/**'],
           // Each starts a whole system: one after the other.

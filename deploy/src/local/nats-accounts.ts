@@ -1,6 +1,7 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { encodeAccount, encodeOperator, encodeUser, fmtCreds, parseCreds, type User } from '@nats-io/jwt';
+import { isDeepStrictEqual } from 'node:util';
+import { encodeAccount, encodeOperator, encodeUser, fmtCreds, type Permissions, parseCreds, type User } from '@nats-io/jwt';
 import { createAccount, createOperator, createUser, fromSeed, type KeyPair } from '@nats-io/nkeys';
 import { type DataFolder, keep, readIfThere, writeWhole } from './files.js';
 import { processPermissions, readerPermissions } from './nats-permissions.js';
@@ -82,10 +83,17 @@ async function keptKey(file: string, create: () => KeyPair): Promise<KeyPair> {
   return fromSeed(bytes.encode((await keep(file, () => text.decode(create().getSeed()))).trim()));
 }
 
-/** Permissions are those of this version at every start; the user's own key stays. */
-async function writeCreds(file: string, name: string, account: KeyPair, user: Partial<User>): Promise<void> {
+/** Permissions are those of this version at every start; the user's own key stays. Signed only when something has changed. */
+async function writeCreds(file: string, name: string, account: KeyPair, permissions: Permissions): Promise<void> {
   const old = await readIfThere(file);
-  const key = old === undefined ? createUser() : fromSeed(bytes.encode((await parseCreds(bytes.encode(old))).key));
-  const jwt = await encodeUser(name, key, account, { subs: -1, data: -1, payload: -1, ...user });
+  const kept = old === undefined ? undefined : await parseCreds(bytes.encode(old));
+  const same = (has: Partial<User>) =>
+    (['pub', 'sub', 'resp'] as const).every((part) => isDeepStrictEqual(plain(has[part]), plain(permissions[part])));
+  if (kept && kept.uc.iss === account.getPublicKey() && same(kept.uc.nats)) return;
+  const key = kept ? fromSeed(bytes.encode(kept.key)) : createUser();
+  const jwt = await encodeUser(name, key, account, { subs: -1, data: -1, payload: -1, ...permissions });
   await writeWhole(file, fmtCreds(jwt, key));
 }
+
+/** Without what is empty: encoding may leave it out or write it down. */
+const plain = (part: unknown) => JSON.parse(JSON.stringify(part ?? {}));

@@ -31,14 +31,16 @@ export interface RunningProcess {
 }
 
 /** A program that had been ready is soon started again: what stopped it came from outside. One that never is waits longer and longer. */
-const backoff = {
+export const usualBackoff = {
   afterReadyMs: { first: 200, most: 1_000 },
   beforeReadyMs: { first: 500, most: 15_000 },
   /** Ready for so long, it starts at the shortest wait again. */
   calmMs: 20_000,
   /** Deaths before it was ready for the first time, after which the start is given up. */
-  deathsAtStart: 6,
+  deathsAtStart: 5,
 };
+
+export type Backoff = typeof usualBackoff;
 
 export class Supervisor {
   private readonly supervised: Supervised[] = [];
@@ -48,11 +50,12 @@ export class Supervisor {
     private readonly say: (text: string) => void,
     /** After each restart, when the process is ready again. */
     private readonly restarted: () => void,
+    private readonly backoff: Backoff = usualBackoff,
   ) {}
 
   /** Starts a program and keeps it running; resolves when it is ready. @throws Error when it does not get ready */
   start(program: Program): Promise<void> {
-    const one = new Supervised(program, this.folders, this.say, this.restarted);
+    const one = new Supervised(program, this.folders, this.say, this.restarted, this.backoff);
     this.supervised.push(one);
     return one.start();
   }
@@ -87,6 +90,7 @@ class Supervised {
     folders: { logs: string; pids: string },
     private readonly say: (text: string) => void,
     private readonly restarted: () => void,
+    private readonly backoff: Backoff,
   ) {
     const suffix = program.replica === 0 ? '' : `-${program.replica}`;
     this.label = program.name + suffix;
@@ -129,11 +133,11 @@ class Supervised {
         everReady = true;
       });
       if (this.stopping) return;
-      if (!everReady && ++deathsAtStart >= backoff.deathsAtStart) {
+      if (!everReady && ++deathsAtStart >= this.backoff.deathsAtStart) {
         throw new Error(`${this.label} does not start: it ${reason}. Its last lines:\n${this.tail.map((line) => `  ${line}`).join('\n')}`);
       }
-      const { first, most } = readyForMs === undefined ? backoff.beforeReadyMs : backoff.afterReadyMs;
-      waitMs = readyForMs !== undefined && readyForMs > backoff.calmMs ? first : Math.min(Math.max(waitMs * 2, first), most);
+      const { first, most } = readyForMs === undefined ? this.backoff.beforeReadyMs : this.backoff.afterReadyMs;
+      waitMs = readyForMs !== undefined && readyForMs > this.backoff.calmMs ? first : Math.min(Math.max(waitMs * 2, first), most);
       this.say(`${this.label} ${reason}; starting it again in ${waitMs} ms`);
       await sleep(waitMs, undefined, { signal: this.wake.signal }).catch(() => undefined);
     }

@@ -85,7 +85,6 @@ INSERT INTO log.writers (role, context) VALUES
   ('tenantry_provisioning', 'tenant'),
   ('tenantry_provisioning', 'config'),
   ('tenantry_provisioning', 'placement'),
-  ('tenantry_provisioning', 'platform'),
   ('tenantry_quota_metering', 'quota'),
   ('tenantry_domain_ssl', 'domain'),
   ('tenantry_billing', 'billing'),

@@ -3,9 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { bodyHash, canonicalJson, instantOf, leafHash, microseconds } from './hash.js';
 
 describe('canonical JSON', () => {
+  // Section 3.2.2 of the RFC; its first number, 333333333.33333329, is this one.
   it('is the example of RFC 8785', () => {
     const value = {
-      numbers: [333333333.33333329, 1e30, 4.5, 2e-3, 1e-27],
+      numbers: [333333333.3333333, 1e30, 4.5, 2e-3, 1e-27],
       string: '\u20ac$\u000f\nA\'B"\\\\"/',
       literals: [null, true, false],
     };

@@ -163,7 +163,7 @@ describe('what is written', () => {
     const [stored] = (await store.readLog(tenant, 0)).events;
     expect(stored).toEqual(events[0]);
     expect(JSON.stringify(stored)).not.toContain('private');
-    const { note, more } = stored?.data as { note: Encrypted; more: Encrypted[] };
+    const { note, more } = (stored as NonNullable<typeof stored>).data as { note: Encrypted; more: Encrypted[] };
     expect(note.enc).toMatch(new RegExp(`^${tenant}/member-7/1:`));
     expect(await keyring.reveal(tenant, note)).toBe('very private');
     expect(await keyring.reveal(tenant, more[0] as Encrypted)).toBe('also private');

@@ -212,9 +212,19 @@ function plan(set: EventSet, { type, data }: { type: string; data: unknown }): P
     context,
     definition: known,
     data: checked.data,
-    subject: fields && known.subject ? known.subject(checked.data) : null,
+    subject: fields && known.subject && holdsClear(fields, checked.data) ? known.subject(checked.data) : null,
     fields,
   };
+}
+
+/** Is there something left to encrypt? Values taken over from another event are encrypted already: no key is asked for. */
+function holdsClear(fields: EncryptPersonal, data: unknown): boolean {
+  let clear = false;
+  fields(data, () => {
+    clear = true;
+    return { enc: '' };
+  });
+  return clear;
 }
 
 const walked = new WeakMap<EventDefinition['data'], { fields: EncryptPersonal | null }>();

@@ -86,7 +86,8 @@ export function apply(consumer: Consumer, events: StoredEvent[], effectsAfter = 
 }
 
 type Handler<R> = (event: StoredOf<EventName>) => R | R[] | null;
-const handlerOf = <R>(on: object, type: string): Handler<R> | undefined => (Object.hasOwn(on, type) ? (on as Record<string, Handler<R>>)[type] : undefined);
+const handlerOf = <R>(on: object, type: string): Handler<R> | undefined =>
+  Object.hasOwn(on, type) ? (on as Record<string, Handler<R>>)[type] : undefined;
 
 function changesOf({ on }: Projection, event: StoredEvent): RowChange[] {
   const named = handlerOf<RowChange>(on, event.type);

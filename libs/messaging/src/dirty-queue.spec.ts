@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { DirtyQueue } from './dirty-queue.js';
 
-const idle = { then: 'idle' } as const;
+const idle = { next: 'idle' } as const;
 
 describe('the queue of dirty tenants', () => {
   it('makes one run of many wake-ups', () => {
@@ -54,7 +54,7 @@ describe('the queue of dirty tenants', () => {
     queue.mark('a', 0);
     queue.mark('b', 0);
     queue.take(1, 0);
-    queue.done('a', { then: 'again' }, 1);
+    queue.done('a', { next: 'again' }, 1);
     expect(queue.take(2, 1)).toEqual(['b', 'a']);
   });
 
@@ -62,7 +62,7 @@ describe('the queue of dirty tenants', () => {
     const queue = new DirtyQueue(0, 0);
     queue.mark('a', 0);
     queue.take(1, 0);
-    queue.done('a', { then: 'wait' }, 1);
+    queue.done('a', { next: 'wait' }, 1);
     queue.mark('a', 2);
     expect(queue.take(1, 1_000)).toEqual([]);
     queue.resume('a', 1_000);
@@ -74,7 +74,7 @@ describe('the queue of dirty tenants', () => {
     queue.mark('a', 0);
     queue.take(1, 0);
     queue.resume('a', 1);
-    queue.done('a', { then: 'wait' }, 2);
+    queue.done('a', { next: 'wait' }, 2);
     expect(queue.take(1, 2)).toEqual(['a']);
   });
 
@@ -82,7 +82,7 @@ describe('the queue of dirty tenants', () => {
     const queue = new DirtyQueue(0, 0);
     queue.mark('a', 0);
     queue.take(1, 0);
-    queue.done('a', { then: 'hold', delayMs: 200 }, 0);
+    queue.done('a', { next: 'hold', delayMs: 200 }, 0);
     queue.mark('a', 1, { urgent: true });
     expect(queue.take(1, 199)).toEqual([]);
     expect(queue.take(1, 200)).toEqual(['a']);

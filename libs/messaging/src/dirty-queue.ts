@@ -1,13 +1,13 @@
 /** How a run of one tenant ended. */
 export type Outcome =
   /** Nothing is left, as far as it saw. */
-  | { then: 'idle' }
+  | { next: 'idle' }
   /** There is more, or somebody else has it: to the end of the queue. */
-  | { then: 'again'; delayMs?: number }
+  | { next: 'again'; delayMs?: number }
   /** Parked or backing off: nothing but time brings it back. */
-  | { then: 'hold'; delayMs: number }
+  | { next: 'hold'; delayMs: number }
   /** It has no place yet: only a forced mark brings it back. */
-  | { then: 'wait' };
+  | { next: 'wait' };
 
 interface Pending {
   dueMs: number;
@@ -82,9 +82,9 @@ export class DirtyQueue {
     if (!running) return;
     this.running.delete(tenantId);
     this.remember(tenantId, running.startedMs, nowMs);
-    if (outcome.then === 'again') this.put(tenantId, nowMs + (outcome.delayMs ?? 0));
-    else if (outcome.then === 'hold') this.put(tenantId, nowMs + outcome.delayMs, true);
-    else if (outcome.then === 'wait' && !running.forced) this.waiting.add(tenantId);
+    if (outcome.next === 'again') this.put(tenantId, nowMs + (outcome.delayMs ?? 0));
+    else if (outcome.next === 'hold') this.put(tenantId, nowMs + outcome.delayMs, true);
+    else if (outcome.next === 'wait' && !running.forced) this.waiting.add(tenantId);
     else if (running.againMs !== null) this.put(tenantId, running.againMs);
   }
 

@@ -27,18 +27,31 @@ class Handler extends EffectHandler {
   }
 }
 const worker = (handler: Handler, options: Partial<EffectWorkerOptions> = {}) => {
-  const made = new EffectWorker({ pool, schema: 'svc', handlers: [handler], logger: silentLogger, options: { pollMs: 50, baseMs: 10, ...options } });
+  const made = new EffectWorker({
+    pool,
+    schema: 'svc',
+    handlers: [handler],
+    logger: silentLogger,
+    options: { pollMs: 50, baseMs: 10, ...options },
+  });
   workers.push(made);
   made.start();
   return made;
 };
 async function request(name: string, payload: unknown = {}): Promise<string> {
   const id = newId();
-  await pool.query('INSERT INTO svc.effects (id, tenant_id, name, payload, causation_id) VALUES ($1, $2, $3, $4, $5)', [id, newId(), name, payload, newId()]);
+  await pool.query('INSERT INTO svc.effects (id, tenant_id, name, payload, causation_id) VALUES ($1, $2, $3, $4, $5)', [
+    id,
+    newId(),
+    name,
+    payload,
+    newId(),
+  ]);
   return id;
 }
 const stateOf = async (id: string) => (await pool.query('SELECT state, attempts, last_error FROM svc.effects WHERE id = $1', [id])).rows[0];
-const reaches = (id: string, state: string) => eventually(async () => (await stateOf(id)).state === state, { what: `effect to be ${state}` });
+const reaches = (id: string, state: string) =>
+  eventually(async () => (await stateOf(id)).state === state, { what: `effect to be ${state}` });
 
 beforeAll(async () => {
   postgres = await startPostgres();
@@ -97,7 +110,10 @@ describe('the effect worker', () => {
   it('takes over an effect whose worker died, and the late outcome of the first does not count', async () => {
     const id = await request('lost');
     // A worker that claimed it and will never renew its lease.
-    await pool.query("UPDATE svc.effects SET state = 'running', attempts = 1, lease_until = now(), next_attempt_at = now() + interval '200 ms' WHERE id = $1", [id]);
+    await pool.query(
+      "UPDATE svc.effects SET state = 'running', attempts = 1, lease_until = now(), next_attempt_at = now() + interval '200 ms' WHERE id = $1",
+      [id],
+    );
     const handler = new Handler('lost');
     worker(handler);
     await reaches(id, 'done');
@@ -114,7 +130,10 @@ describe('the effect worker', () => {
   });
 
   it('gives leases back at shutdown, so that another worker need not wait', async () => {
-    const handler = new Handler('stuck', ({ signal }) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))));
+    const handler = new Handler(
+      'stuck',
+      ({ signal }) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+    );
     const id = await request('stuck');
     const first = worker(handler);
     await eventually(() => handler.runs.length === 1);

@@ -1,5 +1,5 @@
-import type { Logger } from '@tenantry/observability/logger';
 import { faultPoint } from '@tenantry/observability/fault';
+import type { Logger } from '@tenantry/observability/logger';
 import type { Pool } from 'pg';
 import { backoffMs } from './backoff.js';
 import { type EffectHandler, GiveUp } from './effects.js';
@@ -45,7 +45,12 @@ export class EffectWorker {
   private readonly table: string;
   private readonly handlers: Map<string, EffectHandler>;
   private readonly running = new Map<string, Running>();
-  private readonly endings = new Map<string, { claimed: Claimed; ending: Ending; recorded: () => void; failed: (error: unknown) => void }>();
+  private readonly endings = new Map<
+    string,
+    { claimed: Claimed; ending: Ending; recorded: () => void; failed: (error: unknown) => void }
+  >();
+  /** Effects of which as many were claimed as could be run: there may be more. */
+  private readonly saturated = new Set<string>();
   private recording = false;
   private claiming = false;
   private wanted = false;
@@ -61,10 +66,7 @@ export class EffectWorker {
   start(): void {
     if (this.handlers.size === 0) return;
     this.stopped = false;
-    this.timers = [
-      setInterval(() => this.wake(), this.options.pollMs),
-      setInterval(() => void this.renew(), this.options.leaseMs / 3),
-    ];
+    this.timers = [setInterval(() => this.wake(), this.options.pollMs), setInterval(() => void this.renew(), this.options.leaseMs / 3)];
     this.wake();
   }
 
@@ -134,6 +136,9 @@ export class EffectWorker {
         RETURNING e.id, e.tenant_id, e.name, e.payload, e.causation_id, e.attempts`,
       values: [free.map(({ name }) => name), free.map((capacity) => capacity.free), this.options.leaseMs],
     });
+    for (const capacity of free) {
+      if (rows.filter((row) => row.name === capacity.name).length === capacity.free) this.saturated.add(capacity.name);
+    }
     return rows;
   }
 
@@ -150,10 +155,15 @@ export class EffectWorker {
     const run: Running = { claimed, abort, finished: Promise.resolve() };
     this.running.set(claimed.id, run);
     run.finished = this.execute(claimed, abort.signal)
-      .catch((error: unknown) => this.parts.logger.error({ effect: claimed.name, id: claimed.id, err: error }, "An effect's outcome was not recorded; its lease will run out"))
+      .catch((error: unknown) =>
+        this.parts.logger.error(
+          { effect: claimed.name, id: claimed.id, err: error },
+          "An effect's outcome was not recorded; its lease will run out",
+        ),
+      )
       .finally(() => {
         if (this.running.get(claimed.id) === run) this.running.delete(claimed.id);
-        this.wake();
+        if (this.saturated.delete(claimed.name)) this.wake();
       });
   }
 
@@ -252,7 +262,8 @@ export class EffectWorker {
       );
       const kept = new Set(rows.map((row) => `${row.id}:${row.attempts}`));
       for (const { claimed, abort } of runs) {
-        if (!kept.has(`${claimed.id}:${claimed.attempts}`) && this.running.get(claimed.id)?.claimed === claimed) abort.abort(new Error('The lease was lost'));
+        if (!kept.has(`${claimed.id}:${claimed.attempts}`) && this.running.get(claimed.id)?.claimed === claimed)
+          abort.abort(new Error('The lease was lost'));
       }
     } catch (error) {
       this.parts.logger.warn({ err: error }, 'Leases could not be renewed');

@@ -1,7 +1,10 @@
-import { jetstreamManager, JetStreamApiError, type StreamConfig } from '@nats-io/jetstream';
+import { JetStreamApiError, jetstreamManager, type StreamConfig } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 
 export const eventStream = 'TENANTRY_EVENTS';
+
+/** The broker made something less than what was asked for. */
+export class MissingGuarantee extends Error {}
 
 const nanosPerMs = 1_000_000;
 const wanted = (replicas: number) => ({
@@ -21,7 +24,7 @@ const wanted = (replicas: number) => ({
 /**
  * Makes the stream that captures the published events, or brings it to what it should be. Old servers ignore options that they
  * don't know, so what they made is read back.
- * @throws Error that names each guarantee that is missing
+ * @throws MissingGuarantee that names each; the broker's own error where it refuses or isn't ready
  */
 export async function ensureEventStream(nats: NatsConnection, replicas: number): Promise<void> {
   const manager = await jetstreamManager(nats);
@@ -36,7 +39,7 @@ export async function ensureEventStream(nats: NatsConnection, replicas: number):
   const missing = Object.entries(config)
     .filter(([option, value]) => JSON.stringify(made[option]) !== JSON.stringify(value))
     .map(([option, value]) => `${option} should be ${JSON.stringify(value)} and is ${JSON.stringify(made[option])}`);
-  if (missing.length > 0) throw new Error(`The broker does not keep what stream ${eventStream} needs: ${missing.join('; ')}`);
+  if (missing.length > 0) throw new MissingGuarantee(`The broker does not keep what stream ${eventStream} needs: ${missing.join('; ')}`);
 }
 
 const streamNameInUse = 10058;

@@ -36,7 +36,11 @@ export class Failures {
       `SELECT consumer, tenant_id, attempts, next_retry_at FROM ${this.table}`,
     );
     for (const row of rows) {
-      this.failing.set(`${row.consumer}:${row.tenant_id}`, { attempts: row.attempts, parked: true, nextRetryMs: row.next_retry_at.getTime() });
+      this.failing.set(`${row.consumer}:${row.tenant_id}`, {
+        attempts: row.attempts,
+        parked: true,
+        nextRetryMs: row.next_retry_at.getTime(),
+      });
     }
   }
 

@@ -16,12 +16,18 @@ const folded = (...changes: RowChange[]) => foldChanges(changes).get(things);
 describe('folding row changes', () => {
   it('merges patches of one row and sums up their additions', () => {
     expect(
-      folded(patch(things, key('a'), { count: add(2) }), patch(things, key('a'), { name: 'x' }), patch(things, key('a'), { count: add(3) })),
+      folded(
+        patch(things, key('a'), { count: add(2) }),
+        patch(things, key('a'), { name: 'x' }),
+        patch(things, key('a'), { count: add(3) }),
+      ),
     ).toEqual({ upserts: [], removes: [], patches: [{ key: key('a'), values: { name: 'x', count: { add: 5 } } }] });
   });
 
   it('adds to a value that was set before in the batch', () => {
-    expect(folded(patch(things, key('a'), { count: 10 }), patch(things, key('a'), { count: add(-3) }))?.patches[0]?.values).toEqual({ count: 7 });
+    expect(folded(patch(things, key('a'), { count: 10 }), patch(things, key('a'), { count: add(-3) }))?.patches[0]?.values).toEqual({
+      count: 7,
+    });
   });
 
   it('puts a patch after an upsert into the row, from the default where the row leaves the column out', () => {

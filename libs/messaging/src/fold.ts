@@ -38,8 +38,8 @@ export const isAdd = (value: unknown): value is Add =>
 export function foldChanges(changes: Iterable<RowChange>): Map<PgTable, TableChanges> {
   const tables = new Map<PgTable, Map<string, Change>>();
   for (const change of changes) {
-    let byKey = tables.get(change.table);
-    if (!byKey) tables.set(change.table, (byKey = new Map()));
+    const byKey = tables.get(change.table) ?? new Map<string, Change>();
+    tables.set(change.table, byKey);
     const key = keyText(change.table, change.op === 'upsert' ? change.row : change.key);
     const next = merge(change.table, byKey.get(key), change);
     if (next) byKey.set(key, next);
@@ -61,7 +61,8 @@ function keyText(table: PgTable, values: Values): string {
   return JSON.stringify(
     primaryKeyOf(table).map((property) => {
       const value = values[property];
-      if (value === undefined || value === null) throw new Error(`A change of ${getTableConfig(table).name} leaves out ${property} of its primary key`);
+      if (value === undefined || value === null)
+        throw new Error(`A change of ${getTableConfig(table).name} leaves out ${property} of its primary key`);
       return typeof value === 'bigint' ? String(value) : value;
     }),
   );
@@ -73,7 +74,8 @@ function merge(table: PgTable, before: Change | undefined, change: RowChange): C
   if (before?.op === 'remove') return before;
   if (before?.op === 'upsert') {
     const row = { ...before.row };
-    for (const [property, value] of given(change.values)) row[property] = isAdd(value) ? sum(startOf(table, row, property), value.add) : value;
+    for (const [property, value] of given(change.values))
+      row[property] = isAdd(value) ? sum(startOf(table, row, property), value.add) : value;
     return { op: 'upsert', row };
   }
   const values: Values = { ...before?.values };
@@ -86,7 +88,8 @@ function merge(table: PgTable, before: Change | undefined, change: RowChange): C
 }
 
 const given = (values: Values) => Object.entries(values).filter(([, value]) => value !== undefined);
-const keyPart = (table: PgTable, values: Values): Values => Object.fromEntries(primaryKeyOf(table).map((property) => [property, values[property]]));
+const keyPart = (table: PgTable, values: Values): Values =>
+  Object.fromEntries(primaryKeyOf(table).map((property) => [property, values[property]]));
 
 /** A column that the row leaves out begins at its default. */
 function startOf(table: PgTable, row: Values, property: string): unknown {

@@ -31,7 +31,9 @@ export class Hints {
       `SELECT tenant_id, version, generation, position FROM ${this.table} WHERE consumer = $1 AND tenant_id = ANY($2::uuid[])`,
       [consumer, tenantIds],
     );
-    return new Map(rows.map((row) => [row.tenant_id, { version: row.version, generation: row.generation, position: Number(row.position) }]));
+    return new Map(
+      rows.map((row) => [row.tenant_id, { version: row.version, generation: row.generation, position: Number(row.position) }]),
+    );
   }
 
   /** One flush at a time. Hints that could not be written are dropped: the sweep finds their tenants again. */

@@ -37,8 +37,9 @@ async function logStatus(connection: NatsConnection, logger: Logger): Promise<vo
   for await (const status of connection.status()) {
     if (status.type === 'disconnect') logger.warn({ server: status.server }, 'NATS is away');
     else if (status.type === 'reconnect') logger.info({ server: status.server }, 'NATS is back');
-    else if (status.type === 'error') logger.error({ error: status.error.message }, 'NATS refused something');
-    else if (status.type === 'slowConsumer') logger.warn({ subject: status.sub.getSubject(), pending: status.pending }, 'NATS messages are piling up');
+    else if (status.type === 'error') logger.error({ err: status.error }, 'NATS refused something');
+    else if (status.type === 'slowConsumer')
+      logger.warn({ subject: status.sub.getSubject(), pending: status.pending }, 'NATS messages are piling up');
     else if (status.type === 'close') logger.info({}, 'NATS connection closed');
   }
 }

@@ -37,7 +37,10 @@ export async function rebuild(
 ): Promise<{ applied: Applied | null; scannedTo: number; events: number }> {
   const before = (await checkpoints.read(client, [tenantId], { lock: true })).get(tenantId);
   const effectsAfter = reason === 'version' ? (before?.position ?? -1) : -1;
-  await runAll(client, consumer.tables.flatMap((table) => emptying(table, tenantId) ?? []));
+  await runAll(
+    client,
+    consumer.tables.flatMap((table) => emptying(table, tenantId) ?? []),
+  );
   let applied: Applied | null = null;
   let scannedTo = -1;
   let events = 0;

@@ -22,13 +22,24 @@ let store: PostgresEventStore;
 const relays: Relay[] = [];
 
 const relay = async (owner: string) => {
-  const made = new Relay({ pool, schema: 'relay', store, nats: connection, logger: silentLogger, owner, streamReplicas: 1, options: { pollMs: 100, leaseMs: 2_000 } });
+  const made = new Relay({
+    pool,
+    schema: 'relay',
+    store,
+    nats: connection,
+    logger: silentLogger,
+    owner,
+    streamReplicas: 1,
+    options: { pollMs: 100, leaseMs: 2_000 },
+  });
   relays.push(made);
   await made.start();
   return made;
 };
 const append = (tenantId: string, events: number, stream = newId()) =>
-  store.append(command(tenantId, { stream, events: Array.from({ length: events }, (_, n) => ({ type: 'TenantUpdated', data: { name: `n${n}` } })) }));
+  store.append(
+    command(tenantId, { stream, events: Array.from({ length: events }, (_, n) => ({ type: 'TenantUpdated', data: { name: `n${n}` } })) }),
+  );
 const nudge = (...tenants: string[]) => connection.publish('tenantry.nudge', JSON.stringify({ tenants }));
 const lastPosition = async (tenantId: string) =>
   Number((await pool.query('SELECT position FROM relay.published WHERE tenant_id = $1', [tenantId])).rows[0]?.position ?? -1);
@@ -90,7 +101,9 @@ describe('the relay', () => {
     expect(messages.map(({ subject }) => subject)).toEqual(
       ['tenant.TenantUpdated', 'quota.QuotasWithdrawn', 'tenant.TenantActivated'].map((rest) => `tenantry.events.${tenantId}.${rest}`),
     );
-    const [first, second, third] = messages.map(({ headers }) => Object.fromEntries([...(headers ?? [])].map(([name, [value]]) => [name, value])));
+    const [first, second, third] = messages.map(({ headers }) =>
+      Object.fromEntries([...(headers ?? [])].map(([name, [value]]) => [name, value])),
+    );
     expect(first).toEqual({
       'Nats-Msg-Id': `${tenantId}:0`,
       'ce-specversion': '1.0',
@@ -122,7 +135,9 @@ describe('the relay', () => {
     await pool.query('UPDATE relay.published SET position = 99 WHERE tenant_id = $1', [tenantId]);
     await relay('two');
     await eventually(async () => (await lastPosition(tenantId)) === 299);
-    expect((await stored(tenantId)).map(({ headers }) => Number(headers?.get('ce-position')))).toEqual(Array.from({ length: 300 }, (_, n) => n));
+    expect((await stored(tenantId)).map(({ headers }) => Number(headers?.get('ce-position')))).toEqual(
+      Array.from({ length: 300 }, (_, n) => n),
+    );
   });
 
   it('asks the stream where it stood when message ids may be forgotten', async () => {
@@ -147,7 +162,8 @@ describe('the relay', () => {
 
   it('shares the logs with other relays, and takes over at once from one that ends', async () => {
     const [one] = [await relay('one'), await relay('two'), await relay('three')];
-    const owners = async () => (await pool.query('SELECT owner, count(*)::int AS n FROM relay.leases WHERE owner IS NOT NULL GROUP BY 1 ORDER BY 1')).rows;
+    const owners = async () =>
+      (await pool.query('SELECT owner, count(*)::int AS n FROM relay.leases WHERE owner IS NOT NULL GROUP BY 1 ORDER BY 1')).rows;
     await eventually(async () => (await owners()).length === 3 && (await owners()).every(({ n }) => n <= 22));
     await one.stop();
     await eventually(async () => (await owners()).length === 2 && (await owners()).every(({ n }) => n === 32));

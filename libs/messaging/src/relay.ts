@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type JetStreamClient, jetstream } from '@nats-io/jetstream';
 import type { NatsConnection, Subscription } from '@nats-io/transport-node';
 import type { StoredEvent } from '@tenantry/contracts/events';
@@ -8,7 +9,7 @@ import type { Pool } from 'pg';
 import { backoffMs } from './backoff.js';
 import { headersOf, messageIdOf, subjectOf } from './cloud-event.js';
 import { DirtyQueue, type Outcome } from './dirty-queue.js';
-import { ensureEventStream } from './event-stream.js';
+import { ensureEventStream, MissingGuarantee } from './event-stream.js';
 import { Leases } from './leases.js';
 import { PublishedPositions } from './published-positions.js';
 import { Sweep } from './sweep.js';
@@ -77,14 +78,14 @@ export class Relay {
     this.broker = jetstream(parts.nats, { timeout: this.options.publishTimeoutMs });
   }
 
-  /** @throws Error where the broker doesn't keep what the stream needs */
+  /** Waits up to a minute for a broker that isn't ready. @throws MissingGuarantee where it doesn't keep what the stream needs */
   async start(): Promise<void> {
-    await ensureEventStream(this.parts.nats, this.parts.streamReplicas);
+    await this.untilStreamIsThere();
     this.stopped = false;
     await this.leases.renew();
     this.subscription = this.parts.nats.subscribe('tenantry.nudge', {
       callback: (error, message) => {
-        if (error) this.parts.logger.warn({ error: error.message }, 'Nudges are refused');
+        if (error) this.parts.logger.warn({ err: error }, 'Nudges are refused');
         else this.nudged(message.string());
       },
     });
@@ -106,6 +107,19 @@ export class Relay {
     clearTimeout(this.pumpTimer);
     await Promise.all([this.round, this.polling, this.leasing]);
     await this.leases.release();
+  }
+
+  private async untilStreamIsThere(): Promise<void> {
+    const endMs = performance.now() + 60_000;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await ensureEventStream(this.parts.nats, this.parts.streamReplicas);
+      } catch (error) {
+        if (error instanceof MissingGuarantee || performance.now() > endMs) throw error;
+        this.parts.logger.warn({ err: error, attempt }, 'The event stream is not there yet');
+        await sleep(backoffMs(attempt, 200, 2_000));
+      }
+    }
   }
 
   private nudged(body: string): void {
@@ -141,7 +155,7 @@ export class Relay {
   private async publishRound(): Promise<void> {
     const taken = this.queue.take(this.options.logsPerRound, performance.now());
     const settle = (tenantId: string, outcome: Outcome) => this.queue.done(tenantId, outcome, performance.now());
-    for (const tenantId of taken) if (!this.leases.owns(tenantId)) settle(tenantId, { then: 'idle' });
+    for (const tenantId of taken) if (!this.leases.owns(tenantId)) settle(tenantId, { next: 'idle' });
     const mine = taken.filter((tenantId) => this.leases.owns(tenantId));
     if (mine.length === 0) return;
     try {
@@ -154,21 +168,31 @@ export class Relay {
         await this.published.record(reached);
         await faultPoint('publish.recorded');
       }
+      let unacknowledged = 0;
       for (const tenantId of mine) {
         const slice = slices.get(tenantId);
         const wanted = slice?.events.at(-1)?.position;
         const all = wanted === undefined || reached.get(tenantId) === wanted;
-        if (!all) settle(tenantId, { then: 'hold', delayMs: backoffMs(++this.failures, 100, 5_000) });
-        else settle(tenantId, slice && slice.scannedTo < slice.head ? { then: 'again' } : { then: 'idle' });
-        if (all) this.failures = 0;
+        if (!all) unacknowledged += 1;
+        if (!all) settle(tenantId, { next: 'hold', delayMs: backoffMs(this.failures + 1, 100, 5_000) });
+        else settle(tenantId, slice && slice.scannedTo < slice.head ? { next: 'again' } : { next: 'idle' });
       }
+      this.failures = unacknowledged > 0 ? this.failures + 1 : 0;
+      if (this.failures >= 3) await this.repairStream();
     } catch (error) {
       const delayMs = backoffMs(++this.failures, 100, 5_000);
       this.parts.logger.warn({ logs: mine.length, delayMs, err: error }, 'Publishing will be tried again');
       // What was published and not recorded goes out again from the recorded position on.
       this.published.forget(mine);
-      for (const tenantId of mine) settle(tenantId, { then: 'hold', delayMs });
+      for (const tenantId of mine) settle(tenantId, { next: 'hold', delayMs });
     }
+  }
+
+  /** Nothing is acknowledged: the broker may have lost its disk, and the stream with it. */
+  private async repairStream(): Promise<void> {
+    await ensureEventStream(this.parts.nats, this.parts.streamReplicas).catch((error: unknown) =>
+      this.parts.logger.warn({ err: error }, 'The event stream could not be looked at'),
+    );
   }
 
   /**

@@ -39,7 +39,10 @@ export class Reservations {
         values: [kind, name, tenantId, claim, ttlMs],
       });
       if (reserved.rowCount === 1) return 'reserved';
-      const holder = await this.pool.query<{ tenant_id: string }>(`SELECT tenant_id FROM ${this.table} WHERE kind = $1 AND name = $2`, [kind, name]);
+      const holder = await this.pool.query<{ tenant_id: string }>(`SELECT tenant_id FROM ${this.table} WHERE kind = $1 AND name = $2`, [
+        kind,
+        name,
+      ]);
       const takenBy = holder.rows[0]?.tenant_id;
       // Released in between: once more.
       if (takenBy !== undefined) return { takenBy };
@@ -57,7 +60,20 @@ export class Reservations {
 
   /** Confirmed or not. @returns false where the tenant didn't hold the name */
   async release(kind: string, name: string, tenantId: string): Promise<boolean> {
-    const released = await this.pool.query(`DELETE FROM ${this.table} WHERE kind = $1 AND name = $2 AND tenant_id = $3`, [kind, name, tenantId]);
+    const released = await this.pool.query(`DELETE FROM ${this.table} WHERE kind = $1 AND name = $2 AND tenant_id = $3`, [
+      kind,
+      name,
+      tenantId,
+    ]);
+    return released.rowCount === 1;
+  }
+
+  /** Only while it is expired and unconfirmed: one that was renewed since stays. @returns false where nothing was released */
+  async releaseExpired(kind: string, name: string, tenantId: string): Promise<boolean> {
+    const released = await this.pool.query(
+      `DELETE FROM ${this.table} WHERE kind = $1 AND name = $2 AND tenant_id = $3 AND confirmed_at IS NULL AND expires_at < now()`,
+      [kind, name, tenantId],
+    );
     return released.rowCount === 1;
   }
 
@@ -68,6 +84,12 @@ export class Reservations {
        WHERE confirmed_at IS NULL AND expires_at < now() ORDER BY expires_at LIMIT $1`,
       [limit],
     );
-    return rows.map((row) => ({ kind: row.kind, name: row.name, tenantId: row.tenant_id, claim: row.claim, expiresAt: row.expires_at.toISOString() }));
+    return rows.map((row) => ({
+      kind: row.kind,
+      name: row.name,
+      tenantId: row.tenant_id,
+      claim: row.claim,
+      expiresAt: row.expires_at.toISOString(),
+    }));
   }
 }

@@ -17,6 +17,7 @@ export interface NatsRpcClientOptions {
   sign?: (principal: CommandContext['principal'], audience: string) => string;
 }
 
+type Succeeded = Exclude<WireReply, { problem: unknown }>;
 const DEFAULT_TIMEOUT_MS = 10_000;
 const FIRST_WAIT_MS = 25;
 const LONGEST_WAIT_MS = 500;
@@ -27,28 +28,34 @@ export class NatsRpcClient extends RpcClient {
     super();
   }
 
-  override call<I extends z.ZodType, O extends z.ZodType>(
+  override async call<I extends z.ZodType, O extends z.ZodType>(
     operation: Operation<I, O>,
     input: z.infer<I>,
     { timeoutMs = operation.timeoutMs, traceparent = currentContext()?.traceparent }: { timeoutMs?: number; traceparent?: string } = {},
   ): Promise<z.infer<O>> {
-    return this.request(operation, { input, traceparent: traceparent ?? childTraceparent() }, timeoutMs) as Promise<z.infer<O>>;
+    const { ok } = await this.request(operation, { input, traceparent: traceparent ?? childTraceparent() }, timeoutMs);
+    return ok as z.infer<O>;
   }
 
-  override async forward(route: Route, input: RouteInput, { principal, ...command }: CommandContext): Promise<Answer> {
+  override async forward(
+    route: Route,
+    input: RouteInput,
+    { principal, ...command }: CommandContext,
+  ): Promise<Answer & { stale?: boolean }> {
     const { sign } = this.options;
     if (!sign) throw new Error('only the gateway forwards routes');
     const request = { input, token: sign(principal, route.owner), command };
-    return (await this.request(route, request, route.timeoutMs)) as Answer;
+    const { ok, stale } = await this.request(route, request, route.timeoutMs);
+    return stale ? { ...(ok as Answer), stale } : (ok as Answer);
   }
 
-  private async request(contract: Route | Operation, request: WireRequest, timeoutMs = DEFAULT_TIMEOUT_MS): Promise<unknown> {
+  private async request(contract: Route | Operation, request: WireRequest, timeoutMs = DEFAULT_TIMEOUT_MS): Promise<Succeeded> {
     const started = performance.now();
     let outcome = 'ok';
     try {
       const reply = await this.reply(contract, encode(request), started + timeoutMs);
-      if ('ok' in reply) return reply.ok;
-      throw errorOf(reply.problem);
+      if ('problem' in reply) throw errorOf(reply.problem);
+      return reply;
     } catch (error) {
       outcome = error instanceof DomainError ? error.code : 'internal.error';
       throw error;
@@ -61,14 +68,24 @@ export class NatsRpcClient extends RpcClient {
     const subject = calledSubject(contract, this.options.process);
     for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
       try {
-        const message = await this.options.connection.request(subject, data, { timeout: Math.max(1, Math.ceil(until - performance.now())) });
+        const message = await this.options.connection.request(subject, data, {
+          timeout: Math.max(1, Math.ceil(until - performance.now())),
+        });
         return decode<WireReply>(message.data);
       } catch (error) {
         if (error instanceof TimeoutError)
-          throw new DomainError('service.timeout', { detail: `${contract.owner} did not answer in time`, retryAfterSeconds: 1, cause: error });
+          throw new DomainError('service.timeout', {
+            detail: `${contract.owner} did not answer in time`,
+            retryAfterSeconds: 1,
+            cause: error,
+          });
         const jittered = waitMs * (0.5 + Math.random() / 2);
         if (!isNoResponders(error) || performance.now() + jittered >= until)
-          throw new DomainError('service.unavailable', { detail: `${contract.owner} is not available right now`, retryAfterSeconds: 1, cause: error });
+          throw new DomainError('service.unavailable', {
+            detail: `${contract.owner} is not available right now`,
+            retryAfterSeconds: 1,
+            cause: error,
+          });
         await sleep(jittered);
       }
     }

@@ -9,7 +9,8 @@ export interface WireRequest {
   command?: Omit<CommandContext, 'principal'>;
   traceparent?: string;
 }
-export type WireReply = { ok: unknown } | { problem: WireProblem };
+/** `stale`: the read models had not caught up with the position that the query named. */
+export type WireReply = { ok: unknown; stale?: boolean } | { problem: WireProblem };
 
 /** A DomainError as data. */
 export interface WireProblem {
@@ -33,7 +34,8 @@ export const callerOf = (subject: string): string => {
 
 const encoder = new TextEncoder();
 export const encode = (value: WireRequest | WireReply): Uint8Array => encoder.encode(JSON.stringify(value));
-export const decode = <T>(data: Uint8Array): T => JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('utf8')) as T;
+export const decode = <T>(data: Uint8Array): T =>
+  JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('utf8')) as T;
 
 export function problemOf(error: DomainError): WireProblem {
   return {
@@ -47,5 +49,7 @@ export function problemOf(error: DomainError): WireProblem {
 
 /** The error as the callee threw it. A code that this process doesn't know (an older release of it) is `internal.error`. */
 export function errorOf({ code, ...problem }: WireProblem): DomainError {
-  return Object.hasOwn(errorCodes, code) ? new DomainError(code, problem) : new DomainError('internal.error', { cause: new Error(`unknown code ${code}`) });
+  return Object.hasOwn(errorCodes, code)
+    ? new DomainError(code, problem)
+    : new DomainError('internal.error', { cause: new Error(`unknown code ${code}`) });
 }

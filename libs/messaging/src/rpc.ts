@@ -2,7 +2,11 @@ import type { Answer, CommandContext, Operation, Route, RouteAnswer, RouteInput 
 import type { z } from 'zod';
 
 // `R['body']` of a route without a body is `undefined`, of one with it `Schema | undefined`.
-type Part<S> = [NonNullable<S>] extends [never] ? Record<string, never> : NonNullable<S> extends z.ZodType ? z.infer<NonNullable<S>> : never;
+type Part<S> = [NonNullable<S>] extends [never]
+  ? Record<string, never>
+  : NonNullable<S> extends z.ZodType
+    ? z.infer<NonNullable<S>>
+    : never;
 
 /** What a route's handler gets. The token was verified, the input validated, the permission checked again. */
 export interface Call<R extends Route> {
@@ -31,5 +35,6 @@ export abstract class RpcClient {
     input: z.infer<I>,
     options?: { timeoutMs?: number; traceparent?: string },
   ): Promise<z.infer<O>>;
-  abstract forward(route: Route, input: RouteInput, command: CommandContext): Promise<Answer>;
+  /** `stale`: the owner's read models had not caught up with `command.minPosition` in time. */
+  abstract forward(route: Route, input: RouteInput, command: CommandContext): Promise<Answer & { stale?: boolean }>;
 }

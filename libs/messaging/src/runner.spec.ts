@@ -1,14 +1,17 @@
-import { newId } from '@tenantry/contracts/ids';
+import type { NatsConnection } from '@nats-io/transport-node';
+import { newId, tenantKey } from '@tenantry/contracts/ids';
 import { MemoryEventStore } from '@tenantry/event-store/adapters/memory/memory-event-store';
 import { command } from '@tenantry/event-store/conformance';
 import { silentLogger } from '@tenantry/observability/logger';
 import { type EventuallyOptions, eventually } from '@tenantry/testing/eventually';
+import { type RunningNats, startNats } from '@tenantry/testing/nats';
 import { type RunningPostgres, startPostgres } from '@tenantry/testing/postgres';
 import { integer, pgSchema, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { connectNats } from './nats.js';
 import { add, effect, type ProcessManager, type Projection, patch, processManager, projection, upsert } from './projection.js';
-import { Runner } from './runner.js';
+import { Runner, type RunnerParts } from './runner.js';
 import { createServiceSchema, SchemaTenants } from './spec-support.js';
 import { ReadPosition } from './wait.js';
 
@@ -40,7 +43,10 @@ const namesOf = (version = 1): Projection =>
       },
     },
   });
-const welcome: ProcessManager = processManager({ name: 'welcome', on: { TenantRegistered: ({ data }) => effect('welcome', { name: data.name }) } });
+const welcome: ProcessManager = processManager({
+  name: 'welcome',
+  on: { TenantRegistered: ({ data }) => effect('welcome', { name: data.name }) },
+});
 const everything = projection({
   name: 'notes',
   version: 1,
@@ -50,12 +56,14 @@ const everything = projection({
 });
 
 let postgres: RunningPostgres;
+let nats: RunningNats;
+let connection: NatsConnection;
 let pool: pg.Pool;
 let tenants: SchemaTenants;
 let store: MemoryEventStore;
 const runners: Runner[] = [];
 
-const runner = async (parts: { projections?: Projection[]; processes?: ProcessManager[]; onEffects?: () => void } = {}) => {
+const runner = async (parts: Partial<RunnerParts> = {}) => {
   const { projections = [namesOf()], processes = [] } = parts;
   const made = new Runner({ service: 'svc', pool, schema: 'svc', store, tenants, logger: silentLogger, ...parts, projections, processes });
   runners.push(made);
@@ -71,10 +79,14 @@ const until = (check: () => Promise<void>, options?: EventuallyOptions) =>
     return true;
   }, options);
 const rows = async (sql: string, values: unknown[] = []) => (await pool.query(sql, values)).rows;
+const wake = (tenantId: string, type: string, data: unknown) =>
+  connection.publish(`tenantry.events.${tenantId}.tenant.${type}`, JSON.stringify(data));
+const notesOf = (tenantId: string) => rows(`SELECT type FROM t_${tenantKey(tenantId)}.svc_notes ORDER BY position`);
 const nameOf = async (tenantId: string) => (await rows('SELECT name, updates FROM svc.names WHERE tenant_id = $1', [tenantId]))[0];
 
 beforeAll(async () => {
-  postgres = await startPostgres();
+  [postgres, nats] = await Promise.all([startPostgres(), startNats({ jetstream: false })]);
+  connection = await connectNats({ url: nats.url, process: 'svc', logger: silentLogger });
   pool = new pg.Pool({ connectionString: postgres.url, max: 10, pipeline: true } as pg.PoolConfig);
   await pool.query(
     'CREATE SCHEMA log; CREATE TABLE log.heads (tenant_id uuid PRIMARY KEY, position bigint NOT NULL, recorded_at timestamptz NOT NULL DEFAULT now())',
@@ -87,8 +99,9 @@ afterEach(async () => {
   await Promise.all(runners.splice(0).map((each) => each.stop()));
 });
 afterAll(async () => {
+  await connection?.close();
   await pool?.end();
-  await postgres?.stop();
+  await Promise.all([nats?.stop(), postgres?.stop()]);
 });
 
 describe("rows in the service's own schema", () => {
@@ -170,27 +183,60 @@ describe("rows in the service's own schema", () => {
     running.appended([poisoned, healthy]);
     await until(async () => expect(await nameOf(healthy)).toEqual({ name: 'fine', updates: 1 }));
     await until(
-      async () => expect((await rows('SELECT attempts, position::int, error FROM svc.parked WHERE tenant_id = $1', [poisoned]))[0]).toMatchObject({ attempts: 5, position: 1 }),
+      async () =>
+        expect((await rows('SELECT attempts, position::int, error FROM svc.parked WHERE tenant_id = $1', [poisoned]))[0]).toMatchObject({
+          attempts: 5,
+          position: 1,
+        }),
       { timeoutMs: 15_000 },
     );
     expect(await nameOf(poisoned)).toEqual({ name: 'ok', updates: 0 });
   }, 20_000);
 });
 
-describe("rows in the tenant's schema", () => {
-  it('wait for the place to be there and then catch up', async () => {
+describe('wake-ups', () => {
+  it('come from the bus, on the subjects of what is handled', async () => {
     const id = newId();
-    const running = await runner({ projections: [everything] });
+    await runner({ nats: connection });
+    await append(id, 'TenantRegistered', { name: 'woken' });
+    wake(id, 'TenantRegistered', {});
+    await until(async () => expect(await nameOf(id)).toEqual({ name: 'woken', updates: 0 }));
+  });
+
+  it('are believed nothing: what a message says of an event is not applied', async () => {
+    const id = newId();
+    await runner({ nats: connection });
+    wake(id, 'TenantRegistered', { name: 'forged' });
+    connection.publish('tenantry.events.not-a-tenant.tenant.TenantRegistered', '{}');
+    await append(id, 'TenantActivated', {});
+    wake(id, 'TenantUpdated', {});
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(await nameOf(id)).toBeUndefined();
+  });
+
+  it('need not come: the sweep finds what nobody said', async () => {
+    const id = newId();
+    await runner({ options: { sweepMs: 100 } });
+    await append(id, 'TenantRegistered', { name: 'found' });
+    await pool.query('INSERT INTO log.heads VALUES ($1, 0)', [id]);
+    await until(async () => expect(await nameOf(id)).toEqual({ name: 'found', updates: 0 }));
+  });
+});
+
+describe("rows in the tenant's schema", () => {
+  it('wait for the place to be there, and catch up when its step is said to be done', async () => {
+    const id = newId();
+    await runner({ projections: [everything], nats: connection });
     await append(id, 'TenantRegistered', { name: 'x' });
-    running.appended([id]);
+    wake(id, 'TenantRegistered', {});
     await new Promise((resolve) => setTimeout(resolve, 200));
     await tenants.place(id);
+    wake(id, 'TenantRegistered', {});
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(await notesOf(id)).toEqual([]);
     await append(id, 'ProvisioningStepCompleted', { step: 'isolate' });
-    await pool.query('INSERT INTO log.heads VALUES ($1, 1)', [id]);
-    await running.stop();
-    const next = await runner({ projections: [everything] });
-    next.appended([id]);
-    await until(async () => expect(await rows(`SELECT type FROM t_${id.replaceAll('-', '')}.svc_notes ORDER BY position`)).toHaveLength(2));
+    wake(id, 'ProvisioningStepCompleted', { step: 'isolate' });
+    await until(async () => expect(await notesOf(id)).toHaveLength(2));
   });
 
   it('take many events with few transactions, each once, with two replicas', async () => {
@@ -202,7 +248,9 @@ describe("rows in the tenant's schema", () => {
       await append(id, 'TenantUpdated', { name: `n${n}` });
       for (const replica of replicas) replica.appended([id]);
     }
-    await until(async () => expect((await rows(`SELECT count(*)::int AS n FROM t_${id.replaceAll('-', '')}.svc_notes`))[0]).toEqual({ n: 200 }));
+    await until(async () =>
+      expect((await rows(`SELECT count(*)::int AS n FROM t_${id.replaceAll('-', '')}.svc_notes`))[0]).toEqual({ n: 200 }),
+    );
     expect(tenants.transactions - before).toBeLessThan(12);
   });
 });

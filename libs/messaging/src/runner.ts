@@ -46,7 +46,14 @@ export interface RunnerOptions {
   sweepMs: number;
 }
 
-const defaults: RunnerOptions = { batch: 32, concurrency: 4, serviceIntervalMs: 50, tenantIntervalMs: 250, tenantDelayMs: 100, sweepMs: 5_000 };
+const defaults: RunnerOptions = {
+  batch: 32,
+  concurrency: 4,
+  serviceIntervalMs: 50,
+  tenantIntervalMs: 250,
+  tenantDelayMs: 100,
+  sweepMs: 5_000,
+};
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 /** The step after which a tenant's tables exist. Only a wake-up: whether they do, `withTenant` says. */
 const placedSubject = 'tenantry.events.*.tenant.ProvisioningStepCompleted';
@@ -176,7 +183,7 @@ export class Runner {
             .catch((error: unknown) => this.unexpected(error, tenantIds))
             .then((outcomes) => {
               running = false;
-              for (const tenantId of tenantIds) this.settle(lane, tenantId, outcomes.get(tenantId) ?? { then: 'again', delayMs: 1_000 });
+              for (const tenantId of tenantIds) this.settle(lane, tenantId, outcomes.get(tenantId) ?? { next: 'again', delayMs: 1_000 });
               lane.pump();
             }),
         );
@@ -198,7 +205,7 @@ export class Runner {
       ready.push(...work);
       const withWork = new Set(work.map(({ tenantId }) => tenantId));
       for (const tenantId of tenantIds) {
-        if (!withWork.has(tenantId)) this.settle(lane, tenantId, outcomes.get(tenantId) ?? { then: 'again', delayMs: 1_000 });
+        if (!withWork.has(tenantId)) this.settle(lane, tenantId, outcomes.get(tenantId) ?? { next: 'again', delayMs: 1_000 });
       }
     };
     const lane: Lane = {
@@ -289,7 +296,10 @@ export class Runner {
   }
 
   private woken(lane: Lane, error: Error | null, message: Msg): void {
-    if (error) return this.parts.logger.warn({ error: error.message }, 'Wake-ups are refused');
+    if (error) {
+      this.parts.logger.warn({ err: error }, 'Wake-ups are refused');
+      return;
+    }
     const tenantId = message.subject.split('.')[2] ?? '';
     if (!uuid.test(tenantId)) return;
     const position = Number(message.headers?.get('ce-position') || Number.NaN);
@@ -334,7 +344,7 @@ export class Runner {
   private unexpected(error: unknown, tenantIds: string[]): Map<string, Outcome> {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     this.parts.logger.error({ tenants: tenantIds.length, error: text }, 'A pass failed');
-    return new Map(tenantIds.map((tenantId) => [tenantId, { then: 'hold', delayMs: 1_000 }]));
+    return new Map(tenantIds.map((tenantId) => [tenantId, { next: 'hold', delayMs: 1_000 }]));
   }
 
   private track(running: Promise<void>): void {

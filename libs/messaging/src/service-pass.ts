@@ -57,7 +57,7 @@ export class ServicePass {
     const outcomes = new Map<string, Outcome>();
     const free = tenantIds.filter((tenantId) => {
       const delayMs = this.parts.failures.holdMs(serviceConsumer, tenantId);
-      if (delayMs > 0) outcomes.set(tenantId, { then: 'hold', delayMs });
+      if (delayMs > 0) outcomes.set(tenantId, { next: 'hold', delayMs });
       return delayMs === 0;
     });
     if (free.length === 0) return outcomes;
@@ -84,14 +84,21 @@ export class ServicePass {
       const slice = slices.get(tenantId) ?? { events: [], scannedTo: -1, head: -1 };
       const next = continueFrom(known.applied, from, slice);
       if ('rewritten' in next) rebuilds.set(tenantId, next.rewritten);
-      else work.push({ tenantId, known, applied: apply(consumer, next.events), scannedTo: slice.scannedTo, more: slice.scannedTo < slice.head });
+      else
+        work.push({
+          tenantId,
+          known,
+          applied: apply(consumer, next.events),
+          scannedTo: slice.scannedTo,
+          more: slice.scannedTo < slice.head,
+        });
     }
     const relevant = work.filter(({ applied }) => applied.last !== null);
     const moved = relevant.length > 0 ? await this.commit(relevant) : new Set<string>();
     for (const item of work) {
       if (item.applied.last !== null && !moved.has(item.tenantId)) {
         this.progress.forget(item.tenantId);
-        outcomes.set(item.tenantId, { then: 'again', delayMs: 100 });
+        outcomes.set(item.tenantId, { next: 'again', delayMs: 100 });
       } else {
         outcomes.set(item.tenantId, await this.settled(item));
       }
@@ -124,7 +131,11 @@ export class ServicePass {
       );
       const mine = work.filter(({ tenantId }) => advanced.has(tenantId));
       await runAll(client, statementsOf(foldChanges(mine.flatMap(({ applied }) => applied.changes))));
-      await writeEffects(client, this.parts.schema, mine.flatMap(({ applied }) => applied.effects));
+      await writeEffects(
+        client,
+        this.parts.schema,
+        mine.flatMap(({ applied }) => applied.effects),
+      );
       if (mine.length > 0) await faultPoint('projection.done');
       return advanced;
     });
@@ -138,11 +149,11 @@ export class ServicePass {
     const at = last ? { position: last.position, eventId: last.id } : known.applied;
     if (failure) {
       this.progress.set(tenantId, { applied: at, scannedTo: failure.event.position - 1 });
-      return { then: 'hold', delayMs: await this.parts.failures.failed(serviceConsumer, failure.event, failure.error) };
+      return { next: 'hold', delayMs: await this.parts.failures.failed(serviceConsumer, failure.event, failure.error) };
     }
     this.remember(tenantId, at, scannedTo);
     await this.parts.failures.succeeded(serviceConsumer, tenantId);
-    return more ? { then: 'again' } : { then: 'idle' };
+    return more ? { next: 'again' } : { next: 'idle' };
   }
 
   private remember(tenantId: string, applied: Known['applied'], scannedTo: number): void {
@@ -161,11 +172,11 @@ export class ServicePass {
       this.remember(tenantId, applied, scannedTo);
       this.parts.onEffects();
       await failures.succeeded(serviceConsumer, tenantId);
-      return { then: 'idle' };
+      return { next: 'idle' };
     } catch (error) {
       if (isTransient(error)) throw error;
       const event = error instanceof RebuildFailure ? error.event : { tenantId, position: 0, id: tenantId, type: 'rebuild' };
-      return { then: 'hold', delayMs: await failures.failed(serviceConsumer, event, error) };
+      return { next: 'hold', delayMs: await failures.failed(serviceConsumer, event, error) };
     }
   }
 
@@ -173,17 +184,18 @@ export class ServicePass {
   private async afterError(tenantIds: string[], error: unknown, outcomes: Map<string, Outcome>): Promise<void> {
     const { logger, failures } = this.parts;
     const open = tenantIds.filter((tenantId) => !outcomes.has(tenantId));
+    const positions = new Map(open.map((tenantId) => [tenantId, this.progress.scannedTo(tenantId) + 1]));
     for (const tenantId of open) this.progress.forget(tenantId);
     if (isTransient(error)) {
       const delayMs = backoffMs(++this.transientFailures, 200, 10_000);
       logger.warn({ tenants: open.length, delayMs, err: error }, 'A pass over the service’s own rows will be tried again');
-      for (const tenantId of open) outcomes.set(tenantId, { then: 'hold', delayMs });
+      for (const tenantId of open) outcomes.set(tenantId, { next: 'hold', delayMs });
       return;
     }
     const [first] = open;
     if (open.length === 1 && first !== undefined) {
-      const event = { tenantId: first, position: this.progress.scannedTo(first) + 1, id: first, type: 'batch' };
-      outcomes.set(first, { then: 'hold', delayMs: await failures.failed(serviceConsumer, event, error) });
+      const event = { tenantId: first, position: positions.get(first) ?? 0, id: first, type: 'batch' };
+      outcomes.set(first, { next: 'hold', delayMs: await failures.failed(serviceConsumer, event, error) });
       return;
     }
     for (const tenantId of open) {
@@ -195,8 +207,8 @@ export class ServicePass {
     const client = await this.parts.pool.connect();
     let broken: Error | undefined;
     try {
-      // A replica that freezes in here loses its locks after 5 s.
-      await client.query("BEGIN; SET LOCAL idle_in_transaction_session_timeout = '5s'");
+      // A replica that freezes in here loses its locks after the pool's idle_in_transaction_session_timeout.
+      await client.query('BEGIN');
       const result = await work(client);
       await client.query('COMMIT');
       return result;

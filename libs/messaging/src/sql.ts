@@ -1,3 +1,4 @@
+import { isTransient as connectionFailed } from '@tenantry/event-store/adapters/postgres/transient';
 import type { ClientBase, QueryConfig, QueryResult } from 'pg';
 
 /** Names of schemas come from configuration, never from a request; what isn't a plain name is refused all the same. */
@@ -6,10 +7,13 @@ export function schemaName(schema: string): string {
   return schema;
 }
 
+/** Whether statements may be sent before the ones before them are answered. */
+export const pipelines = (client: ClientBase): boolean => (client as ClientBase & { pipeline?: boolean }).pipeline === true;
+
 /** Runs statements in their order; without waiting in between where the connection pipelines. Rejects with the first error. */
 export async function runAll(client: ClientBase, statements: QueryConfig[]): Promise<QueryResult[]> {
   const results: QueryResult[] = [];
-  if (!(client as ClientBase & { pipeline?: boolean }).pipeline) {
+  if (!pipelines(client)) {
     for (const statement of statements) results.push(await client.query(statement));
     return results;
   }
@@ -21,13 +25,13 @@ export async function runAll(client: ClientBase, statements: QueryConfig[]): Pro
   return results;
 }
 
-/** Errors of the moment: the server is away, out of connections, restarting, or the transaction lost against another. Nothing is wrong with the rows. */
+/** Errors of the moment: the server is away, out of connections or restarting, a lock or a transaction was lost, the place is closed. Nothing is wrong with the rows. */
 export function isTransient(error: unknown): boolean {
-  if (error instanceof AggregateError) return error.errors.some(isTransient);
+  if (connectionFailed(error)) return true;
   const { code, message } = error as { code?: unknown; message?: string };
   if (typeof code === 'string') {
-    if (/^(08|40|53|55|57)[0-9A-Z]{3}$/.test(code) || code === '25P03' || /^E[A-Z]+$/.test(code)) return true;
+    if (/^(08|40|53|55|57)[0-9A-Z]{3}$/.test(code) || code === '25P03') return true;
     if (code === 'placement.closed' || code === 'service.unavailable' || code === 'service.timeout') return true;
   }
-  return /Connection terminated|timeout exceeded when trying to connect|not queryable|Query read timeout/i.test(message ?? '');
+  return /not queryable|Query read timeout/i.test(message ?? '');
 }

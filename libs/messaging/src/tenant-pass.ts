@@ -12,7 +12,7 @@ import { foldChanges } from './fold.js';
 import type { Hints } from './hints.js';
 import { type Known, Progress } from './progress.js';
 import { RebuildFailure, type RebuildReason, rebuild } from './rebuild.js';
-import { isTransient, runAll } from './sql.js';
+import { isTransient, pipelines, runAll } from './sql.js';
 import { continueFrom, readFrom } from './verify.js';
 import { statementsOf } from './write.js';
 
@@ -72,7 +72,7 @@ export class TenantPass {
     const outcomes = new Map<string, Outcome>();
     const free = tenantIds.filter((tenantId) => {
       const delayMs = failures.holdMs(service, tenantId);
-      if (delayMs > 0) outcomes.set(tenantId, { then: 'hold', delayMs });
+      if (delayMs > 0) outcomes.set(tenantId, { next: 'hold', delayMs });
       return delayMs === 0;
     });
     if (free.length === 0) return { work: [], outcomes };
@@ -82,9 +82,15 @@ export class TenantPass {
       const known = this.uncertain.has(tenantId) ? undefined : this.progress.get(tenantId);
       if (known) return { tenantId, known, from: readFrom(known), versionChanged: false };
       const hint = seen.get(tenantId);
-      if (!hint && !this.uncertain.has(tenantId)) return { tenantId, known: { applied: null, scannedTo: -1 }, from: 0, versionChanged: false };
+      if (!hint && !this.uncertain.has(tenantId))
+        return { tenantId, known: { applied: null, scannedTo: -1 }, from: 0, versionChanged: false };
       const versionChanged = hint !== undefined && hint.version !== consumer.version;
-      return { tenantId, known: null, from: hint && !versionChanged && !this.uncertain.has(tenantId) ? hint.position + 1 : 0, versionChanged };
+      return {
+        tenantId,
+        known: null,
+        from: hint && !versionChanged && !this.uncertain.has(tenantId) ? hint.position + 1 : 0,
+        versionChanged,
+      };
     });
     const limit = Math.min(eventsPerPass, Math.max(20, Math.floor(eventsPerRead / requests.length)));
     const slices = await store.readLogs(
@@ -101,8 +107,12 @@ export class TenantPass {
         continue;
       }
       if (known) this.progress.set(tenantId, { applied: known.applied, scannedTo: slice.scannedTo });
-      hints.note(service, tenantId, { version: consumer.version, generation: seen.get(tenantId)?.generation ?? 0, position: slice.scannedTo });
-      outcomes.set(tenantId, slice.scannedTo < slice.head ? { then: 'again' } : { then: 'idle' });
+      hints.note(service, tenantId, {
+        version: consumer.version,
+        generation: seen.get(tenantId)?.generation ?? 0,
+        position: slice.scannedTo,
+      });
+      outcomes.set(tenantId, slice.scannedTo < slice.head ? { next: 'again' } : { next: 'idle' });
     }
     return { work, outcomes };
   }
@@ -116,10 +126,10 @@ export class TenantPass {
       this.uncertain.delete(tenantId);
       this.transientFailures.delete(tenantId);
       this.progress.set(tenantId, { applied: done.applied, scannedTo: done.failure ? done.failure.event.position - 1 : done.scannedTo });
-      if (done.failure) return { then: 'hold', delayMs: await failures.failed(service, done.failure.event, done.failure.error) };
+      if (done.failure) return { next: 'hold', delayMs: await failures.failed(service, done.failure.event, done.failure.error) };
       hints.note(service, tenantId, { version: consumer.version, generation: done.generation, position: done.scannedTo });
       await failures.succeeded(service, tenantId);
-      return done.more ? { then: 'again' } : { then: 'idle' };
+      return done.more ? { next: 'again' } : { next: 'idle' };
     } catch (error) {
       return this.afterError(work, error);
     }
@@ -132,7 +142,8 @@ export class TenantPass {
     let { known, from, slice } = work;
     if (!known) {
       const checkpoint = (await this.checkpoints.read(client, [tenantId], { lock: true })).get(tenantId) ?? null;
-      if (checkpoint && checkpoint.version !== consumer.version) return { ...(await this.rebuild(client, tenantId, 'version')), generation };
+      if (checkpoint && checkpoint.version !== consumer.version)
+        return { ...(await this.rebuild(client, tenantId, 'version')), generation };
       known = { applied: checkpoint, scannedTo: checkpoint?.position ?? -1 };
       from = readFrom(known);
       slice = await store.readLog(tenantId, from, { types: consumer.types, limit: eventsPerPass });
@@ -144,8 +155,11 @@ export class TenantPass {
     if (!last) return { applied: known.applied, scannedTo: slice.scannedTo, more, failure, generation };
     const to = { position: last.position, eventId: last.id };
     const statements = statementsOf(foldChanges(changes));
-    const [advanced] = await runAll(client, [this.checkpoints.advanceOne({ tenantId, from: known.applied, to }), ...statements]);
+    // Where the connection pipelines, the rows go along with the checkpoint; if it hasn't moved, all is rolled back.
+    const together = pipelines(client) ? statements : [];
+    const [advanced] = await runAll(client, [this.checkpoints.advanceOne({ tenantId, from: known.applied, to }), ...together]);
     if (advanced?.rowCount !== 1) throw new Moved();
+    if (together !== statements) await runAll(client, statements);
     await faultPoint('projection.done');
     return { applied: to, scannedTo: slice.scannedTo, more, failure, generation };
   }
@@ -162,18 +176,18 @@ export class TenantPass {
   private async afterError({ tenantId, slice }: TenantWork, error: unknown): Promise<Outcome> {
     const { logger, failures, service } = this.parts;
     this.progress.forget(tenantId);
-    if (error instanceof DomainError && error.code === 'placement.not_found') return { then: 'wait' };
+    if (error instanceof DomainError && error.code === 'placement.not_found') return { next: 'wait' };
     this.uncertain.add(tenantId);
-    if (error instanceof Moved) return { then: 'again', delayMs: 100 };
+    if (error instanceof Moved) return { next: 'again', delayMs: 100 };
     if (isTransient(error)) {
       const attempt = (this.transientFailures.get(tenantId) ?? 0) + 1;
       this.transientFailures.set(tenantId, attempt);
       const delayMs = backoffMs(attempt, 200, 30_000);
       logger.warn({ consumer: service, tenantId, delayMs, err: error }, 'A pass over a tenant’s rows will be tried again');
-      return { then: 'hold', delayMs };
+      return { next: 'hold', delayMs };
     }
     const first = error instanceof RebuildFailure ? error.event : slice.events[0];
     const event = first ?? { tenantId, position: 0, id: tenantId, type: 'rebuild' };
-    return { then: 'hold', delayMs: await failures.failed(service, event, error) };
+    return { next: 'hold', delayMs: await failures.failed(service, event, error) };
   }
 }

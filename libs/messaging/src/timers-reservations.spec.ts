@@ -37,7 +37,11 @@ describe('timers', () => {
   const clock = new ManualClock();
   const setUp = (purpose: string) => {
     const handler = new Handler(purpose);
-    return { handler, timers: new DefaultTimers(pool, 'svc'), poller: new TimerPoller({ pool, schema: 'svc', handlers: [handler], clock, logger: silentLogger }) };
+    return {
+      handler,
+      timers: new DefaultTimers(pool, 'svc'),
+      poller: new TimerPoller({ pool, schema: 'svc', handlers: [handler], clock, logger: silentLogger }),
+    };
   };
   const inMs = (ms: number) => new Date(clock.nowMs() + ms).toISOString();
 

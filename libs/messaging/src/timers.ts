@@ -123,7 +123,12 @@ export class TimerPoller {
       const seen = { tenantId: row.tenant_id, purpose: row.purpose, dueAt, attempt: row.attempts, error: text };
       if (parked) this.parts.logger.error(seen, 'A timer is parked');
       else this.parts.logger.warn(seen, 'A timer will be fired again');
-      return { ...row, state: parked ? 'parked' : 'pending', delay: backoffMs(row.attempts, 1_000, 300_000), error: text.replaceAll('\0', '').slice(0, 4_000) };
+      return {
+        ...row,
+        state: parked ? 'parked' : 'pending',
+        delay: backoffMs(row.attempts, 1_000, 300_000),
+        error: text.replaceAll('\0', '').slice(0, 4_000),
+      };
     }
   }
 
@@ -134,7 +139,12 @@ export class TimerPoller {
            next_attempt_at = $2::timestamptz + r.delay * interval '1 ms'
        FROM json_to_recordset($1::json) AS r(tenant_id uuid, purpose text, due timestamptz, state text, delay int, error text)
        WHERE t.tenant_id = r.tenant_id AND t.purpose = r.purpose AND t.due_at = r.due AND t.state = 'pending'`,
-      [JSON.stringify(outcomes.map(({ tenant_id, purpose, due, state, delay, error }) => ({ tenant_id, purpose, due, state, delay, error }))), now],
+      [
+        JSON.stringify(
+          outcomes.map(({ tenant_id, purpose, due, state, delay, error }) => ({ tenant_id, purpose, due, state, delay, error })),
+        ),
+        now,
+      ],
     );
   }
 }

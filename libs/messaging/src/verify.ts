@@ -11,7 +11,11 @@ export const readFrom = ({ applied, scannedTo }: Known): number =>
   applied !== null && scannedTo - applied.position <= recheckWithin ? applied.position : scannedTo + 1;
 
 /** The slice that was read from `readFrom`, without the checkpoint's own event; or why the log is not the one that the checkpoint is of. */
-export function continueFrom(applied: Applied | null, from: number, slice: LogSlice): { rewritten: RebuildReason } | { events: LogSlice['events'] } {
+export function continueFrom(
+  applied: Applied | null,
+  from: number,
+  slice: LogSlice,
+): { rewritten: RebuildReason } | { events: LogSlice['events'] } {
   if (applied === null) return { events: slice.events };
   if (slice.head < applied.position) return { rewritten: 'beyond-head' };
   if (from !== applied.position) return { events: slice.events };

@@ -63,7 +63,10 @@ export class ReadPosition {
     }
     const checkpoints = new Checkpoints('checkpoints', service, consumer.version);
     try {
-      return await tenants.withTenant(tenantId, async ({ client }) => (await checkpoints.read(client, [tenantId])).get(tenantId)?.position ?? -1);
+      return await tenants.withTenant(
+        tenantId,
+        async ({ client }) => (await checkpoints.read(client, [tenantId])).get(tenantId)?.position ?? -1,
+      );
     } catch (error) {
       if (error instanceof DomainError && error.code === 'placement.not_found') return -1;
       throw error;

@@ -17,7 +17,12 @@ export function statementsOf(folded: Map<PgTable, TableChanges>): Statement[] {
   for (const [table, { removes }] of folded) if (removes.length > 0) statements.push(deletion(table, removes));
   for (const [table, { patches }] of folded) if (patches.length > 0) statements.push(update(table, patches));
   for (const [table, { upserts }] of folded) {
-    for (const rows of groupBy(upserts, (row) => Object.keys(row).filter((property) => row[property] !== undefined).sort().join()).values()) {
+    for (const rows of groupBy(upserts, (row) =>
+      Object.keys(row)
+        .filter((property) => row[property] !== undefined)
+        .sort()
+        .join(),
+    ).values()) {
       statements.push(insertion(table, rows));
     }
   }
@@ -36,7 +41,7 @@ function insertion(table: PgTable, rows: Values[]): Statement {
   const named = Object.keys(rows[0] as Values).filter((property) => rows[0]?.[property] !== undefined && known(table, columns, property));
   const names = named.map((property) => quote((columns[property] as PgColumn).name)).join(', ');
   const set = Object.entries(columns)
-    .filter(([property, column]) => !key.has(property) && !column.generated)
+    .filter(([property, column]) => !key.has(property) && !column.generated && !column.generatedIdentity)
     .map(([property, column]) => `${quote(column.name)} = ${named.includes(property) ? `excluded.${quote(column.name)}` : 'DEFAULT'}`);
   const conflict = `ON CONFLICT (${[...key].map((property) => quote((columns[property] as PgColumn).name)).join(', ')})`;
   return {
@@ -108,12 +113,17 @@ function recordset(columns: Record<string, PgColumn>, properties: string[], extr
   return `json_to_recordset($1::json) AS r(${[...typed, ...extra].join(', ')})`;
 }
 /** A serial's value is a plain number. */
-const typeOf = (column: PgColumn) => column.getSQLType().replace('bigserial', 'bigint').replace('smallserial', 'smallint').replace('serial', 'integer');
+const typeOf = (column: PgColumn) =>
+  column.getSQLType().replace('bigserial', 'bigint').replace('smallserial', 'smallint').replace('serial', 'integer');
 
 const sameKey = (columns: Record<string, PgColumn>, key: string[]) =>
-  key.map((property) => quote((columns[property] as PgColumn).name)).map((name) => `t.${name} = r.${name}`).join(' AND ');
+  key
+    .map((property) => quote((columns[property] as PgColumn).name))
+    .map((name) => `t.${name} = r.${name}`)
+    .join(' AND ');
 
-const json = (columns: Record<string, PgColumn>, properties: string[], rows: Values[]) => JSON.stringify(rows.map((row) => json1(columns, properties, row)));
+const json = (columns: Record<string, PgColumn>, properties: string[], rows: Values[]) =>
+  JSON.stringify(rows.map((row) => json1(columns, properties, row)));
 
 function json1(columns: Record<string, PgColumn>, properties: string[], row: Values): Values {
   const out: Values = {};

@@ -22,10 +22,12 @@ export function createPool({ url, name, max, logger }: PoolSettings): pg.Pool {
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 30_000,
     keepAlive: true,
+    // Statements of one transaction needn't wait for each other's answers (`runAll` of messaging makes use of it).
+    pipeline: true,
     statement_timeout: 30_000,
     // A frozen process must not hold its row locks for long.
     idle_in_transaction_session_timeout: 5_000,
-  });
+  } as pg.PoolConfig);
   pool.on('error', (error) => logger.warn({ err: error }, 'a database connection was lost'));
   return pool;
 }

@@ -22,6 +22,8 @@ export interface RpcServerOptions {
   verify: (token: string) => { principal: Principal };
   /** Whether a tenant's own credentials may reach the route, over one of its faces. */
   reachableByTenants: (route: Route) => boolean;
+  /** Waits until the service's read models have seen a position, as a query may ask; false when that takes too long. */
+  caughtUp?: (minPosition: NonNullable<CommandContext['minPosition']>) => Promise<boolean>;
   logger: Logger;
   /** Calls at once; above that the caller is told to come back. Default 512. */
   maxInFlight?: number;
@@ -29,7 +31,7 @@ export interface RpcServerOptions {
   drainMs?: number;
 }
 
-interface Served_<C> {
+interface Serving<C> {
   contract: C;
   handler: MessageHandler;
 }
@@ -83,7 +85,7 @@ export class RpcServer extends Server implements CustomTransportStrategy {
     return this.options.connection as T;
   }
 
-  private serverOf(subject: string, handler: MessageHandler): (message: Msg) => Promise<unknown> {
+  private serverOf(subject: string, handler: MessageHandler): (message: Msg) => Promise<WireReply> {
     const { contract } = (handler.extras ?? {}) as Partial<Served>;
     if (!contract) throw new Error(`${subject} is not served by a method marked with Handles`);
     if (contract.owner !== this.options.service) throw new Error(`${contract.name} belongs to ${contract.owner}, not to ${this.options.service}`);
@@ -95,18 +97,18 @@ export class RpcServer extends Server implements CustomTransportStrategy {
     return (message) => this.route(served, message);
   }
 
-  private accept(message: Msg, serve: (message: Msg) => Promise<unknown>): void {
+  private accept(message: Msg, serve: (message: Msg) => Promise<WireReply>): void {
     const run = this.answer(message, serve).finally(() => this.running.delete(run));
     this.running.add(run);
   }
 
-  private async answer(message: Msg, serve: (message: Msg) => Promise<unknown>): Promise<void> {
+  private async answer(message: Msg, serve: (message: Msg) => Promise<WireReply>): Promise<void> {
     const started = performance.now();
     let outcome = 'ok';
     let reply: WireReply;
     try {
       if (this.running.size >= this.maxInFlight) throw new DomainError('service.unavailable', { detail: 'Too much is asked at once', retryAfterSeconds: 1 });
-      reply = { ok: await serve(message) };
+      reply = await serve(message);
     } catch (error) {
       const known = error instanceof DomainError ? error : new DomainError('internal.error', { cause: error });
       outcome = known.code;
@@ -122,7 +124,7 @@ export class RpcServer extends Server implements CustomTransportStrategy {
     rpcServed.observe({ operation: operationOf(message.subject), outcome }, (performance.now() - started) / 1000);
   }
 
-  private operation({ contract, handler }: Served_<Operation>, message: Msg): Promise<unknown> {
+  private async operation({ contract, handler }: Serving<Operation>, message: Msg): Promise<WireReply> {
     const service = callerOf(message.subject);
     if (!(contract.callers as readonly string[]).includes(service)) {
       throw new DomainError('auth.forbidden', { detail: `${service} may not call ${contract.name}` });
@@ -131,12 +133,11 @@ export class RpcServer extends Server implements CustomTransportStrategy {
     const traceparent = childTraceparent(request.traceparent);
     const input = request.input as { tenantId?: unknown } | undefined;
     const tenantId = typeof input?.tenantId === 'string' ? input.tenantId : undefined;
-    return this.within({ traceparent, tenantId }, contract.name, () =>
-      invoke(handler, parsed(contract.input, request.input), { service, traceparent } satisfies Caller),
-    );
+    const caller: Caller = { service, traceparent };
+    return this.within({ traceparent, tenantId }, contract.name, async () => ({ ok: await invoke(handler, parsed(contract.input, request.input), caller) }));
   }
 
-  private route({ contract, handler, byTenants }: Served_<Route> & { byTenants: boolean }, message: Msg): Promise<unknown> {
+  private async route({ contract, handler, byTenants }: Serving<Route> & { byTenants: boolean }, message: Msg): Promise<WireReply> {
     if (callerOf(message.subject) !== 'gateway') throw new DomainError('auth.forbidden', { detail: 'Only the gateway forwards requests' });
     const { input, token, command } = read(message);
     if (!command) throw new DomainError('request.malformed', { detail: 'A request needs its command' });
@@ -144,11 +145,14 @@ export class RpcServer extends Server implements CustomTransportStrategy {
     const traceparent = childTraceparent(command.traceparent);
     const given = (input ?? {}) as Partial<RouteInput>;
     const tenantId = (given.params as { tenantId?: string } | undefined)?.tenantId;
-    return this.within({ traceparent, tenantId }, contract.name, () => {
-      const refusal = denial(principal, { scope: byTenants && contract.scope === 'platform' ? 'tenant' : contract.scope, permission: contract.permission, tenantId });
+    return this.within({ traceparent, tenantId }, contract.name, async () => {
+      const scope = byTenants && contract.scope === 'platform' ? 'tenant' : contract.scope;
+      const refusal = denial(principal, { scope, permission: contract.permission, tenantId });
       if (refusal) throw refusal;
-      const call = { ...validated(contract, given), tenantId: tenantId ?? '', command: { ...command, principal, traceparent } as CommandContext };
-      return invoke(handler, call satisfies Call<Route>, undefined);
+      const call: Call<Route> = { ...validated(contract, given), tenantId: tenantId ?? '', command: { ...command, principal, traceparent } };
+      const stale = command.minPosition !== undefined && contract.method === 'GET' && (await this.options.caughtUp?.(command.minPosition)) === false;
+      const ok = await invoke(handler, call, undefined);
+      return stale ? { ok, stale } : { ok };
     });
   }
 

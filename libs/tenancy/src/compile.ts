@@ -14,7 +14,8 @@ export interface PlaceNames {
 
 /** What a tenant's schema says it is: in its comment. */
 export const stampOf = (version: string): string => `tenantry ${version}`;
-export const versionOf = (files: readonly MigrationFile[]): string => sha256(files.map((file) => `${file.name} ${file.sha256}\n`).join('')).slice(0, 16);
+export const versionOf = (files: readonly MigrationFile[]): string =>
+  sha256(files.map((file) => `${file.name} ${file.sha256}\n`).join('')).slice(0, 16);
 
 /** The script for one place. To be run inside a transaction; the role is the owner's afterwards. */
 export const scriptFor = (compiled: string, { schema, appSchema, role, owner }: PlaceNames): string =>
@@ -41,8 +42,6 @@ export async function compile(client: ClientBase, files: readonly MigrationFile[
   await client.query('BEGIN');
   try {
     const replayed = await replay(client, files);
-    const faults = [...replayed.other.map((what) => `${what}: tenant schemas hold plain tables only`), ...replayed.tables.flatMap(faultsOf)];
-    if (faults.length > 0) throw new Error(`The tenant migrations cannot be compiled:\n  ${faults.join('\n  ')}`);
     const script = render(replayed, version);
     const different = differences(replayed, await built(client, script));
     if (different.length > 0) throw new Error(`The compiled script does not make what the migrations make:\n  ${different.join('\n  ')}`);
@@ -52,7 +51,12 @@ export async function compile(client: ClientBase, files: readonly MigrationFile[
   }
 }
 
-const scratch = (schema: string): PlaceNames => ({ schema, appSchema: `app_${schema}`, role: 'tenantry_scratch', owner: 'tenantry_scratch_owner' });
+const scratch = (schema: string): PlaceNames => ({
+  schema,
+  appSchema: `app_${schema}`,
+  role: 'tenantry_scratch',
+  owner: 'tenantry_scratch_owner',
+});
 const makeScratchRoles = `
   CREATE ROLE tenantry_scratch; CREATE ROLE tenantry_scratch_owner;
   DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO tenantry_scratch_owner', current_database()); END $$;`;
@@ -70,7 +74,9 @@ async function replay(client: ClientBase, files: readonly MigrationFile[]): Prom
       throw new Error(`${file.name}: ${(error as Error).message}`, { cause: error });
     }
   }
-  const { tables } = await readCatalogue(client, names.schema, names.role);
+  const { tables, other } = await readCatalogue(client, names.schema, names.role);
+  const faults = [...other.map((what) => `${what}: tenant schemas hold plain tables only`), ...tables.flatMap(faultsOf)];
+  if (faults.length > 0) throw new Error(`The tenant migrations cannot be compiled:\n  ${faults.join('\n  ')}`);
   if (tables.length > 0) await client.query(withNames(stampTables(tables.map((table) => table.name)), { role: names.role }));
   const catalogue = await readCatalogue(client, names.schema, names.role);
   await client.query('RESET ROLE');
@@ -142,7 +148,8 @@ function renderColumn({ name, type, notNull, default: value, generated, storage,
   const words = [identifier(name), type];
   if (storage === 'e' || storage === 'm') words.push(`STORAGE ${storage === 'e' ? 'EXTERNAL' : 'MAIN'}`);
   if (collation !== null) words.push(`COLLATE ${collation}`);
-  if (value !== null) words.push(generated === '' ? `DEFAULT ${value}` : `GENERATED ALWAYS AS (${value}) ${generated === 's' ? 'STORED' : 'VIRTUAL'}`);
+  if (value !== null)
+    words.push(generated === '' ? `DEFAULT ${value}` : `GENERATED ALWAYS AS (${value}) ${generated === 's' ? 'STORED' : 'VIRTUAL'}`);
   if (notNull) words.push('NOT NULL');
   return words.join(' ');
 }

@@ -19,7 +19,8 @@ export function segmentsOf(key: string): string[] {
   const segments = key.split('/');
   if (segments.some((segment) => segment === '' || segment === '.' || segment === '..'))
     throw bad('relative', 'A key is relative, without empty parts, "." and ".."');
-  if (segments.some((segment) => Buffer.byteLength(segment) > MAX_NAME_BYTES)) throw bad('length', `A part of a key has at most ${MAX_NAME_BYTES} bytes`);
+  if (segments.some((segment) => Buffer.byteLength(segment) > MAX_NAME_BYTES))
+    throw bad('length', `A part of a key has at most ${MAX_NAME_BYTES} bytes`);
   return segments;
 }
 
@@ -88,7 +89,6 @@ export class LocalStorage extends Storage {
   override async release(tenantId: string): Promise<void> {
     await rm(this.#prefix(tenantId), { recursive: true, force: true });
   }
-
 
   #prefix(tenantId: string): string {
     if (!isUuid(tenantId)) throw new Error('Not a tenant id');

@@ -39,7 +39,9 @@ export function pendingFiles(ledger: Ledger | null, { component, files }: Pick<M
     return applied && applied.sha256 !== file.sha256 ? [`${component}: ${file.name}, applied at ${applied.appliedAt.toISOString()}`] : [];
   });
   if (changed.length > 0)
-    throw new Error(`Migrations that were applied have changed since; put them back and write new files instead:\n  ${changed.join('\n  ')}`);
+    throw new Error(
+      `Migrations that were applied have changed since; put them back and write new files instead:\n  ${changed.join('\n  ')}`,
+    );
   return files.filter((file) => !ledger?.has(keyOf(component, file.name)));
 }
 
@@ -48,7 +50,11 @@ export const isRecorded = (ledger: Ledger | null, component: string, file: strin
   ledger?.get(keyOf(component, file))?.sha256 === sha256;
 
 /** Remembers that something is applied, in the caller's transaction if there is one. The connection acts as the owner or may. */
-export async function record(client: ClientBase, component: string, files: readonly Pick<MigrationFile, 'name' | 'sha256'>[]): Promise<void> {
+export async function record(
+  client: ClientBase,
+  component: string,
+  files: readonly Pick<MigrationFile, 'name' | 'sha256'>[],
+): Promise<void> {
   await client.query(
     `INSERT INTO tenancy.migrations (component, file, sha256)
      SELECT $1, file, sha256 FROM unnest($2::text[], $3::text[]) AS given (file, sha256)

@@ -83,7 +83,17 @@ export class Placements {
     });
     return new Map(
       rows.map((row) => {
-        const { tenant_id: tenantId, isolation, server, database, schema, app_schema: appSchema, role, worker_group: workerGroup, ready } = row;
+        const {
+          tenant_id: tenantId,
+          isolation,
+          server,
+          database,
+          schema,
+          app_schema: appSchema,
+          role,
+          worker_group: workerGroup,
+          ready,
+        } = row;
         const generation = Number(row.generation);
         const placement = { tenantId, isolation, server, database, schema, appSchema, role, generation, workerGroup, ready };
         return [tenantId, { placement, loginSecret: row.login_secret }];

@@ -25,7 +25,12 @@ export async function platformSets(root: string, services: readonly string[]): P
       const schema = serviceSchema(service);
       const after = serviceGrants(service);
       return [
-        { component: `messaging:${service}`, files: messaging!.map((file) => ({ ...file, sql: inSchema(file.sql, schema) })), schema, after },
+        {
+          component: `messaging:${service}`,
+          files: messaging!.map((file) => ({ ...file, sql: inSchema(file.sql, schema) })),
+          schema,
+          after,
+        },
         { component: service, files: own[index]!, schema, after },
       ];
     }),
@@ -55,7 +60,12 @@ export async function sharedSet(root: string): Promise<MigrationSet> {
  * Makes the shared place with the compiled script, or takes it forward file by file.
  * @param pending those of `set.files` that are not in the ledger
  */
-export async function migrateShared(client: ClientBase, set: MigrationSet, pending: readonly MigrationFile[], compiled: string): Promise<string[]> {
+export async function migrateShared(
+  client: ClientBase,
+  set: MigrationSet,
+  pending: readonly MigrationFile[],
+  compiled: string,
+): Promise<string[]> {
   const stamp = stampOf(versionOf(set.files));
   if (!compiled.includes(`'${stamp}'`))
     throw new Error('libs/tenancy/compiled/tenant.sql is older than the tenant migrations: run node libs/tenancy/dist/compile-main.js');

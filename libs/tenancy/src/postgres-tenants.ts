@@ -88,7 +88,16 @@ export class PostgresTenants extends Tenants {
 
   /** A connection with the tenant's transaction begun. Holds none while it waits before a closed gate. */
   async #enter(tenantId: string): Promise<{ client: PoolClient; pool: Pool; placement: Placement }> {
-    const until = performance.now() + this.#options.gate.waitMs;
+    try {
+      return await this.#tryToEnter(tenantId, performance.now() + this.#options.gate.waitMs);
+    } catch (error) {
+      // Whoever tried for the others says that it did not find out; each tries by itself.
+      if (!(error instanceof DomainError && error.code === 'placement.closed')) this.#gates.open(tenantId);
+      throw error;
+    }
+  }
+
+  async #tryToEnter(tenantId: string, until: number): Promise<{ client: PoolClient; pool: Pool; placement: Placement }> {
     let fresh = false;
     for (let refusals = 0; ; ) {
       if (this.#gates.isClosed(tenantId)) {
@@ -97,10 +106,7 @@ export class PostgresTenants extends Tenants {
         fresh = true;
       }
       const placed = await this.#placements.find(tenantId, fresh);
-      if (!placed?.placement.ready) {
-        this.#gates.open(tenantId);
-        throw new DomainError('placement.not_found');
-      }
+      if (!placed?.placement.ready) throw new DomainError('placement.not_found');
       const entered = await this.#begin(placed);
       if (entered.kind === 'in') {
         this.#gates.open(tenantId);
@@ -111,7 +117,6 @@ export class PostgresTenants extends Tenants {
         continue;
       }
       // Once more with the placement as it is now; a second refusal in a row is the truth.
-      this.#gates.open(tenantId);
       if (refusals++ > 0) throw new DomainError('placement.not_found', { cause: entered.cause });
       fresh = true;
     }
@@ -134,7 +139,7 @@ export class PostgresTenants extends Tenants {
       await client.query(this.#context(placement));
       return { kind: 'in', client, pool };
     } catch (error) {
-      const kind = refusals[sqlState(error) ?? ''];
+      const kind = gateRefusals[sqlState(error) ?? ''];
       const broken = await client.query('ROLLBACK').then(
         () => false,
         () => true,
@@ -170,4 +175,4 @@ export class PostgresTenants extends Tenants {
   }
 }
 
-const refusals: Readonly<Record<string, 'closed' | 'stale' | 'unknown'>> = { TG001: 'closed', TG002: 'stale', TG003: 'unknown' };
+const gateRefusals: Readonly<Record<string, 'closed' | 'stale' | 'unknown'>> = { TG001: 'closed', TG002: 'stale', TG003: 'unknown' };

@@ -140,7 +140,8 @@ async function createDedicated({ pool }: PlaceContext, placement: Placement): Pr
   try {
     const results = await onPool(pool, (client) => inOneMessage(client, script));
     // The second result is take_role's: BEGIN is the first.
-    if ((results[1]?.rows[0] as { spare: number }).spare < FEW_SPARE_ROLES) await prepareRoles(pool);
+    const { spare } = results[1]!.rows[0] as { spare: number };
+    if (spare < FEW_SPARE_ROLES) await prepareRoles(pool);
     return { created: true };
   } catch (error) {
     if (!exists.has(sqlState(error) ?? '')) throw error;
@@ -212,7 +213,9 @@ async function createLogin({ pool, keys }: PlaceContext, placement: Placement): 
 }
 
 async function createDatabase(pool: pg.Pool, { database }: Placement): Promise<void> {
-  const { rows } = await pool.query<{ broken: boolean }>('SELECT datconnlimit = -2 AS broken FROM pg_database WHERE datname = $1', [database]);
+  const { rows } = await pool.query<{ broken: boolean }>('SELECT datconnlimit = -2 AS broken FROM pg_database WHERE datname = $1', [
+    database,
+  ]);
   // Left by a removal that was interrupted; it can only be removed.
   if (rows[0]?.broken) await pool.query(`DROP DATABASE ${identifier(database)}`);
   if (rows[0] && !rows[0].broken) return;

@@ -49,5 +49,7 @@ export async function closeDatabases(client: ClientBase, database: string): Prom
     [database],
   );
   const revokes = rows.map(({ datname }) => `REVOKE ALL ON DATABASE ${identifier(datname)} FROM PUBLIC;`);
-  await client.query(`${revokes.join('')} GRANT CONNECT ON DATABASE ${identifier(database)} TO ${SERVICES}; REVOKE ALL ON SCHEMA public FROM PUBLIC`);
+  await client.query(
+    `${revokes.join('')} GRANT CONNECT ON DATABASE ${identifier(database)} TO ${SERVICES}; REVOKE ALL ON SCHEMA public FROM PUBLIC`,
+  );
 }

@@ -1,6 +1,7 @@
 /** A name as SQL, always quoted. @throws Error where PostgreSQL could not hold it unchanged */
 export function identifier(name: string): string {
-  if (name === '' || name.includes('\0') || Buffer.byteLength(name) > 63) throw new Error('Not a name that PostgreSQL keeps: empty, over 63 bytes, or with NUL');
+  if (name === '' || name.includes('\0') || Buffer.byteLength(name) > 63)
+    throw new Error('Not a name that PostgreSQL keeps: empty, over 63 bytes, or with NUL');
   return `"${name.replaceAll('"', '""')}"`;
 }
 

@@ -6,9 +6,13 @@
  */
 import { readFile } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
-import { renderTenantScript } from '@tenantry/tenancy/compiled';
+import { compiledScript } from '@tenantry/tenancy/compiled';
+import { placementFor } from '@tenantry/tenancy/names';
+import { dedicatedScript } from '@tenantry/tenancy/provision-schema';
+import { randomUUID } from 'node:crypto';
+import type { Placement } from '@tenantry/tenancy/placement';
 import pg from 'pg';
-import { startSystem, type System } from '../harness/system.js';
+import { type System, startSystem } from '../harness/system.js';
 import { PLATFORM, settled } from '../harness/tenants.js';
 
 const TENANTS = Number(process.env['TENANTRY_BENCH_TENANTS'] ?? 500);
@@ -32,7 +36,8 @@ async function inFlight(n: number, work: (index: number) => Promise<void>): Prom
   return { eachMs, seconds: (performance.now() - begun) / 1000 };
 }
 
-const percentile = (values: number[], p: number) => Math.round([...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * p))] as number);
+const percentile = (values: number[], p: number) =>
+  Math.round([...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * p))] as number);
 const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
 
 /** CPU seconds (user + system, with ended children) of a process and its descendants, by /proc. */
@@ -48,33 +53,47 @@ async function cpuSeconds(system: System): Promise<Record<string, number>> {
     const found = await stat(Number(entry));
     if (found) all.set(Number(entry), found);
   }
-  const tree = (pid: number): number => (all.get(pid)?.ticks ?? 0) + sum([...all].filter(([, { parent }]) => parent === pid).map(([child]) => tree(child)));
+  const tree = (pid: number): number =>
+    (all.get(pid)?.ticks ?? 0) + sum([...all].filter(([, { parent }]) => parent === pid).map(([child]) => tree(child)));
   return Object.fromEntries((await system.run()).processes.map(({ name, pid }) => [name, tree(pid) / 100]));
 }
 
 async function provision(system: System, isolation: string, n: number) {
   const before = await cpuSeconds(system);
   const measured = await inFlight(n, async (index) => {
-    const created = await system.api.post(`${PLATFORM}/tenants`, { name: `Bench ${isolation} ${index}`, isolation, adminEmail: `admin${index}@bench.example` });
+    const created = await system.api.post(`${PLATFORM}/tenants`, {
+      name: `Bench ${isolation} ${index}`,
+      isolation,
+      adminEmail: `admin${index}@bench.example`,
+    });
     if (created.status !== 202) throw new Error(`${created.status}: ${created.text}`);
     const tenant = await settled(system.api, created.body.id, 60_000);
     if (tenant.status !== 'active') throw new Error(`tenant ${tenant.id} is ${tenant.status}: ${tenant.statusReason}`);
   });
   const after = await cpuSeconds(system);
-  const cpuMs = Object.fromEntries(Object.keys(after).map((name) => [name, Math.round((((after[name] as number) - (before[name] ?? 0)) * 10_000) / n) / 10]));
+  const cpuMs = Object.fromEntries(
+    Object.keys(after).map((name) => [name, Math.round((((after[name] as number) - (before[name] ?? 0)) * 10_000) / n) / 10]),
+  );
   const window = Math.min(100, Math.floor(n / 2));
   const slowdown = sum(measured.eachMs.slice(-window)) / sum(measured.eachMs.slice(0, window));
-  return { rate: n / measured.seconds, p50Ms: percentile(measured.eachMs, 0.5), p99Ms: percentile(measured.eachMs, 0.99), lastToFirst: Math.round(slowdown * 100) / 100, cpuMsPerTenant: cpuMs };
+  return {
+    rate: n / measured.seconds,
+    p50Ms: percentile(measured.eachMs, 0.5),
+    p99Ms: percentile(measured.eachMs, 0.99),
+    lastToFirst: Math.round(slowdown * 100) / 100,
+    cpuMsPerTenant: cpuMs,
+  };
 }
 
 async function bareDdl(url: string, n: number) {
   const pool = new pg.Pool({ connectionString: url, max: IN_FLIGHT });
   await pool.query('SELECT 1');
-  const names = Array.from({ length: n }, (_, index) => `bench${String(index).padStart(28, '0')}`);
+  const compiled = await compiledScript();
+  const places = Array.from({ length: n }, () => placementFor(randomUUID(), 'dedicated'));
   const begun = await inFlight(n, async (index) => {
     const client = await pool.connect();
     try {
-      await client.query(`BEGIN; SET LOCAL synchronous_commit = on; ${renderTenantScript(names[index] as string)}; COMMIT`);
+      await client.query(`BEGIN; SET LOCAL synchronous_commit = on; ${dedicatedScript(places[index] as Placement, compiled)}; COMMIT`);
     } finally {
       client.release();
     }
@@ -82,11 +101,17 @@ async function bareDdl(url: string, n: number) {
   const counted = await pool.query(
     `SELECT (SELECT count(*) FROM pg_tables WHERE schemaname = $1)::int AS tables, (SELECT count(*) FROM pg_indexes WHERE schemaname = $1)::int AS indexes,
             (SELECT count(*) FROM pg_policies WHERE schemaname = $1)::int AS policies`,
-    [`t_${names[0]}`],
+    [places[0]?.schema],
   );
   const { rows } = await pool.query("SELECT current_setting('server_version') AS version");
   await pool.end();
-  return { rate: n / begun.seconds, p50Ms: percentile(begun.eachMs, 0.5), p99Ms: percentile(begun.eachMs, 0.99), script: counted.rows[0], postgres: rows[0].version as string };
+  return {
+    rate: n / begun.seconds,
+    p50Ms: percentile(begun.eachMs, 0.5),
+    p99Ms: percentile(begun.eachMs, 0.99),
+    script: counted.rows[0],
+    postgres: rows[0].version as string,
+  };
 }
 
 const system = await startSystem();
@@ -97,16 +122,30 @@ try {
   const shared = await provision(system, 'shared', TENANTS);
   const round = (value: number) => Math.round(value * 10) / 10;
   console.log(`script: ${reference.script.tables} tables, ${reference.script.indexes} indexes, ${reference.script.policies} policies`);
-  console.log(`dedicated: ${round(dedicated.rate)}/s, p50 ${dedicated.p50Ms} ms, p99 ${dedicated.p99Ms} ms, last 100 / first 100: ${dedicated.lastToFirst}`);
+  console.log(
+    `dedicated: ${round(dedicated.rate)}/s, p50 ${dedicated.p50Ms} ms, p99 ${dedicated.p99Ms} ms, last 100 / first 100: ${dedicated.lastToFirst}`,
+  );
   console.log(`bare DDL: ${round(reference.rate)}/s, p50 ${reference.p50Ms} ms`);
   console.log(`shared: ${round(shared.rate)}/s, p50 ${shared.p50Ms} ms`);
   console.log('CPU ms per dedicated tenant by process:', dedicated.cpuMsPerTenant);
   const ratio = Math.round((dedicated.rate / reference.rate) * 1000) / 1000;
-  const of = ({ rate, p50Ms, p99Ms, lastToFirst, cpuMsPerTenant }: typeof dedicated) => ({ ours: round(rate), p50Ms, p99Ms, lastToFirst, cpuMsPerTenant });
+  const of = ({ rate, p50Ms, p99Ms, lastToFirst, cpuMsPerTenant }: typeof dedicated) => ({
+    ours: round(rate),
+    p50Ms,
+    p99Ms,
+    lastToFirst,
+    cpuMsPerTenant,
+  });
   console.log(
     JSON.stringify({
       bench: 'provisioning',
-      machine: { cpus: cpus().length, memory: totalmem(), node: process.version, postgres: reference.postgres, nats: process.env['TENANTRY_NATS_VERSION'] ?? 'from PATH' },
+      machine: {
+        cpus: cpus().length,
+        memory: totalmem(),
+        node: process.version,
+        postgres: reference.postgres,
+        nats: process.env['TENANTRY_NATS_VERSION'] ?? 'from PATH',
+      },
       ours: round(dedicated.rate),
       reference: round(reference.rate),
       ratio,

@@ -1,7 +1,7 @@
+import { readFile } from 'node:fs/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect, credsAuthenticator } from '@nats-io/transport-node';
 import { eventually } from '@tenantry/testing/eventually';
-import { readFile } from 'node:fs/promises';
 import pg from 'pg';
 import { expect } from 'vitest';
 import type { System } from '../harness/system.js';
@@ -60,11 +60,15 @@ export async function checkWhole(system: System, tenantId: string, timeoutMs: nu
     const rows = async (sql: string) => (await admin.query(sql, [`%${key}%`])).rowCount;
     const there = active && tenant.isolation !== 'shared' ? 1 : 0;
     expect(await rows('SELECT 1 FROM pg_roles WHERE rolname LIKE $1'), 'roles').toBe(there);
-    if (tenant.isolation === 'dedicated') expect(await rows("SELECT 1 FROM pg_namespace WHERE nspname LIKE $1 AND nspname LIKE 't\\_%'"), 'schemas').toBe(there);
+    if (tenant.isolation === 'dedicated')
+      expect(await rows("SELECT 1 FROM pg_namespace WHERE nspname LIKE $1 AND nspname LIKE 't\\_%'"), 'schemas').toBe(there);
     if (tenant.isolation === 'isolated') expect(await rows('SELECT 1 FROM pg_database WHERE datname LIKE $1'), 'databases').toBe(there);
 
     if (active) {
-      await eventually(async () => (await eventsOf(api, tenantId)).some((event) => event.type === 'InvitationSent'), { timeoutMs, what: 'the invitation to be sent' });
+      await eventually(async () => (await eventsOf(api, tenantId)).some((event) => event.type === 'InvitationSent'), {
+        timeoutMs,
+        what: 'the invitation to be sent',
+      });
       const mails = ((await (await fetch(run.mailOutboxUrl)).json()) as any[]).filter((mail) => mail.tenantId === tenantId);
       expect(mails, 'mails').toHaveLength(1);
       const all = await eventsOf(api, tenantId);
@@ -85,7 +89,12 @@ export async function checkWhole(system: System, tenantId: string, timeoutMs: nu
 }
 
 /** Every position is on the bus; a repeat has the same id, so that a subscriber can tell. */
-async function checkBus(run: { natsUrl: string; natsCredsFile: string }, tenantId: string, expected: number, timeoutMs: number): Promise<void> {
+async function checkBus(
+  run: { natsUrl: string; natsCredsFile: string },
+  tenantId: string,
+  expected: number,
+  timeoutMs: number,
+): Promise<void> {
   const connection = await connect({ servers: run.natsUrl, authenticator: credsAuthenticator(await readFile(run.natsCredsFile)) });
   try {
     const manager = await jetstreamManager(connection);

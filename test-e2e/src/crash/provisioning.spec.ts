@@ -1,9 +1,9 @@
-import { faultPoints } from '@tenantry/contracts/fault-points';
-import { provisioningSteps } from '@tenantry/contracts/tenant/events';
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { faultPoints } from '@tenantry/contracts/fault-points';
+import { provisioningSteps } from '@tenantry/contracts/tenant/events';
 import { afterEach, describe, expect, it } from 'vitest';
-import { startSystem, type System } from '../harness/system.js';
+import { type System, startSystem } from '../harness/system.js';
 import { settled } from '../harness/tenants.js';
 import { checkWhole, createThrough } from './checks.js';
 
@@ -24,7 +24,9 @@ describe.each(['kill', 'kill-postgres', 'kill-nats'])('one creation that meets %
     const fired = await readdir(join(system.dataDir, 'faults'));
     const points = fired.map((file) => file.split('.').slice(1, 3).join('.'));
     for (const step of provisioningSteps) expect(points).toEqual(expect.arrayContaining([`${step}.done`, `${step}.recorded`]));
-    console.log(`${action}: ${fired.length} of ${faultPoints.provisioning.length} points fired; whole after ${Math.round(performance.now() - begun)} ms`);
+    console.log(
+      `${action}: ${fired.length} of ${faultPoints.provisioning.length} points fired; whole after ${Math.round(performance.now() - begun)} ms`,
+    );
   }, 400_000);
 });
 
@@ -41,7 +43,14 @@ describe('a step that fails for good', () => {
     const operation = (await system.api.get(created.operation.url)).body;
     expect(operation).toMatchObject({ status: 'compensated', error: { code: expect.any(String), detail: expect.any(String) } });
     const status = Object.fromEntries(operation.steps.map((step: any) => [step.name, step.status]));
-    expect(status).toMatchObject({ register: 'compensated', allocate: 'compensated', secure: 'compensated', isolate: 'compensated', store: 'failed', domain: 'pending' });
+    expect(status).toMatchObject({
+      register: 'compensated',
+      allocate: 'compensated',
+      secure: 'compensated',
+      isolate: 'compensated',
+      store: 'failed',
+      domain: 'pending',
+    });
 
     await rm(storage);
     await rename(`${storage}.away`, storage);

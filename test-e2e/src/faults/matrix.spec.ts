@@ -1,9 +1,9 @@
-import { faultPoints } from '@tenantry/contracts/fault-points';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { faultPoints } from '@tenantry/contracts/fault-points';
 import { afterEach, describe, expect, it } from 'vitest';
 import { checkWhole, createThrough } from '../crash/checks.js';
-import { startSystem, type System } from '../harness/system.js';
+import { type System, startSystem } from '../harness/system.js';
 
 let system: System | undefined;
 afterEach(async () => {
@@ -11,7 +11,9 @@ afterEach(async () => {
   system = undefined;
 });
 
-const matrix = Object.keys(faultPoints).flatMap((process) => ['kill', 'fail', 'kill-postgres', 'kill-nats'].map((action) => [process, action] as const));
+const matrix = Object.keys(faultPoints).flatMap((process) =>
+  ['kill', 'fail', 'kill-postgres', 'kill-nats'].map((action) => [process, action] as const),
+);
 
 /** Every process at every one of its points; one creation of each level goes through. */
 describe.each(matrix)('%s meets %s at every point', (process, action) => {
@@ -19,7 +21,16 @@ describe.each(matrix)('%s meets %s at every point', (process, action) => {
     system = await startSystem({ TENANTRY_FAULT: `${process}:*:${action}` });
     const on = system;
     const levels = ['shared', 'dedicated', 'isolated'];
-    const created = await Promise.all(levels.map((isolation) => createThrough(on, { name: `${process} ${action} ${isolation}`, isolation, adminEmail: 'a@matrix.example' }, `${process}-${action}-${isolation}`, 180_000)));
+    const created = await Promise.all(
+      levels.map((isolation) =>
+        createThrough(
+          on,
+          { name: `${process} ${action} ${isolation}`, isolation, adminEmail: 'a@matrix.example' },
+          `${process}-${action}-${isolation}`,
+          180_000,
+        ),
+      ),
+    );
     for (const tenant of created) expect(await checkWhole(on, tenant.id, 300_000)).toBe('active');
     const fired = (await readdir(join(on.dataDir, 'faults')).catch(() => [])).length;
     console.log(`${process} ${action}: ${fired} of ${faultPoints[process as keyof typeof faultPoints].length} points fired`);

@@ -26,8 +26,15 @@ beforeAll(async () => {
 }, 60_000);
 
 /** A request for every tenant-scoped face, and every platform route, made from the registry: a new one is covered by itself. */
-const sample: Record<string, string> = { key: 'timezone', keyId: '00000000-0000-4000-8000-000000000000', status: 'active', planId: 'free', operationId: '00000000-0000-4000-8000-000000000000' };
-const fill = (path: string, tenantId: string) => path.replace(/:(\w+)/g, (_match, name) => (name === 'tenantId' ? tenantId : (sample[name] ?? 'x')));
+const sample: Record<string, string> = {
+  key: 'timezone',
+  keyId: '00000000-0000-4000-8000-000000000000',
+  status: 'active',
+  planId: 'free',
+  operationId: '00000000-0000-4000-8000-000000000000',
+};
+const fill = (path: string, tenantId: string) =>
+  path.replace(/:(\w+)/g, (_match, name) => (name === 'tenantId' ? tenantId : (sample[name] ?? 'x')));
 const bodyOf: Record<string, unknown> = {
   'quotas.check': { resource_type: 'users' },
   'usage.increment': { resource_type: 'users' },
@@ -68,7 +75,9 @@ describe('with a tenant’s key', () => {
     }
   });
   it('a tenant of a header changes nothing', async () => {
-    const reply = await api.as((own['shared'] as Known).key).get('/api/tenants/current', { 'x-tenant-id': foreign.id, 'tenantry-tenant': foreign.id });
+    const reply = await api
+      .as((own['shared'] as Known).key)
+      .get('/api/tenants/current', { 'x-tenant-id': foreign.id, 'tenantry-tenant': foreign.id });
     expect(reply.body.tenant_id).toBe((own['shared'] as Known).id);
   });
 });
@@ -117,13 +126,23 @@ describe.each(levels)('SQL in the context of a %s tenant', (level) => {
   it('can’t write a row of another tenant', async () => {
     await as(tenant.id, () =>
       expect(
-        client.query('INSERT INTO config_settings (tenant_id, key, value, type, category, encrypted, updated_at) VALUES ($1, $2, $3, $4, $5, false, now())', [foreign.id, 'x', '{}', 'string', 'general']),
+        client.query(
+          'INSERT INTO config_settings (tenant_id, key, value, type, category, encrypted, updated_at) VALUES ($1, $2, $3, $4, $5, false, now())',
+          [foreign.id, 'x', '{}', 'string', 'general'],
+        ),
       ).rejects.toThrow(/row-level security/),
     );
   });
   it('can’t name another schema', async () => {
-    const others = [`"${foreign.place.schema}".config_settings`, 'log.events', 'identity.tenant_keys', 'provisioning.tenants', 'tenancy.placements'];
-    for (const other of others) await as(tenant.id, () => expect(client.query(`SELECT * FROM ${other}`)).rejects.toThrow(/permission denied|does not exist/));
+    const others = [
+      `"${foreign.place.schema}".config_settings`,
+      'log.events',
+      'identity.tenant_keys',
+      'provisioning.tenants',
+      'tenancy.placements',
+    ];
+    for (const other of others)
+      await as(tenant.id, () => expect(client.query(`SELECT * FROM ${other}`)).rejects.toThrow(/permission denied|does not exist/));
   });
 });
 
@@ -143,10 +162,19 @@ describe('arbitrary SQL with the login of an isolated tenant', () => {
     try {
       const inside = login(place.database);
       await inside.connect();
-      for (const sql of ['SET ROLE tenantry_owner', 'SET ROLE postgres', 'SET SESSION AUTHORIZATION postgres', 'CREATE DATABASE x', 'CREATE ROLE x', "COPY (SELECT 1) TO PROGRAM 'true'", "SELECT pg_read_file('/etc/passwd')"])
+      for (const sql of [
+        'SET ROLE tenantry_owner',
+        'SET ROLE postgres',
+        'SET SESSION AUTHORIZATION postgres',
+        'CREATE DATABASE x',
+        'CREATE ROLE x',
+        "COPY (SELECT 1) TO PROGRAM 'true'",
+        "SELECT pg_read_file('/etc/passwd')",
+      ])
         await expect(inside.query(sql), sql).rejects.toThrow();
       await inside.end();
-      for (const other of ['tenantry', 'postgres', 'template1']) await expect(login(other).connect(), other).rejects.toThrow(/permission denied|CONNECT/);
+      for (const other of ['tenantry', 'postgres', 'template1'])
+        await expect(login(other).connect(), other).rejects.toThrow(/permission denied|CONNECT/);
     } finally {
       await admin.end();
     }

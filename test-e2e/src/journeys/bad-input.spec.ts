@@ -14,11 +14,18 @@ function expectProblem(reply: Reply, field?: string) {
   expect(reply.status).toBeGreaterThanOrEqual(400);
   expect(reply.status).toBeLessThan(500);
   expect(reply.headers.get('content-type')).toContain('application/problem+json');
-  expect(reply.body).toMatchObject({ type: expect.any(String), title: expect.any(String), status: reply.status, code: expect.any(String), detail: expect.any(String) });
+  expect(reply.body).toMatchObject({
+    type: expect.any(String),
+    title: expect.any(String),
+    status: reply.status,
+    code: expect.any(String),
+    detail: expect.any(String),
+  });
   expect(reply.text).not.toMatch(/at .*\.(js|ts):\d+|node_modules|SELECT |INSERT /);
   if (field !== undefined) {
     expect(reply.body.errors.map((error: any) => error.field)).toContain(field);
-    for (const error of reply.body.errors) expect(error).toMatchObject({ field: expect.any(String), rule: expect.stringMatching(/.+/), message: expect.stringMatching(/.+/) });
+    for (const error of reply.body.errors)
+      expect(error).toMatchObject({ field: expect.any(String), rule: expect.stringMatching(/.+/), message: expect.stringMatching(/.+/) });
   }
 }
 
@@ -72,7 +79,13 @@ describe('a creation with', () => {
   });
 
   it('quotes, markup and path parts in its name works and stays as it is', async () => {
-    for (const odd of [`O'Reilly "& Söns"; DROP TABLE tenants;--`, '../../etc/passwd', '<script>alert(1)</script>', '${7*7} {{7*7}} %s %n', '株式会社テナント']) {
+    for (const odd of [
+      `O'Reilly "& Söns"; DROP TABLE tenants;--`,
+      '../../etc/passwd',
+      '<script>alert(1)</script>',
+      '${7*7} {{7*7}} %s %n',
+      '株式会社テナント',
+    ]) {
       const { tenant } = await activeTenant(api, { name: odd, isolation: 'shared' });
       expect(tenant.name).toBe(odd);
       expect(tenant.slug).toMatch(/^[a-z0-9][a-z0-9-]*[a-z0-9]$/);
@@ -101,7 +114,10 @@ describe('a request that', () => {
     expectProblem(await api.raw('POST', `${PLATFORM}/tenants`, { headers: headers(), body }));
   });
   it('is over a megabyte is refused', async () => {
-    const reply = await api.raw('POST', `${PLATFORM}/tenants`, { headers: headers(), body: JSON.stringify({ name: 'x'.repeat(1_200_000) }) });
+    const reply = await api.raw('POST', `${PLATFORM}/tenants`, {
+      headers: headers(),
+      body: JSON.stringify({ name: 'x'.repeat(1_200_000) }),
+    });
     expectProblem(reply);
     expect(reply.status).toBe(413);
   });
@@ -125,7 +141,12 @@ describe('a request that', () => {
     expect(reply.headers.get('www-authenticate')).toContain('Bearer');
   });
   it('asks for what is not there gets 404', async () => {
-    for (const path of ['/nowhere', `${PLATFORM}/nowhere`, `${PLATFORM}/tenants/00000000-0000-4000-8000-000000000000`, `${PLATFORM}/operations/00000000-0000-4000-8000-000000000000`]) {
+    for (const path of [
+      '/nowhere',
+      `${PLATFORM}/nowhere`,
+      `${PLATFORM}/tenants/00000000-0000-4000-8000-000000000000`,
+      `${PLATFORM}/operations/00000000-0000-4000-8000-000000000000`,
+    ]) {
       const reply = await api.get(path);
       expectProblem(reply);
       expect(reply.status).toBe(404);
@@ -142,7 +163,9 @@ describe('a request that', () => {
     ['status', '?status=sleeping'],
     ['cursor', '?cursor=%00'],
     ['color', '?color=red'],
-  ])('has a wrong query parameter %s is refused', async (field, query) => expectProblem(await api.get(`${PLATFORM}/tenants${query}`), field));
+  ])('has a wrong query parameter %s is refused', async (field, query) =>
+    expectProblem(await api.get(`${PLATFORM}/tenants${query}`), field),
+  );
   it('names a tenant that is no id is refused', async () => {
     for (const id of ['x', "1' OR '1'='1", '%00', '..%2f..']) expectProblem(await api.get(`${PLATFORM}/tenants/${encodeURIComponent(id)}`));
   });

@@ -17,7 +17,11 @@ describe('200 creations at once', () => {
     const tag = unique('batch');
     const name = unique('Same');
     const [plain, keyed, slugged] = await Promise.all([
-      Promise.all(Array.from({ length: 130 }, (_, n) => create({ name: n % 2 ? `Plain ${tag} ${n}` : `Plain ${tag}`, isolation: 'shared', tags: [tag] }))),
+      Promise.all(
+        Array.from({ length: 130 }, (_, n) =>
+          create({ name: n % 2 ? `Plain ${tag} ${n}` : `Plain ${tag}`, isolation: 'shared', tags: [tag] }),
+        ),
+      ),
       Promise.all(Array.from({ length: 50 }, () => create({ name, isolation: 'shared', tags: [tag] }, { 'idempotency-key': key }))),
       Promise.all(Array.from({ length: 20 }, () => create({ name: 'Slug', slug, isolation: 'shared', tags: [tag] }))),
     ]);
@@ -26,9 +30,14 @@ describe('200 creations at once', () => {
     expect(new Set(keyed.map((reply) => `${reply.status} ${reply.text}`)).size).toBe(1);
     expect(keyed[0]?.status).toBe(202);
     expect(statuses(slugged)).toEqual([202, ...Array(19).fill(409)]);
-    expect(slugged.find((reply) => reply.status === 409)?.body).toMatchObject({ code: 'tenant.slug_taken', errors: [{ field: 'slug', rule: 'unique' }] });
+    expect(slugged.find((reply) => reply.status === 409)?.body).toMatchObject({
+      code: 'tenant.slug_taken',
+      errors: [{ field: 'slug', rule: 'unique' }],
+    });
 
-    const ids = [...new Set([...plain, ...keyed, ...slugged].filter((reply) => reply.status === 202).map((reply) => reply.body.id as string))];
+    const ids = [
+      ...new Set([...plain, ...keyed, ...slugged].filter((reply) => reply.status === 202).map((reply) => reply.body.id as string)),
+    ];
     expect(ids).toHaveLength(132);
     const tenants = await Promise.all(ids.map((id) => settled(api, id, 120_000)));
     expect(new Set(tenants.map((tenant) => tenant.status))).toEqual(new Set(['active']));
@@ -53,9 +62,14 @@ describe('200 creations at once', () => {
 describe('one subdomain asked for by 20 at once', () => {
   it('goes to one of them', async () => {
     const value = unique('host');
-    const replies = await Promise.all(Array.from({ length: 20 }, () => create({ name: 'Host', isolation: 'shared', domain: { type: 'subdomain', value } })));
+    const replies = await Promise.all(
+      Array.from({ length: 20 }, () => create({ name: 'Host', isolation: 'shared', domain: { type: 'subdomain', value } })),
+    );
     expect(statuses(replies)).toEqual([202, ...Array(19).fill(409)]);
-    expect(replies.find((reply) => reply.status === 409)?.body).toMatchObject({ code: 'domain.taken', errors: [{ field: 'domain', rule: 'unique' }] });
+    expect(replies.find((reply) => reply.status === 409)?.body).toMatchObject({
+      code: 'domain.taken',
+      errors: [{ field: 'domain', rule: 'unique' }],
+    });
   });
 });
 
@@ -64,6 +78,9 @@ describe('the same key with another body', () => {
     const headers = { 'idempotency-key': unique('key') };
     const name = unique('Key');
     expect((await create({ name, isolation: 'shared' }, headers)).status).toBe(202);
-    expect(await create({ name: `${name} other`, isolation: 'shared' }, headers)).toMatchObject({ status: 422, body: { code: 'idempotency.mismatch' } });
+    expect(await create({ name: `${name} other`, isolation: 'shared' }, headers)).toMatchObject({
+      status: 422,
+      body: { code: 'idempotency.mismatch' },
+    });
   });
 });

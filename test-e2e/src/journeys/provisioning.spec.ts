@@ -1,13 +1,13 @@
+import { readFile } from 'node:fs/promises';
 import { jetstream } from '@nats-io/jetstream';
 import { connect, credsAuthenticator } from '@nats-io/transport-node';
 import { shippedPlans } from '@tenantry/contracts/plans';
 import { provisioningSteps } from '@tenantry/contracts/tenant/events';
 import { eventually } from '@tenantry/testing/eventually';
-import { readFile } from 'node:fs/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type RunFile, sharedSystem } from '../harness/system.js';
 import type { Api } from '../harness/api.js';
+import { type RunFile, sharedSystem } from '../harness/system.js';
 import { activeTenant, eventsOf, PLATFORM, settled, unique } from '../harness/tenants.js';
 
 let api: Api;
@@ -39,7 +39,14 @@ describe.each(levels)('a %s tenant, through the platform surface', (isolation) =
     expect(tookMs).toBeLessThan(2_000);
     const id = tenant.id;
     expect(created.headers.get('location')).toBe(`${PLATFORM}/operations/${created.body.operation.id}`);
-    expect(tenant).toMatchObject({ name, status: 'active', isolation, plan: { id: 'business', version: 1 }, timezone: 'Europe/Berlin', adminEmail: 'ada@shop.example' });
+    expect(tenant).toMatchObject({
+      name,
+      status: 'active',
+      isolation,
+      plan: { id: 'business', version: 1 },
+      timezone: 'Europe/Berlin',
+      adminEmail: 'ada@shop.example',
+    });
 
     const operation = await eventually(
       async () => {
@@ -49,15 +56,21 @@ describe.each(levels)('a %s tenant, through the platform surface', (isolation) =
       { what: 'the operation to succeed' },
     );
     expect(operation.steps.map((step: any) => [step.name, step.status])).toEqual(provisioningSteps.map((step) => [step, 'succeeded']));
-    for (const step of operation.steps) expect(step).toMatchObject({ attempt: 1, startedAt: expect.any(String), durationMs: expect.any(Number), error: null });
+    for (const step of operation.steps)
+      expect(step).toMatchObject({ attempt: 1, startedAt: expect.any(String), durationMs: expect.any(Number), error: null });
 
     // the place
     const place = (await api.get(`${PLATFORM}/tenants/${id}/placement`)).body;
     expect(place.isolation).toBe(isolation);
     const key = id.replaceAll('-', '');
-    const inPlace = isolation === 'isolated' ? new pg.Pool({ connectionString: run.postgresUrl.replace(/\/[^/]*$/, `/tenantry_t_${key}`), max: 1 }) : admin;
+    const inPlace =
+      isolation === 'isolated'
+        ? new pg.Pool({ connectionString: run.postgresUrl.replace(/\/[^/]*$/, `/tenantry_t_${key}`), max: 1 })
+        : admin;
     const tables = await inPlace.query('SELECT tablename FROM pg_tables WHERE schemaname = $1', [place.schema]);
-    expect(tables.rows.map((row) => row.tablename)).toEqual(expect.arrayContaining(['audit_entries', 'quota_quotas', 'config_settings', 'identity_members', 'checkpoints']));
+    expect(tables.rows.map((row) => row.tablename)).toEqual(
+      expect.arrayContaining(['audit_entries', 'quota_quotas', 'config_settings', 'identity_members', 'checkpoints']),
+    );
     expect((await admin.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [place.role])).rowCount).toBe(1);
     expect((await inPlace.query('SELECT 1 FROM pg_namespace WHERE nspname = $1', [place.appSchema])).rowCount).toBe(1);
     const settings = await eventually(
@@ -75,8 +88,15 @@ describe.each(levels)('a %s tenant, through the platform surface', (isolation) =
     const quotas = (await api.get(`/api/tenants/${id}/quotas`)).body;
     const limits = Object.fromEntries(quotas.map((quota: any) => [quota.resource_type, quota.quota_limit]));
     expect(limits).toMatchObject({ ...shippedPlans.business.limits, storage: 50_000_000_000, users: 20 });
-    expect((await api.get(`${PLATFORM}/tenants/${id}/subscription`)).body).toMatchObject({ status: 'active', plan: { id: 'business', version: 1 }, priceMinor: 79_900, timezone: 'Europe/Berlin' });
-    expect((await api.get(`${PLATFORM}/tenants/${id}/domains`)).body.items).toMatchObject([{ host: tenant.domain, status: 'active', type: 'subdomain', primary: true }]);
+    expect((await api.get(`${PLATFORM}/tenants/${id}/subscription`)).body).toMatchObject({
+      status: 'active',
+      plan: { id: 'business', version: 1 },
+      priceMinor: 79_900,
+      timezone: 'Europe/Berlin',
+    });
+    expect((await api.get(`${PLATFORM}/tenants/${id}/domains`)).body.items).toMatchObject([
+      { host: tenant.domain, status: 'active', type: 'subdomain', primary: true },
+    ]);
 
     // the audit trail and the mail
     const events = await eventsOf(api, id);
@@ -140,10 +160,16 @@ describe('a tenant’s events on the bus', () => {
     try {
       const seen = await eventually(
         async () => {
-          const consumer = await jetstream(connection).consumers.get('TENANTRY_EVENTS', { filter_subjects: `tenantry.events.${tenant.id}.>` });
+          const consumer = await jetstream(connection).consumers.get('TENANTRY_EVENTS', {
+            filter_subjects: `tenantry.events.${tenant.id}.>`,
+          });
           const found: any[] = [];
           for await (const message of await consumer.fetch({ max_messages: 500, expires: 1_000 })) {
-            found.push({ subject: message.subject, headers: Object.fromEntries([...(message.headers ?? [])].map(([name, values]) => [name.toLowerCase(), values[0]])), data: message.json() });
+            found.push({
+              subject: message.subject,
+              headers: Object.fromEntries([...(message.headers ?? [])].map(([name, values]) => [name.toLowerCase(), values[0]])),
+              data: message.json(),
+            });
             if (found.length === events.length) break;
           }
           return found.length === events.length && found;
@@ -175,7 +201,9 @@ describe('a tenant’s events on the bus', () => {
 describe('creation under review', () => {
   it('stays pending until somebody activates it', async () => {
     const created = await api.post(`${PLATFORM}/tenants`, { name: unique('Review'), activation: 'review' });
-    await eventually(async () => (await api.get(created.body.operation.url)).body.status === 'succeeded', { what: 'the operation to succeed' });
+    await eventually(async () => (await api.get(created.body.operation.url)).body.status === 'succeeded', {
+      what: 'the operation to succeed',
+    });
     const path = `${PLATFORM}/tenants/${created.body.id}`;
     expect((await api.get(path)).body.status).toBe('pending');
     const activated = await api.post(`${path}/activate`);
@@ -187,7 +215,9 @@ describe('creation under review', () => {
 describe('progress', () => {
   it('is streamed until it is done', async () => {
     const created = await api.post(`${PLATFORM}/tenants`, { name: unique('Stream') });
-    const response = await fetch(`${run.gatewayUrl}${created.body.operation.url}/events`, { headers: { authorization: `Bearer ${api.key}` } });
+    const response = await fetch(`${run.gatewayUrl}${created.body.operation.url}/events`, {
+      headers: { authorization: `Bearer ${api.key}` },
+    });
     expect(response.headers.get('content-type')).toContain('text/event-stream');
     const text = await response.text(); // ends by itself after `done`
     const names = [...text.matchAll(/^event: (\w+)$/gm)].map((match) => match[1]);
@@ -217,7 +247,12 @@ describe('usage', () => {
   it('is counted up to the limit and refused beyond it', async () => {
     const { tenant } = await activeTenant(api, { name: unique('Usage'), limits: { alerts: 10 } });
     const path = `/api/tenants/${tenant.id}`;
-    expect((await api.post(`${path}/quotas/check`, { resource_type: 'alerts', amount: 10 })).body).toMatchObject({ allowed: true, remaining: 10, quota_limit: 10, current_usage: 0 });
+    expect((await api.post(`${path}/quotas/check`, { resource_type: 'alerts', amount: 10 })).body).toMatchObject({
+      allowed: true,
+      remaining: 10,
+      quota_limit: 10,
+      current_usage: 0,
+    });
     const results = await Promise.all(Array.from({ length: 15 }, () => api.post(`${path}/usage/increment`, { resource_type: 'alerts' })));
     expect(results.filter((result) => result.status === 200)).toHaveLength(10);
     const refused = results.find((result) => result.status === 429);
@@ -230,7 +265,8 @@ describe('usage', () => {
   });
   it('is idempotent by key', async () => {
     const { tenant } = await activeTenant(api, { name: unique('Usage once') });
-    const once = () => api.post(`/api/tenants/${tenant.id}/usage/increment`, { resource_type: 'users', amount: 2 }, { 'idempotency-key': 'seat-1' });
+    const once = () =>
+      api.post(`/api/tenants/${tenant.id}/usage/increment`, { resource_type: 'users', amount: 2 }, { 'idempotency-key': 'seat-1' });
     const [first, second] = [await once(), await once()];
     expect(second.body).toEqual(first.body);
     const quotas = (await api.get(`/api/tenants/${tenant.id}/quotas`)).body;

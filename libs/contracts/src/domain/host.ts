@@ -14,9 +14,6 @@ const RESERVED = new Set(
   ).split(' '),
 );
 
-/** True for a label that no tenant can have below the base domain. */
-export const isReservedLabel = (label: string): boolean => RESERVED.has(label);
-
 /**
  * Suffixes below which different owners register names: nobody owns the suffix itself. The frequent ones only;
  * what the list lacks can't be verified by its claimant anyway, since ownership is proven in the suffix's own zone.

@@ -10,6 +10,7 @@ import { type RunningPostgres, startPostgres } from '@tenantry/testing/postgres'
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CatalogueCheck } from './catalogue.check.js';
 import { GetPlanRpc } from './get-plan.rpc.js';
 import { ListPlansRpc } from './list-plans.rpc.js';
 import { PlanSeeder } from './plan-seeder.js';
@@ -56,8 +57,14 @@ describe('the shipped catalogue', () => {
     expect(events.every(({ type }) => type === 'PlanPublished')).toBe(true);
   });
 
-  it('is listed by price, with its figures', async () => {
+  it('makes the process ready once it can be read', async () => {
+    const check = new CatalogueCheck({ db, pool });
+    await expect(check.check()).rejects.toThrow('not published yet: free, professional');
     await project(await published());
+    await check.check();
+  });
+
+  it('is listed by price, with its figures', async () => {
     expect((await list()).map(({ id, version, priceMinor }) => [id, version, priceMinor])).toEqual([
       ['free', 1, 0],
       ['professional', 1, 29_900],

@@ -9,8 +9,8 @@ const FIRST_VERSION = 1;
 const actor: Actor = { kind: 'system', id: 'billing' };
 
 /**
- * Publishes the shipped catalogue at the first start. A command id follows from plan and version and lasts for ever, so that later starts
- * and other replicas at the same time add nothing. Start-up waits for it: a process without a catalogue is never ready.
+ * Publishes the shipped catalogue at the first start. A command id follows from plan and version and lasts for ever, so that later starts and
+ * other replicas at the same time add nothing. Start-up waits for it: a process without a catalogue is never ready (`catalogue.check.ts`).
  */
 @Injectable()
 export class PlanSeeder implements OnApplicationBootstrap {

@@ -11,7 +11,7 @@ interface Row {
   created_at: Date;
   revoked_at: Date | null;
 }
-export type ApiKeyView = z.infer<typeof ApiKey>;
+type ApiKeyView = z.infer<typeof ApiKey>;
 const COLUMNS = 'key_id, tenant_id, name, prefix, permissions, created_at, revoked_at';
 const view = (row: Row): ApiKeyView => ({
   id: row.key_id,
@@ -23,7 +23,7 @@ const view = (row: Row): ApiKeyView => ({
   revokedAt: row.revoked_at?.toISOString() ?? null,
 });
 
-export interface StoredKey {
+interface StoredKey {
   /** SHA-256 (hex) of the key. */
   hash: string;
   keyId: string;

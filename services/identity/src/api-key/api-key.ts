@@ -2,7 +2,7 @@ import { type IdentityEvent, identityEvents } from '@tenantry/contracts/identity
 import { type PlatformEvent, platformEvents } from '@tenantry/contracts/platform/events';
 import { aggregate } from '@tenantry/event-store/aggregate';
 
-export type ApiKeyState = { status: 'none' } | { status: 'active' } | { status: 'revoked'; revokedAt: string };
+type ApiKeyState = { status: 'none' } | { status: 'active' } | { status: 'revoked'; revokedAt: string };
 
 /** Streams `api-key-<id>`. The key itself and its hash are never in an event. */
 export const apiKey = aggregate<ApiKeyState, typeof identityEvents>({
@@ -21,7 +21,7 @@ export const apiKey = aggregate<ApiKeyState, typeof identityEvents>({
   },
 });
 
-export interface NewKey {
+interface NewKey {
   keyId: string;
   name: string;
   permissions: string[];

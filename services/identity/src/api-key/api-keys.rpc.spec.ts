@@ -26,7 +26,8 @@ const { log, clock, environment, events } = platform();
 const table = () => new ApiKeyTable(database.pool);
 const principalOf = async (key: string) => (await new AuthenticateRpc(table()).handle({ keyHash: hashApiKey(key) })).principal;
 const listed = async (tenantId: string) =>
-  (await new ListTenantKeysRpc(log, table()).handle({ tenantId, params: { tenantId }, query: {}, body: {}, command: request() })).body.items;
+  (await new ListTenantKeysRpc(log, table()).handle({ tenantId, params: { tenantId }, query: {}, body: {}, command: request() })).body
+    .items;
 
 let tenantId: string;
 beforeEach(async () => {

@@ -69,7 +69,9 @@ describe('keys of a tenant', () => {
     const store = new KeyStore(database.pool, kms);
     const [one, two] = await Promise.all([store.ensure(newId(), ['x']), store.ensure(newId(), ['x'])]);
     expect(hex(one)).not.toEqual(hex(two));
-    const { rows } = await database.pool.query('SELECT wrapped FROM identity.subject_keys UNION ALL SELECT wrapped FROM identity.tenant_keys');
+    const { rows } = await database.pool.query(
+      'SELECT wrapped FROM identity.subject_keys UNION ALL SELECT wrapped FROM identity.tenant_keys',
+    );
     for (const { wrapped } of rows) expect(wrapped.includes(one.keys[0]?.key as Buffer)).toBe(false);
   });
 

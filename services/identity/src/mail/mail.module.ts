@@ -1,9 +1,11 @@
 import { Module } from '@nestjs/common';
 import { Mailer } from './mailer.js';
+import { OutboxPage } from './outbox.page.js';
 import { OutboxMailer } from './outbox-mailer.js';
 
+/** `TENANTRY_MAIL=outbox`, the only kind so far: mail is simulated, and shown at `/outbox`. */
 @Module({
-  providers: [OutboxMailer, { provide: Mailer, useExisting: OutboxMailer }],
-  exports: [Mailer, OutboxMailer],
+  providers: [OutboxMailer, OutboxPage, { provide: Mailer, useExisting: OutboxMailer }],
+  exports: [Mailer],
 })
 export class MailModule {}

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Pool } from 'pg';
 
-export interface InvitationRow {
+interface InvitationRow {
   invitationId: string;
   tenantId: string;
   memberId: string;

@@ -1,3 +1,4 @@
+import type { StoredEvent } from '@tenantry/contracts/events';
 import { newId } from '@tenantry/contracts/ids';
 import type { Database } from '@tenantry/service/database';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -55,7 +56,7 @@ describe('inviting the first owner', () => {
     const { memberId } = await invite(await keyring.encrypt(tenantId, 'contacts', 'Ada@Example.com'));
     const [event] = await events(tenantId);
     expect(event).toMatchObject({ type: 'MemberInvited', stream: `member-${memberId}`, data: { role: 'owner' } });
-    const { email, emailIndex } = event?.data as { email: { enc: string }; emailIndex: string };
+    const { email, emailIndex } = (event as StoredEvent).data as { email: { enc: string }; emailIndex: string };
     expect(email.enc).toContain(`${tenantId}/member-${memberId}/1:`);
     expect(await keyring.reveal(tenantId, email)).toBe('Ada@Example.com');
     expect(emailIndex).toBe(await keyring.hmac(tenantId, 'email', 'ada@example.com'));
@@ -122,7 +123,9 @@ describe('the invitation', () => {
     await invite();
     await send(newId());
     const [mail] = await outbox().list({ limit: 1, tenantId });
-    const { rows } = await database.pool.query('SELECT m::text AS row FROM identity.mail_outbox m UNION ALL SELECT i::text FROM identity.invitations i');
+    const { rows } = await database.pool.query(
+      'SELECT m::text AS row FROM identity.mail_outbox m UNION ALL SELECT i::text FROM identity.invitations i',
+    );
     const token = /invitations\/([0-9a-f]{64})/.exec(mail?.text ?? '')?.[1] as string;
     for (const { row } of rows) {
       expect(row).not.toContain('Example.com');

@@ -52,7 +52,12 @@ it('withdrawing removes the invited, once', () => {
 });
 
 it("a tenant's name cannot smuggle markup into the mail", () => {
-  const { html, text } = invitationMail({ tenantName: '<img src=x>', host: 'acme.example', token: 'ab', expiresAt: '2026-01-08T00:00:00Z' });
+  const { html, text } = invitationMail({
+    tenantName: '<img src=x>',
+    host: 'acme.example',
+    token: 'ab',
+    expiresAt: '2026-01-08T00:00:00Z',
+  });
   expect(html).not.toContain('<img');
   expect(text).toContain('http://acme.example/invitations/ab');
 });

@@ -1,8 +1,7 @@
 import type { Personal } from '@tenantry/contracts/events';
-import { type IdentityEvent, identityEvents, type memberRoles } from '@tenantry/contracts/identity/events';
+import { type IdentityEvent, identityEvents } from '@tenantry/contracts/identity/events';
 import { aggregate } from '@tenantry/event-store/aggregate';
 
-export type Role = (typeof memberRoles)[number];
 /** `changes` counts the events so far: it tells one invitation of a person from the next. */
 export type Member =
   | { status: 'none'; changes: number }

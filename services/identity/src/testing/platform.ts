@@ -11,7 +11,8 @@ import type { Environment } from '@tenantry/service/environment';
 export function platform(keyring: Keyring = new MemoryKeyring()) {
   const store = new MemoryEventStore();
   const log = new DefaultTenantLog(store, keyring);
-  const environment = (values: Partial<Environment['values']> = {}) => ({ values: { TENANTRY_ENVIRONMENT: 'test', ...values } }) as Environment;
+  const environment = (values: Partial<Environment['values']> = {}) =>
+    ({ values: { TENANTRY_ENVIRONMENT: 'test', ...values } }) as Environment;
   /** All events of a tenant. */
   const events = async (tenantId: string) => (await log.readLog(tenantId, 0)).events;
   return { store, log, keyring, clock: new ManualClock(), environment, events };

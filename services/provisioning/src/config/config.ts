@@ -1,5 +1,5 @@
-import type { EventOf } from '@tenantry/contracts/events';
 import { configEvents } from '@tenantry/contracts/config/events';
+import type { EventOf } from '@tenantry/contracts/events';
 import { aggregate } from '@tenantry/event-store/aggregate';
 
 type ConfigEvent = EventOf<typeof configEvents>;

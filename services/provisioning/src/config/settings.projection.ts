@@ -24,8 +24,6 @@ export const settingsProjection = projection({
   tables: [configSettings],
   on: {
     SettingsInitialized: (event) =>
-      event.data.settings.map((setting) =>
-        upsert(configSettings, { tenantId: event.tenantId, ...setting, updatedAt: event.recordedAt }),
-      ),
+      event.data.settings.map((setting) => upsert(configSettings, { tenantId: event.tenantId, ...setting, updatedAt: event.recordedAt })),
   },
 });

@@ -1,10 +1,10 @@
 import { Module } from '@nestjs/common';
+import { TenantRetry } from '../tenant/tenant-retry.js';
 import { CancelOperationRpc } from './cancel-operation.rpc.js';
 import { GetOperationRpc } from './get-operation.rpc.js';
 import { OperationIndex } from './operation-index.js';
 import { Operations } from './operations.js';
 import { RetryOperationRpc } from './retry-operation.rpc.js';
-import { TenantRetry } from '../tenant/tenant-retry.js';
 
 @Module({
   controllers: [GetOperationRpc, RetryOperationRpc, CancelOperationRpc],

@@ -3,8 +3,18 @@ import { provisioningSteps } from '@tenantry/contracts/tenant/events';
 import { fold } from '@tenantry/event-store/aggregate';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { givenUp } from '../saga/provision-tenant.effect.js';
-import { compensateStep, completeStep, failStep, nextStep, nextUndo, type Operation, operation, operationView, requestCancel } from './operation.js';
+import {
+  compensateStep,
+  completeStep,
+  failStep,
+  givenUp,
+  nextStep,
+  nextUndo,
+  type Operation,
+  operation,
+  operationView,
+  requestCancel,
+} from './operation.js';
 
 const NOW = '2026-01-01T00:00:00.000Z';
 const common = { operationId: 'op', attempt: 1, startedAt: NOW, durationMs: 1 };
@@ -36,7 +46,8 @@ describe('the progress of a provisioning', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: provisioningSteps.length - 1 }), (failsAt) => {
         let state = operation.initial;
-        for (const step of provisioningSteps.slice(0, failsAt)) state = apply(state, completeStep({ ...common, step, skipped: false })(state));
+        for (const step of provisioningSteps.slice(0, failsAt))
+          state = apply(state, completeStep({ ...common, step, skipped: false })(state));
         const broken = provisioningSteps[failsAt] as (typeof provisioningSteps)[number];
         state = apply(state, failStep({ ...common, step: broken, error, retryAt: null })(state));
         expect(givenUp(state)).toEqual({ step: broken, reason: error });
@@ -45,15 +56,20 @@ describe('the progress of a provisioning', () => {
           undone.push(step);
           state = apply(state, compensateStep({ ...common, step })(state));
         }
-        expect(undone).toEqual(provisioningSteps.slice(0, failsAt).reverse());
-        expect(operationView('op', 't', state, { createdAt: NOW, finishedAt: null, failedAt: NOW })).toMatchObject({ status: 'compensated', error });
+        expect(undone).toEqual(provisioningSteps.slice(0, failsAt + 1).reverse());
+        expect(operationView('op', 't', state, { createdAt: NOW, finishedAt: null, failedAt: NOW })).toMatchObject({
+          status: 'compensated',
+          error,
+        });
       }),
     );
   });
   it('can be cancelled until it is about to be done', () => {
     const state = apply(operation.initial, requestCancel('op', 'wrong name', NOW)(operation.initial));
     expect(givenUp(state)).toMatchObject({ step: 'register', reason: { code: 'operation.cancelled', detail: 'wrong name' } });
-    const done = provisioningSteps.slice(0, -1).reduce((now, step) => apply(now, completeStep({ ...common, step, skipped: false })(now)), operation.initial);
+    const done = provisioningSteps
+      .slice(0, -1)
+      .reduce((now, step) => apply(now, completeStep({ ...common, step, skipped: false })(now)), operation.initial);
     expect(() => requestCancel('op', 'late', NOW)(done)).toThrow(/finished/);
   });
 });

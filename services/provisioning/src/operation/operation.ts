@@ -1,7 +1,7 @@
-import type { OperationView } from '@tenantry/contracts/tenant/bodies';
 import { DomainError } from '@tenantry/contracts/errors';
 import type { EventOf } from '@tenantry/contracts/events';
 import { derivedId } from '@tenantry/contracts/ids';
+import type { OperationView } from '@tenantry/contracts/tenant/bodies';
 import { type ProvisioningStep, provisioningSteps, tenantEvents } from '@tenantry/contracts/tenant/events';
 import { aggregate } from '@tenantry/event-store/aggregate';
 
@@ -20,6 +20,8 @@ export interface StepState {
   error: Failure | null;
   /** Null after a failure means that it was the last attempt. */
   retryAt: string | null;
+  /** What it did, or did in part before it failed, was taken back. */
+  undone: boolean;
 }
 
 /** The progress of one provisioning, on the stream `operation-<id>`. */
@@ -30,7 +32,7 @@ export interface Operation {
   cancelled: string | null;
 }
 
-const pending: StepState = { status: 'pending', attempt: 0, startedAt: null, durationMs: null, error: null, retryAt: null };
+const pending: StepState = { status: 'pending', attempt: 0, startedAt: null, durationMs: null, error: null, retryAt: null, undone: false };
 const initial: Operation = {
   steps: Object.fromEntries(provisioningSteps.map((step) => [step, pending])) as Operation['steps'],
   givenUp: null,
@@ -59,8 +61,10 @@ export const operation = aggregate<Operation, typeof tenantEvents>({
         const next = set({ step, attempt, startedAt, durationMs, status: 'failed', error, retryAt });
         return retryAt === null ? { ...next, givenUp: { step, reason: error } } : next;
       }
-      case 'ProvisioningStepCompensated':
-        return set({ step: event.data.step, status: 'compensated' });
+      case 'ProvisioningStepCompensated': {
+        const { step } = event.data;
+        return set({ step, undone: true, status: state.steps[step].status === 'failed' ? 'failed' : 'compensated' });
+      }
       case 'ProvisioningCancelRequested':
         return { ...state, cancelled: event.data.reason };
       default:
@@ -73,9 +77,17 @@ export const operation = aggregate<Operation, typeof tenantEvents>({
 export const nextStep = (state: Operation): ProvisioningStep | null =>
   provisioningSteps.find((step) => !['succeeded', 'skipped'].includes(state.steps[step].status)) ?? null;
 
-/** The next step to undo: the last one that was done; null when none is left. */
+/** The next step to undo: the last one that was done, or failed (it may have been done in part); null when none is left. */
 export const nextUndo = (state: Operation): ProvisioningStep | null =>
-  provisioningSteps.findLast((step) => state.steps[step].status === 'succeeded') ?? null;
+  provisioningSteps.findLast((step) => ['succeeded', 'failed'].includes(state.steps[step].status) && !state.steps[step].undone) ?? null;
+
+/** Why the operation is to be undone, if it is. A cancellation counts until activation. */
+export function givenUp(state: Operation): { step: ProvisioningStep; reason: Failure } | null {
+  if (state.givenUp) return state.givenUp;
+  if (state.cancelled === null || provisioningSteps.every((step) => ['succeeded', 'skipped'].includes(state.steps[step].status)))
+    return null;
+  return { step: nextStep(state) ?? 'activate', reason: { code: 'operation.cancelled', detail: state.cancelled } };
+}
 
 export const completeStep =
   (progress: Progress) =>
@@ -90,7 +102,7 @@ export const failStep =
 export const compensateStep =
   (progress: Omit<Progress, 'skipped'>) =>
   (state: Operation): TenantEvent[] =>
-    state.steps[progress.step].status === 'compensated' ? [] : [{ type: 'ProvisioningStepCompensated', data: progress }];
+    state.steps[progress.step].undone ? [] : [{ type: 'ProvisioningStepCompensated', data: progress }];
 
 export const requestCancel =
   (id: string, reason: string, now: string) =>
@@ -128,7 +140,7 @@ export function operationView(
     tenantId,
     status,
     steps: provisioningSteps.map((name) => {
-      const { retryAt: _, ...step } = state.steps[name];
+      const { retryAt: _, undone: __, ...step } = state.steps[name];
       const running = status === 'running' && name === next && step.status === 'pending';
       return { name, ...step, status: running ? ('running' as const) : step.status };
     }),

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { DomainError } from '@tenantry/contracts/errors';
 import type { StoredOf } from '@tenantry/contracts/catalogue';
+import { DomainError } from '@tenantry/contracts/errors';
 import type { StoredEvent } from '@tenantry/contracts/events';
 import type { OperationView } from '@tenantry/contracts/tenant/bodies';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
@@ -29,7 +29,9 @@ export class Operations {
     const start = life.events.find((event) => of(id, 'TenantRegistered')(event) || of(id, 'TenantProvisioningRetried')(event));
     if (!start) throw new DomainError('operation.not_found');
     const failed = life.events.find(of(id, 'TenantProvisioningFailed'));
-    const last = progress.events.findLast((event) => event.type === 'ProvisioningStepCompleted' && (event as StoredOf<'ProvisioningStepCompleted'>).data.step === 'activate');
+    const last = progress.events.findLast(
+      (event) => event.type === 'ProvisioningStepCompleted' && (event as StoredOf<'ProvisioningStepCompleted'>).data.step === 'activate',
+    );
     return {
       view: operationView(id, tenantId, progress.state, {
         createdAt: start.recordedAt,

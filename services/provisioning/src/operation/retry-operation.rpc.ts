@@ -21,7 +21,9 @@ export class RetryOperationRpc {
     const tenantId = await this.index.tenantOf(params.operationId);
     const before = await this.operations.view(params.operationId);
     if (before.view.status !== 'compensated' && before.view.status !== 'cancelled')
-      throw new DomainError('operation.not_retriable', { detail: `The operation is ${before.view.status}; only one that was undone can be retried.` });
+      throw new DomainError('operation.not_retriable', {
+        detail: `The operation is ${before.view.status}; only one that was undone can be retried.`,
+      });
     const { state } = await this.retries.retry(tenantId, body?.reason ?? 'manual', command);
     const { view, position } = await this.operations.view(state.operationId);
     return { status: 202, body: view, position, location: `/api/v1/platform/operations/${state.operationId}` };

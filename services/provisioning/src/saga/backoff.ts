@@ -13,7 +13,9 @@ const awayCodes = /^(08...|57P0.|53300|55P03|40001|40P01|ECONN\w+|EPIPE|ETIMEDOU
 
 const codeOf = (error: unknown): string => String((error as { code?: unknown })?.code ?? '');
 export const isAway = (error: unknown): boolean =>
-  error instanceof DomainError ? away.has(error.code) : awayCodes.test(codeOf(error)) || /connection (terminated|closed|timeout)/i.test(String((error as Error)?.message));
+  error instanceof DomainError
+    ? away.has(error.code)
+    : awayCodes.test(codeOf(error)) || /connection (terminated|closed|timeout)/i.test(String((error as Error)?.message));
 
 /** Milliseconds until the next attempt; null after the last. Full jitter on the upper half (`random` in [0, 1)). */
 export function retryAfterMs(error: unknown, attempt: number, random: number): number | null {
@@ -27,5 +29,10 @@ export function failure(error: unknown): Failure {
   if (error instanceof DomainError) return { code: error.code, detail: error.detail };
   if (isAway(error)) return { code: 'service.unavailable', detail: 'A part of the system was not available.' };
   const code = codeOf(error);
-  return { code: 'internal.error', detail: code ? `The step failed (${code}); the log of provisioning has the cause.` : 'The step failed; the log of provisioning has the cause.' };
+  return {
+    code: 'internal.error',
+    detail: code
+      ? `The step failed (${code}); the log of provisioning has the cause.`
+      : 'The step failed; the log of provisioning has the cause.',
+  };
 }

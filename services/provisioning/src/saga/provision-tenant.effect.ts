@@ -1,12 +1,22 @@
 import { Injectable } from '@nestjs/common';
 import { Clock } from '@tenantry/contracts/clock';
 import { derivedId } from '@tenantry/contracts/ids';
-import { type ProvisioningStep, provisioningSteps } from '@tenantry/contracts/tenant/events';
+import type { ProvisioningStep } from '@tenantry/contracts/tenant/events';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { ComeBack, type Effect, EffectHandler } from '@tenantry/messaging/effects';
 import { faultPoint } from '@tenantry/observability/fault';
 import { Logger } from '@tenantry/observability/logger';
-import { compensateStep, completeStep, type Failure, failStep, nextStep, nextUndo, type Operation, operation } from '../operation/operation.js';
+import {
+  compensateStep,
+  completeStep,
+  type Failure,
+  failStep,
+  givenUp,
+  nextStep,
+  nextUndo,
+  type Operation,
+  operation,
+} from '../operation/operation.js';
 import { fail, registered, tenant as tenantAggregate } from '../tenant/tenant.js';
 import { failure, retryAfterMs } from './backoff.js';
 import type { ProvisionPayload } from './provisioning.process.js';
@@ -60,7 +70,13 @@ export class ProvisionTenant extends EffectHandler<ProvisionPayload> {
     const startedAt = this.clock.now();
     const begun = performance.now();
     const skipped = step.skip(context.tenant);
-    const progress = () => ({ operationId: context.operationId, step: name, attempt, startedAt, durationMs: Math.round((performance.now() - begun) * 10) / 10 });
+    const progress = () => ({
+      operationId: context.operationId,
+      step: name,
+      attempt,
+      startedAt,
+      durationMs: Math.round((performance.now() - begun) * 10) / 10,
+    });
     try {
       if (!skipped) await step.run(context);
       await faultPoint(`${name}.done`);
@@ -80,7 +96,11 @@ export class ProvisionTenant extends EffectHandler<ProvisionPayload> {
     const begun = performance.now();
     await this.steps.of(name).undo(context); // a failure here is tried again by the effect's own backoff
     const durationMs = Math.round((performance.now() - begun) * 10) / 10;
-    return this.record(context, `${name}.compensated`, compensateStep({ operationId: context.operationId, step: name, attempt: 1, startedAt, durationMs }));
+    return this.record(
+      context,
+      `${name}.compensated`,
+      compensateStep({ operationId: context.operationId, step: name, attempt: 1, startedAt, durationMs }),
+    );
   }
 
   private async close({ tenantId, operationId, commandId }: StepContext, why: { step: ProvisioningStep; reason: Failure }): Promise<void> {
@@ -91,15 +111,12 @@ export class ProvisionTenant extends EffectHandler<ProvisionPayload> {
     );
   }
 
-  private async record({ tenantId, operationId, commandId }: StepContext, name: string, decide: Parameters<typeof this.log.transact<Operation, typeof operation.events>>[2]): Promise<Operation> {
+  private async record(
+    { tenantId, operationId, commandId }: StepContext,
+    name: string,
+    decide: Parameters<typeof this.log.transact<Operation, typeof operation.events>>[2],
+  ): Promise<Operation> {
     const target = { tenant: tenantId, stream: `operation-${operationId}`, command: systemCommand(commandId(name)) };
     return (await this.log.transact(operation, target, decide)).state;
   }
-}
-
-/** Why the operation is to be undone, if it is. A cancellation counts until activation. */
-export function givenUp(state: Operation): { step: ProvisioningStep; reason: Failure } | null {
-  if (state.givenUp) return state.givenUp;
-  if (state.cancelled === null || provisioningSteps.every((step) => ['succeeded', 'skipped'].includes(state.steps[step].status))) return null;
-  return { step: nextStep(state) ?? 'activate', reason: { code: 'operation.cancelled', detail: state.cancelled } };
 }

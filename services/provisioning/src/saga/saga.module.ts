@@ -1,8 +1,8 @@
 import { Module } from '@nestjs/common';
 import { provide } from '@tenantry/messaging/provide';
-import { provisioning } from './provisioning.process.js';
 import { ProvisionTenant } from './provision-tenant.effect.js';
-import { Steps } from './steps.js';
+import { EventProbe } from './event-probe.js';
+import { provisioning } from './provisioning.process.js';
 import { ActivateStep } from './steps/activate.step.js';
 import { AdminStep } from './steps/admin.step.js';
 import { AllocateStep } from './steps/allocate.step.js';
@@ -14,6 +14,7 @@ import { SecureStep } from './steps/secure.step.js';
 import { SettingsStep } from './steps/settings.step.js';
 import { StoreStep } from './steps/store.step.js';
 import { VerifyStep } from './steps/verify.step.js';
+import { Steps } from './steps.js';
 
 const steps = [
   RegisterStep,
@@ -29,5 +30,5 @@ const steps = [
   ActivateStep,
 ];
 
-@Module({ providers: [provide(provisioning), ProvisionTenant, Steps, ...steps] })
+@Module({ providers: [provide(provisioning), ProvisionTenant, EventProbe, Steps, ...steps] })
 export class SagaModule {}

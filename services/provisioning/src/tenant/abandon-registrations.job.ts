@@ -25,7 +25,10 @@ export class AbandonRegistrations implements OnApplicationBootstrap, OnApplicati
   ) {}
 
   onApplicationBootstrap(): void {
-    this.timer = setInterval(() => void this.sweep().catch((error) => this.logger.warn({ err: error }, 'expired slugs could not be released')), EVERY_MS);
+    this.timer = setInterval(
+      () => void this.sweep().catch((error) => this.logger.warn({ err: error }, 'expired slugs could not be released')),
+      EVERY_MS,
+    );
     this.timer.unref();
   }
   onApplicationShutdown(): void {
@@ -41,6 +44,6 @@ export class AbandonRegistrations implements OnApplicationBootstrap, OnApplicati
     const command = systemCommand(derivedId('command', tenantId, 'abandon', name, expiresAt));
     const { state } = await this.log.transact(tenant, { tenant: tenantId, command }, abandon(name, this.clock.now()));
     if (state.status !== 'none' && state.slug === name) await this.reservations.confirm('slug', name, tenantId);
-    else await this.reservations.release('slug', name, tenantId);
+    else await this.reservations.releaseExpired('slug', name, tenantId);
   }
 }

@@ -13,7 +13,8 @@ type Query = Call<typeof listTenants>['query'];
 const DEFAULT_LIMIT = 50;
 
 /** Keyset pages: a cursor is the creation time and id of the last row seen. */
-const encodeCursor = (row: { createdAt: string; tenantId: string }) => Buffer.from(`${row.createdAt}|${row.tenantId}`).toString('base64url');
+const encodeCursor = (row: { createdAt: string; tenantId: string }) =>
+  Buffer.from(`${row.createdAt}|${row.tenantId}`).toString('base64url');
 function decodeCursor(cursor: string): { createdAt: string; tenantId: string } {
   const [createdAt, tenantId] = Buffer.from(cursor, 'base64url').toString().split('|');
   if (!createdAt || !tenantId || Number.isNaN(Date.parse(createdAt)) || !/^[0-9a-f-]{36}$/.test(tenantId))
@@ -55,7 +56,13 @@ export class ListTenantsRpc {
       .orderBy(desc(tenants.createdAt), desc(tenants.tenantId))
       .limit(limit + 1)
       .offset(query.offset ?? 0);
-    const total = query.offset === undefined ? undefined : db.select({ total: count() }).from(tenants).where(and(...where));
+    const total =
+      query.offset === undefined
+        ? undefined
+        : db
+            .select({ total: count() })
+            .from(tenants)
+            .where(and(...where));
     const [found, counted] = await Promise.all([rows, total]);
     const items = found.slice(0, limit);
     const last = found.length > limit ? items.at(-1) : undefined;

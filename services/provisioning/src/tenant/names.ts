@@ -33,13 +33,15 @@ export class Names {
     for (const slug of candidates) {
       const domain = explicit ?? this.ownSubdomain(slug, draft.slug !== null);
       if (!domain) continue;
-      const [slugTaken, hostTaken] = await Promise.all([this.slugTaken(tenantId, slug), this.hostTaken(tenantId, domain)]);
-      if (!slugTaken && !hostTaken) return { slug, domain };
-      if (!slugTaken) await this.reservations.release('slug', slug, tenantId);
-      domainTaken = hostTaken;
-      if (hostTaken && explicit) break;
+      // In this order: of many that want both, only who has the slug asks for the host, so that one of them gets both.
+      if (await this.slugTaken(tenantId, slug)) continue;
+      if (!(await this.hostTaken(tenantId, domain))) return { slug, domain };
+      await this.reservations.release('slug', slug, tenantId);
+      domainTaken = true;
+      if (explicit) break;
     }
-    if (domainTaken && explicit) throw invalidField('domain', 'unique', `${explicit.host} is taken; choose another host name`, 'domain.taken');
+    if (domainTaken && explicit)
+      throw invalidField('domain', 'unique', `${explicit.host} is taken; choose another host name`, 'domain.taken');
     throw new DomainError('tenant.slug_taken', {
       detail: `The slug ${candidates[0]} is taken; choose another one.`,
       errors: [{ field: 'slug', rule: 'unique', message: 'is taken; choose another one' }],
@@ -53,7 +55,11 @@ export class Names {
     } catch (error) {
       if (!slugIsExplicit && error instanceof DomainError) return null;
       if (error instanceof DomainError)
-        throw invalidField('slug', 'usable_as_subdomain', `cannot be the tenant's subdomain (${error.detail}); name a domain or another slug`);
+        throw invalidField(
+          'slug',
+          'usable_as_subdomain',
+          `cannot be the tenant's subdomain (${error.detail}); name a domain or another slug`,
+        );
       throw error;
     }
   }

@@ -60,5 +60,6 @@ describe('slugs made from a name', () => {
   it('have at most 50 characters', () => {
     for (const slug of slugCandidates('x'.repeat(200), id)) expect(slug.length).toBeLessThanOrEqual(50);
   });
-  it('fall back on the id where the name has no letters', () => expect(slugCandidates('株', id).every((slug) => /^[a-z0-9-]{2,50}$/.test(slug))).toBe(true));
+  it('fall back on the id where the name has no letters', () =>
+    expect(slugCandidates('株', id).every((slug) => /^[a-z0-9-]{2,50}$/.test(slug))).toBe(true));
 });

@@ -1,5 +1,5 @@
 import { invalidField } from '@tenantry/contracts/errors';
-import { type PlanSnapshot, type PlanTerms, canonicalPlan, resources } from '@tenantry/contracts/plans';
+import { canonicalPlan, type PlanSnapshot, type PlanTerms, resources } from '@tenantry/contracts/plans';
 import type { CreateTenantBody } from '@tenantry/contracts/tenant/bodies';
 import type { Registration } from './tenant.js';
 
@@ -8,7 +8,7 @@ export type Draft = Omit<Registration, 'operationId' | 'slug' | 'domain' | 'plan
   plan: { id: string; trialDays: number };
   priority: number | null;
   slug: string | null;
-  domain: CreateTenantBody['domain'] | null;
+  domain: NonNullable<CreateTenantBody['domain']> | null;
 };
 
 const DEFAULT_TRIAL_DAYS = 14;
@@ -93,7 +93,13 @@ export function draft(body: CreateTenantBody): Draft {
 /** The draft with everything that had to be looked up or reserved. */
 export function registration(
   from: Draft,
-  found: { operationId: string; slug: string; domain: Registration['domain']; plan: PlanTerms & { id: string; version: number }; now: string },
+  found: {
+    operationId: string;
+    slug: string;
+    domain: Registration['domain'];
+    plan: PlanTerms & { id: string; version: number };
+    now: string;
+  },
 ): Registration {
   const plan: PlanSnapshot = { ...found.plan, trialDays: from.plan.trialDays };
   return {

@@ -1,8 +1,8 @@
 import { Controller } from '@nestjs/common';
 import { retryTenant } from '@tenantry/contracts/tenant/routes';
+import { Keyring } from '@tenantry/crypto/keyring';
 import { Handles } from '@tenantry/messaging/handles';
 import type { Call, Reply } from '@tenantry/messaging/rpc';
-import { Keyring } from '@tenantry/crypto/keyring';
 import { accepted } from './accepted.js';
 import { TenantRetry } from './tenant-retry.js';
 

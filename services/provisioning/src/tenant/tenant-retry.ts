@@ -15,7 +15,11 @@ export class TenantRetry {
     private readonly clock: Clock,
   ) {}
 
-  async retry(tenantId: string, reason: string, command: CommandContext): Promise<{ state: RegisteredTenant; version: number; position: number }> {
+  async retry(
+    tenantId: string,
+    reason: string,
+    command: CommandContext,
+  ): Promise<{ state: RegisteredTenant; version: number; position: number }> {
     const { events } = await this.log.load(tenant, { tenant: tenantId });
     const rounds = events.filter((event) => event.type === 'TenantProvisioningRetried' && event.metadata.commandId !== command.id).length;
     const operation = operationId(tenantId, rounds + 1);

@@ -1,8 +1,8 @@
 import type { StoredEvent } from '@tenantry/contracts/events';
+import { shippedPlans } from '@tenantry/contracts/plans';
 import { fold } from '@tenantry/event-store/aggregate';
 import { describe, expect, it } from 'vitest';
 import { draft, registration } from './registration.js';
-import { shippedPlans } from '@tenantry/contracts/plans';
 import { abandon, activate, fail, markProvisioned, register, retry, type Tenant, tenant, update } from './tenant.js';
 
 const NOW = '2026-01-01T00:00:00.000Z';
@@ -18,7 +18,10 @@ const asked = (over = {}) =>
 type Decide = (state: Tenant) => { type: string; data: unknown }[];
 /** The state after these decisions, each made on the state before. */
 const given = (...decisions: Decide[]): Tenant =>
-  decisions.reduce<Tenant>((state, decide) => fold(tenant, decide(state).map((event) => ({ ...event, recordedAt: NOW }) as StoredEvent) as never, state), tenant.initial);
+  decisions.reduce<Tenant>(
+    (state, decide) => fold(tenant, decide(state).map((event) => ({ ...event, recordedAt: NOW }) as StoredEvent) as never, state),
+    tenant.initial,
+  );
 const types = (events: { type: string }[]) => events.map((event) => event.type);
 
 const pending = () => given(register(asked()));
@@ -36,7 +39,10 @@ describe('a registration', () => {
 
 describe('activation', () => {
   it('waits until everything was verified', () => expect(() => activate({ reason: 'manual' }, NOW)(pending())).toThrow(/provisioned/));
-  it('makes the tenant active', () => expect(given(register(asked()), markProvisioned('op-1', NOW), activate({ reason: 'provisioned' }, NOW))).toMatchObject({ status: 'active' }));
+  it('makes the tenant active', () =>
+    expect(given(register(asked()), markProvisioned('op-1', NOW), activate({ reason: 'provisioned' }, NOW))).toMatchObject({
+      status: 'active',
+    }));
   it('begins with the trial where there is one', () => {
     const trial = provisioned({ plan: { id: 'pro', trial: true } });
     expect(activate({ operationId: 'op-1', reason: 'provisioned' }, NOW)(trial)).toMatchObject([{ data: { status: 'trial' } }]);
@@ -51,7 +57,12 @@ describe('activation', () => {
 describe('a tenant that could not be completed', () => {
   it('is failed, with the reason', () => expect(failed()).toMatchObject({ status: 'failed', statusReason: 'no disk' }));
   it('can be retried, as another operation', () => {
-    const state = given(() => [], register(asked()), fail('op-1', 'isolate', { code: 'x', detail: 'y' }, NOW), retry('op-2', 'manual', NOW));
+    const state = given(
+      () => [],
+      register(asked()),
+      fail('op-1', 'isolate', { code: 'x', detail: 'y' }, NOW),
+      retry('op-2', 'manual', NOW),
+    );
     expect(state).toMatchObject({ status: 'pending', operationId: 'op-2', statusReason: null });
   });
   it('is not failed again by an operation of before', () => {
@@ -66,7 +77,8 @@ describe('an update', () => {
     const events = update({ name: 'Acme Ltd', timezone: 'UTC' }, {})(pending());
     expect(events).toEqual([{ type: 'TenantUpdated', data: { name: 'Acme Ltd' } }]);
   });
-  it('compares contacts in clear', () => expect(update({ adminEmail: 'a@b.example' }, { adminEmail: 'a@b.example' })(pending())).toEqual([]));
+  it('compares contacts in clear', () =>
+    expect(update({ adminEmail: 'a@b.example' }, { adminEmail: 'a@b.example' })(pending())).toEqual([]));
   it('without a change records nothing', () => expect(types(update({ name: 'Acme' }, {})(pending()))).toEqual([]));
   it('needs a tenant', () => expect(() => update({ name: 'X' }, {})(tenant.initial)).toThrow());
 });

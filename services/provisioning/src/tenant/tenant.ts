@@ -1,6 +1,6 @@
-import type { TenantStatus } from '@tenantry/contracts/tenant/bodies';
 import { DomainError } from '@tenantry/contracts/errors';
 import type { EventOf, Personal } from '@tenantry/contracts/events';
+import type { TenantStatus } from '@tenantry/contracts/tenant/bodies';
 import { type ProvisioningStep, tenantEvents } from '@tenantry/contracts/tenant/events';
 import { aggregate } from '@tenantry/event-store/aggregate';
 
@@ -79,7 +79,9 @@ export const update =
   (change: Update, known: Partial<Update>) =>
   (state: Tenant): TenantEvent[] => {
     const before: Record<string, unknown> = { ...registered(state), ...known };
-    const changed = Object.fromEntries(Object.entries(change).filter(([field, value]) => value !== undefined && !same(value, before[field])));
+    const changed = Object.fromEntries(
+      Object.entries(change).filter(([field, value]) => value !== undefined && !same(value, before[field])),
+    );
     return Object.keys(changed).length === 0 ? [] : [{ type: 'TenantUpdated', data: changed }];
   };
 
@@ -96,7 +98,9 @@ export const activate =
     if (current.status === 'active') return [];
     if (current.status === 'trial' && given.operationId) return [];
     if (current.status === 'pending' && !current.provisioned)
-      throw new DomainError('tenant.not_ready', { detail: 'The tenant is still being provisioned; wait for its operation to reach activate.' });
+      throw new DomainError('tenant.not_ready', {
+        detail: 'The tenant is still being provisioned; wait for its operation to reach activate.',
+      });
     if (current.status !== 'pending' && current.status !== 'trial')
       throw new DomainError('tenant.transition_not_allowed', { detail: `A tenant that is ${current.status} cannot be activated.` });
     const status = current.status === 'pending' && current.plan.trialDays > 0 ? 'trial' : 'active';
@@ -116,6 +120,8 @@ export const retry =
   (state: Tenant): TenantEvent[] => {
     const current = registered(state);
     if (current.status !== 'failed')
-      throw new DomainError('tenant.transition_not_allowed', { detail: `Only a failed tenant can be retried; this one is ${current.status}.` });
+      throw new DomainError('tenant.transition_not_allowed', {
+        detail: `Only a failed tenant can be retried; this one is ${current.status}.`,
+      });
     return [{ type: 'TenantProvisioningRetried', data: { operationId, reason, retriedAt: now } }];
   };

@@ -18,7 +18,9 @@ export class UpdateTenantRpc {
   async handle({ tenantId, body, command }: Call<typeof updateTenant>): Reply<typeof updateTenant> {
     const before = await this.log.load(tenant, { tenant: tenantId });
     const { adminEmail, billingEmail, contactPhone } = await tenantView(this.keyring, tenantId, registered(before.state), before);
-    const known = Object.fromEntries(Object.entries({ adminEmail, billingEmail, contactPhone }).map(([key, value]) => [key, value ?? undefined]));
+    const known = Object.fromEntries(
+      Object.entries({ adminEmail, billingEmail, contactPhone }).map(([key, value]) => [key, value ?? undefined]),
+    );
     const after = await this.log.transact(tenant, { tenant: tenantId, command }, update(body, known));
     const { version, position } = after;
     const view = await tenantView(this.keyring, tenantId, registered(after.state), { version, position });

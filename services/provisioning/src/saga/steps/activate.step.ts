@@ -2,8 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { Clock } from '@tenantry/contracts/clock';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { activate, type RegisteredTenant, tenant as tenantAggregate } from '../../tenant/tenant.js';
-import { systemCommand } from '../system-command.js';
 import { Step, type StepContext } from '../step.js';
+import { systemCommand } from '../system-command.js';
 
 /** Opens the tenant, unless its configuration is to be reviewed first. */
 @Injectable()

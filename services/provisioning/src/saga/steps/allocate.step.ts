@@ -2,8 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { placementFor } from '@tenantry/tenancy/names';
 import { place, placement, unplace } from '../../placement/placement.js';
-import { systemCommand } from '../system-command.js';
 import { Step, type StepContext } from '../step.js';
+import { systemCommand } from '../system-command.js';
 
 /** Decides where the tenant lives. */
 @Injectable()

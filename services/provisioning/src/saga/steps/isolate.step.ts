@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { Keyring } from '@tenantry/crypto/keyring';
 import { DomainError } from '@tenantry/contracts/errors';
+import { Keyring } from '@tenantry/crypto/keyring';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Database } from '@tenantry/service/database';
 import { Environment } from '@tenantry/service/environment';

@@ -2,8 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { config, initialize } from '../../config/config.js';
 import { initialSettings } from '../../config/initial-settings.js';
-import { systemCommand } from '../system-command.js';
 import { Step, type StepContext } from '../step.js';
+import { systemCommand } from '../system-command.js';
 
 /** First settings and features. */
 @Injectable()

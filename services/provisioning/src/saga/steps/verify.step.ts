@@ -12,8 +12,8 @@ import { Tenants } from '@tenantry/tenancy/tenants';
 import { sql } from 'drizzle-orm';
 import { markProvisioned, tenant as tenantAggregate } from '../../tenant/tenant.js';
 import { EventProbe } from '../event-probe.js';
-import { systemCommand } from '../system-command.js';
 import { Step, type StepContext } from '../step.js';
+import { systemCommand } from '../system-command.js';
 
 const HTTP_TIMEOUT_MS = 5_000;
 const NOBODY = '00000000-0000-4000-8000-000000000000';
@@ -96,7 +96,8 @@ export class VerifyStep extends Step {
   }
 
   private async event(tenantId: string): Promise<void> {
-    if (!(await this.events.onBus(tenantId, 'tenant', 'TenantRegistered'))) throw new DomainError('service.unavailable', { detail: 'The first event has not reached the bus yet.' });
+    if (!(await this.events.onBus(tenantId, 'tenant', 'TenantRegistered')))
+      throw new DomainError('service.unavailable', { detail: 'The first event has not reached the bus yet.' });
   }
 
   private async route({ tenantId, tenant: { domain } }: StepContext): Promise<void> {

@@ -1,0 +1,78 @@
+import { type DynamicModule, Module, type ModuleMetadata, type Provider } from '@nestjs/common';
+import { DiscoveryModule } from '@nestjs/core';
+import { Clock } from '@tenantry/contracts/clock';
+import { Keyring } from '@tenantry/crypto/keyring';
+import { EventStore } from '@tenantry/event-store/port';
+import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { DefaultTenantLog } from '@tenantry/event-store/tenant-log-default';
+import { Timers } from '@tenantry/messaging/effects';
+import { Reservations } from '@tenantry/messaging/reservations';
+import { RpcClient } from '@tenantry/messaging/rpc';
+import { Logger } from '@tenantry/observability/logger';
+import { LocalStorage } from '@tenantry/tenancy/local-storage';
+import { PostgresTenants } from '@tenantry/tenancy/postgres-tenants';
+import { Storage } from '@tenantry/tenancy/storage';
+import { Tenants } from '@tenantry/tenancy/tenants';
+import { Bus } from './bus.js';
+import { Database } from './database.js';
+import { Environment } from './environment.js';
+
+/** What is there before Nest is: connections and what was made of them. */
+export interface PlatformParts {
+  environment: Environment;
+  logger: Logger;
+  clock: Clock;
+  database: Database;
+  bus: Bus;
+  rpc: RpcClient;
+  store: EventStore;
+  timers: Timers;
+  reservations: Reservations;
+}
+
+/** Where the keys come from: other services ask identity, identity itself reads its own tables. */
+export interface KeyringSource {
+  imports?: ModuleMetadata['imports'];
+  inject?: any[];
+  useFactory: (...dependencies: any[]) => Keyring | Promise<Keyring>;
+}
+
+/** The tokens that every service's features may ask for; each is an abstract class. */
+@Module({})
+export class PlatformModule {
+  static of(parts: PlatformParts, keyring: KeyringSource): DynamicModule {
+    const { environment, logger, database } = parts;
+    const providers: Provider[] = [
+      { provide: Environment, useValue: environment },
+      { provide: Logger, useValue: logger },
+      { provide: Clock, useValue: parts.clock },
+      { provide: Database, useValue: database },
+      { provide: Bus, useValue: parts.bus },
+      { provide: RpcClient, useValue: parts.rpc },
+      { provide: EventStore, useValue: parts.store },
+      { provide: Timers, useValue: parts.timers },
+      { provide: Reservations, useValue: parts.reservations },
+      { provide: Storage, useValue: new LocalStorage(environment.values.TENANTRY_DATA_DIR) },
+      { provide: Keyring, inject: keyring.inject ?? [], useFactory: keyring.useFactory },
+      { provide: TenantLog, inject: [EventStore, Keyring], useFactory: (store: EventStore, keys: Keyring) => new DefaultTenantLog(store, keys) },
+      {
+        provide: Tenants,
+        inject: [Keyring],
+        useFactory: (keys: Keyring) =>
+          new PostgresTenants({
+            pool: database.pool,
+            url: environment.values.TENANTRY_POSTGRES_URL,
+            keys,
+            onIdleError: (error) => logger.warn({ err: error }, 'a connection to an isolated database was lost'),
+          }),
+      },
+    ];
+    return {
+      module: PlatformModule,
+      global: true,
+      imports: [DiscoveryModule, ...(keyring.imports ?? [])],
+      providers,
+      exports: [DiscoveryModule, ...providers.map((provider) => (provider as { provide: any }).provide)],
+    };
+  }
+}

@@ -1,0 +1,87 @@
+import { startPostgres } from '@tenantry/testing/postgres';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { urlFor } from './login-secret.js';
+import { migrate } from './migrate.js';
+import { serviceNames } from './migration-files.js';
+
+describe('migrate', () => {
+  let server: Awaited<ReturnType<typeof startPostgres>>;
+  let passwords: Record<string, string>;
+  let first: Awaited<ReturnType<typeof migrate>>[];
+  beforeAll(async () => {
+    server = await startPostgres();
+    passwords = Object.fromEntries((await serviceNames()).map((service) => [service, `secret of ${service}`]));
+    const run = () => migrate({ adminUrl: server.url, passwords });
+    first = await Promise.all([run(), run(), run()]);
+  });
+  afterAll(() => server.stop());
+
+  const connect = async (user: string, password: string, database = 'tenantry') => {
+    const client = new pg.Client({ connectionString: urlFor(server.url, database, { user, password }) });
+    await client.connect();
+    return client;
+  };
+
+  it('applies everything once, however many run at the same time', () => {
+    expect(first.filter((outcome) => outcome.applied.length > 0)).toHaveLength(1);
+  });
+
+  it('does nothing the second time, and says so quickly', async () => {
+    const { applied, durationMs } = await migrate({ adminUrl: server.url, passwords });
+    expect(applied).toEqual([]);
+    expect(durationMs).toBeLessThan(2_000);
+  });
+
+  it('gives every service a login to its own schema and to no other', async () => {
+    const relay = await connect('tenantry_relay', passwords['relay']!);
+    try {
+      await expect(relay.query('SELECT FROM relay.checkpoints')).resolves.toBeDefined();
+      await expect(relay.query('SELECT FROM billing.checkpoints')).rejects.toThrow('permission denied');
+      await expect(relay.query('SELECT FROM tenancy.placements')).resolves.toBeDefined();
+      await expect(relay.query('DELETE FROM tenancy.placements')).rejects.toThrow('permission denied');
+      await expect(relay.query('CREATE ROLE other')).rejects.toThrow('permission denied');
+      await expect(relay.query('SET ROLE tenantry_owner')).rejects.toThrow('permission denied');
+      await expect(relay.query('SET ROLE tenantry_services')).rejects.toThrow('permission denied');
+    } finally {
+      await relay.end();
+    }
+  });
+
+  it('changes a password that has changed, and nothing else', async () => {
+    const changed = { ...passwords, billing: 'another secret' };
+    expect((await migrate({ adminUrl: server.url, passwords: changed })).applied).toEqual(['roles/logins']);
+    await (await connect('tenantry_billing', 'another secret')).end();
+    await expect(connect('tenantry_billing', passwords['billing']!)).rejects.toThrow('password authentication failed');
+    expect((await migrate({ adminUrl: server.url, passwords })).applied).toEqual(['roles/logins']);
+  });
+
+  it('names the services that have no password', async () => {
+    const { relay: _, ...rest } = passwords;
+    await expect(migrate({ adminUrl: server.url, passwords: rest })).rejects.toThrow('relay');
+  });
+
+  it('refuses a file that was changed after it was applied, by name', async () => {
+    const admin = await connect('postgres', 'postgres');
+    try {
+      await admin.query(`UPDATE tenancy.migrations SET sha256 = 'x' WHERE component = 'tenancy' AND file = '0001_placements.sql'`);
+      await expect(migrate({ adminUrl: server.url, passwords })).rejects.toThrow(/have changed since[^]*tenancy: 0001_placements.sql/);
+      await admin.query(`DELETE FROM tenancy.migrations WHERE component = 'tenancy' AND file = '0001_placements.sql'`);
+      await expect(migrate({ adminUrl: server.url, passwords })).rejects.toThrow('0001_placements.sql: relation "servers" already exists');
+    } finally {
+      await admin.end();
+    }
+  });
+
+  it('keeps no password in the database in clear', async () => {
+    const admin = await connect('postgres', 'postgres');
+    try {
+      const { rows } = await admin.query(
+        `SELECT rolname FROM pg_authid WHERE rolname LIKE 'tenantry%' AND rolcanlogin AND rolpassword NOT LIKE 'SCRAM-SHA-256$%'`,
+      );
+      expect(rows).toEqual([]);
+    } finally {
+      await admin.end();
+    }
+  });
+});

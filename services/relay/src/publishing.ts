@@ -1,0 +1,27 @@
+import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { newId } from '@tenantry/contracts/ids';
+import { EventStore } from '@tenantry/event-store/port';
+import { Relay } from '@tenantry/messaging/relay';
+import { Logger } from '@tenantry/observability/logger';
+import { Bus } from '@tenantry/service/bus';
+import { Database } from '@tenantry/service/database';
+import { readRelayEnvironment } from './config.js';
+
+/** Publishes for as long as the process runs. */
+@Injectable()
+export class Publishing implements OnApplicationBootstrap, OnModuleDestroy {
+  private readonly relay: Relay;
+
+  constructor(database: Database, store: EventStore, bus: Bus, logger: Logger) {
+    const { streamReplicas } = readRelayEnvironment();
+    this.relay = new Relay({ pool: database.pool, schema: 'relay', store, nats: bus.connection, logger, owner: newId(), streamReplicas });
+  }
+
+  async onApplicationBootstrap(): Promise<void> {
+    await this.relay.start();
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await this.relay.stop();
+  }
+}
