@@ -13,6 +13,8 @@ describe('lines of a log', () => {
 
   it('reach the console from warnings on', () => {
     expect(forConsole('{"level":30,"msg":"ready"}', 'stdout')).toBeUndefined();
+    expect(forConsole('{"level":"info","msg":"ready"}', 'stdout')).toBeUndefined();
+    expect(forConsole('{"level":"warn","msg":"slow"}', 'stdout')).toBe('warning: slow');
     expect(forConsole('{"level":40,"msg":"slow"}', 'stdout')).toBe('warning: slow');
     expect(forConsole('{"level":50,"msg":"failed","err":{"message":"no route"}}', 'stdout')).toBe('error: failed: no route');
   });

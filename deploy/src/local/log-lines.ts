@@ -1,4 +1,5 @@
-const levels: Record<number, string> = { 40: 'warning', 50: 'error', 60: 'fatal' };
+/** pino writes a level as a number, or by its name when it is told to. */
+const shown: Record<string, string> = { 40: 'warning', 50: 'error', 60: 'fatal', warn: 'warning', error: 'error', fatal: 'fatal' };
 
 /** Cuts a stream of bytes into lines; keeps the unfinished end for the next call. */
 export function lineSplitter(each: (line: string) => void): (chunk: Buffer) => void {
@@ -17,11 +18,12 @@ export function lineSplitter(each: (line: string) => void): (chunk: Buffer) => v
 export function forConsole(line: string, stream: 'stdout' | 'stderr'): string | undefined {
   if (line.startsWith('{')) {
     try {
-      const entry = JSON.parse(line) as { level?: number; msg?: string; err?: { message?: string } };
-      if (typeof entry.level === 'number') {
-        if (entry.level < 40) return undefined;
+      const entry = JSON.parse(line) as { level?: number | string; msg?: string; err?: { message?: string } };
+      if (entry.level !== undefined) {
+        const level = shown[entry.level];
+        if (level === undefined) return undefined;
         const cause = entry.err?.message && entry.err.message !== entry.msg ? `: ${entry.err.message}` : '';
-        return `${levels[Math.floor(entry.level / 10) * 10] ?? 'error'}: ${entry.msg ?? ''}${cause}`;
+        return `${level}: ${entry.msg ?? ''}${cause}`;
       }
     } catch {
       // Not pino's: a line like any other.

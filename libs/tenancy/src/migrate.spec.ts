@@ -65,11 +65,26 @@ describe('migrate', () => {
     const admin = await connect('postgres', 'postgres');
     try {
       await admin.query(`UPDATE tenancy.migrations SET sha256 = 'x' WHERE component = 'tenancy' AND file = '0001_placements.sql'`);
-      await expect(migrate({ adminUrl: server.url, passwords })).rejects.toThrow(/have changed since[^]*tenancy: 0001_placements.sql/);
+      await expect(migrate({ adminUrl: server.url, passwords })).rejects.toThrow(/have changed since[\s\S]*tenancy: 0001_placements.sql/);
       await admin.query(`DELETE FROM tenancy.migrations WHERE component = 'tenancy' AND file = '0001_placements.sql'`);
       await expect(migrate({ adminUrl: server.url, passwords })).rejects.toThrow('0001_placements.sql: relation "servers" already exists');
     } finally {
       await admin.end();
+    }
+  });
+
+  it('needs no superuser, only rights to make roles and databases', async () => {
+    const managed = await startPostgres();
+    try {
+      const admin = new pg.Client({ connectionString: managed.url });
+      await admin.connect();
+      await admin.query(`CREATE ROLE manager LOGIN CREATEROLE CREATEDB PASSWORD 'manager'`);
+      await admin.end();
+      const adminUrl = urlFor(managed.url, 'postgres', { user: 'manager', password: 'manager' });
+      expect((await migrate({ adminUrl, passwords })).applied).toContain('roles/logins');
+      expect((await migrate({ adminUrl, passwords })).applied).toEqual([]);
+    } finally {
+      await managed.stop();
     }
   });
 

@@ -5,7 +5,7 @@ import { DomainError } from '@tenantry/contracts/errors';
 import type { Personal } from '@tenantry/contracts/events';
 import type { PlanSnapshot } from '@tenantry/contracts/plans';
 import { aggregate } from '@tenantry/event-store/aggregate';
-import { type Cycle, periodAt, trialEnd } from './period.js';
+import { type Cycle, periodAt, trialEnd } from '@tenantry/contracts/billing/period';
 
 type Opened = Extract<BillingEvent, { type: 'SubscriptionOpened' }>['data'];
 export type Subscription =

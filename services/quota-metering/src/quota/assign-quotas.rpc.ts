@@ -6,7 +6,7 @@ import { Handles } from '@tenantry/messaging/handles';
 import { faultPoint } from '@tenantry/observability/fault';
 import type { z } from 'zod';
 import { Ledger } from '../usage/ledger.js';
-import { trialEnd } from './period.js';
+import { trialEnd } from '@tenantry/contracts/billing/period';
 import { assign, quotas } from './quotas.js';
 
 /**

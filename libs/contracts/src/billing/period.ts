@@ -1,4 +1,4 @@
-import type { Instant } from '@tenantry/contracts/clock';
+import type { Instant } from '../clock.js';
 import { Temporal } from 'temporal-polyfill';
 
 /** What a tenant's billing periods follow from. */
@@ -49,3 +49,6 @@ function monthAt(anchorMs: number, timezone: string, atMs: number, cutMs = Numbe
 
 const local = (ms: number, timezone: string) => Temporal.Instant.fromEpochMilliseconds(ms).toZonedDateTimeISO(timezone);
 const text = (ms: number): Instant => new Date(ms).toISOString();
+
+/** The day of an instant in a time zone, `YYYY-MM-DD`. */
+export const localDay = (at: Instant, timezone: string): string => local(Date.parse(at), timezone).toPlainDate().toString();

@@ -1,0 +1,34 @@
+import { DomainError, invalidField } from '@tenantry/contracts/errors';
+import type { CommandContext } from '@tenantry/contracts/route';
+
+export const etagOf = (version: number): string => `"${version}"`;
+
+/** The version that the caller expects. `*`, like no header, expects none in particular. @throws DomainError `precondition.failed` for what is no ETag of ours */
+export function parseIfMatch(header: string | undefined): number | undefined {
+  if (header === undefined || header.trim() === '*') return undefined;
+  const match = /^\s*"(\d{1,15})"\s*$/.exec(header);
+  if (!match) throw new DomainError('precondition.failed', { detail: 'If-Match must be one ETag as it was answered, such as "3", or *' });
+  return Number(match[1]);
+}
+
+/** Whether what the caller has is what it would get (RFC 9110, weak comparison). */
+export function matchesEtag(header: string | undefined, etag: string | undefined): boolean {
+  if (header === undefined || etag === undefined) return false;
+  return header.split(',').some((one) => one.trim() === '*' || one.trim().replace(/^W\//, '') === etag);
+}
+
+/** `<tenantId>:<position>`: the position that a query must have seen. @throws DomainError `request.invalid` */
+export function parseMinPosition(header: string | undefined): CommandContext['minPosition'] {
+  if (header === undefined) return undefined;
+  const match = /^\s*([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):(\d{1,15})\s*$/i.exec(header);
+  if (!match) throw invalidField('Tenantry-Min-Position', 'format', 'Tenantry-Min-Position must be a Tenantry-Position as it was answered: <tenant id>:<position>');
+  return { tenantId: (match[1] as string).toLowerCase(), position: Number(match[2]) };
+}
+
+/** 1 to 255 printable ASCII characters. @throws DomainError `request.invalid` */
+export function parseIdempotencyKey(header: string | string[] | undefined): string | undefined {
+  if (header === undefined) return undefined;
+  if (typeof header !== 'string' || !/^[\x20-\x7e]{1,255}$/.test(header))
+    throw invalidField('Idempotency-Key', 'format', 'Idempotency-Key must have 1 to 255 printable ASCII characters');
+  return header;
+}
