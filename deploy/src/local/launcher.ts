@@ -174,6 +174,8 @@ export class Launcher {
   private async startNats(accounts: NatsAccounts, port: number, monitorPort: number): Promise<string> {
     const config = await writeNatsConfig(this.folder, accounts, port, monitorPort);
     if (this.settings.natsUrl !== undefined) return this.settings.natsUrl;
+    // With an embedded PostgreSQL there is one already, which looks after both.
+    if (this.settings.postgresUrl !== undefined) this.dog = watchdog(this.folder.pids, this.folder.path, this.folder.path);
     const server = await natsServer(this.say);
     const program: Program = {
       name: 'nats',

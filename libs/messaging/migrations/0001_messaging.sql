@@ -23,8 +23,9 @@ CREATE TABLE :schema.hints (
   PRIMARY KEY (consumer, tenant_id)
 );
 
--- The effect outbox. id is derived from the event and the effect's name. `attempts` fences: who has claimed
--- it last may record its outcome. next_attempt_at of a running effect is the end of its lease.
+-- The effect outbox. id is derived from the event and the effect's name. `claims` fences: who has claimed
+-- it last may record its outcome. `failures` counts what its handler threw: a crash of its process is none.
+-- next_attempt_at of a running effect is the end of its lease, `owner` who holds it.
 CREATE TABLE :schema.effects (
   id              uuid        PRIMARY KEY,
   tenant_id       uuid        NOT NULL,
@@ -32,7 +33,9 @@ CREATE TABLE :schema.effects (
   payload         jsonb       NOT NULL,
   causation_id    uuid        NOT NULL,
   state           text        NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'running', 'done', 'parked')),
-  attempts        int         NOT NULL DEFAULT 0,
+  claims          int         NOT NULL DEFAULT 0,
+  failures        int         NOT NULL DEFAULT 0,
+  owner           text,
   next_attempt_at timestamptz NOT NULL DEFAULT now(),
   lease_until     timestamptz,
   last_error      text,

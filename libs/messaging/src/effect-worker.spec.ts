@@ -49,7 +49,8 @@ async function request(name: string, payload: unknown = {}): Promise<string> {
   ]);
   return id;
 }
-const stateOf = async (id: string) => (await pool.query('SELECT state, attempts, last_error FROM svc.effects WHERE id = $1', [id])).rows[0];
+const stateOf = async (id: string) =>
+  (await pool.query('SELECT state, claims, failures, last_error FROM svc.effects WHERE id = $1', [id])).rows[0];
 const reaches = (id: string, state: string) =>
   eventually(async () => (await stateOf(id)).state === state, { what: `effect to be ${state}` });
 
@@ -103,15 +104,15 @@ describe('the effect worker', () => {
     worker(new Handler('often', () => Promise.reject(new Error('no'))), { maxAttempts: 2 });
     await reaches(never, 'parked');
     await reaches(often, 'parked');
-    expect(await stateOf(never)).toMatchObject({ attempts: 1, last_error: expect.stringContaining('does not exist') });
-    expect(await stateOf(often)).toMatchObject({ attempts: 2 });
+    expect(await stateOf(never)).toMatchObject({ failures: 1, last_error: expect.stringContaining('does not exist') });
+    expect(await stateOf(often)).toMatchObject({ failures: 2 });
   });
 
   it('takes over an effect whose worker died, and the late outcome of the first does not count', async () => {
     const id = await request('lost');
     // A worker that claimed it and will never renew its lease.
     await pool.query(
-      "UPDATE svc.effects SET state = 'running', attempts = 1, lease_until = now(), next_attempt_at = now() + interval '200 ms' WHERE id = $1",
+      "UPDATE svc.effects SET state = 'running', claims = 1, lease_until = now(), next_attempt_at = now() + interval '200 ms' WHERE id = $1",
       [id],
     );
     const handler = new Handler('lost');

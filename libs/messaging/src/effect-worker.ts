@@ -1,8 +1,9 @@
+import { newId } from '@tenantry/contracts/ids';
 import { faultPoint } from '@tenantry/observability/fault';
 import type { Logger } from '@tenantry/observability/logger';
 import type { Pool } from 'pg';
 import { backoffMs } from './backoff.js';
-import { type EffectHandler, GiveUp } from './effects.js';
+import { ComeBack, type EffectHandler, GiveUp } from './effects.js';
 import { schemaName } from './sql.js';
 
 export interface EffectWorkerParts {
@@ -10,6 +11,11 @@ export interface EffectWorkerParts {
   schema: string;
   handlers: EffectHandler[];
   logger: Logger;
+  /**
+   * Who claims, the same after a restart: what this owner held when it died is taken up at once, without waiting for the lease to run out.
+   * Never of two processes at the same time. By default nobody else's: leases of a dead process run out.
+   */
+  owner?: string;
   options?: Partial<EffectWorkerOptions>;
 }
 export interface EffectWorkerOptions {
@@ -27,22 +33,24 @@ interface Claimed {
   name: string;
   payload: unknown;
   causation_id: string;
-  attempts: number;
+  claims: number;
+  failures: number;
 }
 interface Running {
   claimed: Claimed;
   abort: AbortController;
   finished: Promise<void>;
 }
-type Ending = { state: 'done' | 'pending' | 'parked'; delayMs: number; error: string | null };
+type Ending = { state: 'done' | 'pending' | 'parked'; delayMs: number; error: string | null; failed: boolean };
 
 /**
  * Runs the effects of the service's outbox, at least once each. An effect is claimed with a lease that is renewed while it runs;
- * who finds an expired one takes it over. `attempts` fences: an outcome is recorded only by who claimed last.
+ * who finds an expired one takes it over. `claims` fences: an outcome is recorded only by who claimed last.
  */
 export class EffectWorker {
   private readonly options: EffectWorkerOptions;
   private readonly table: string;
+  private readonly owner: string;
   private readonly handlers: Map<string, EffectHandler>;
   private readonly running = new Map<string, Running>();
   private readonly endings = new Map<
@@ -60,6 +68,7 @@ export class EffectWorker {
   constructor(private readonly parts: EffectWorkerParts) {
     this.options = { ...defaults, ...parts.options };
     this.table = `${schemaName(parts.schema)}.effects`;
+    this.owner = parts.owner ?? newId();
     this.handlers = new Map(parts.handlers.map((handler) => [handler.effect, handler]));
   }
 
@@ -67,7 +76,16 @@ export class EffectWorker {
     if (this.handlers.size === 0) return;
     this.stopped = false;
     this.timers = [setInterval(() => this.wake(), this.options.pollMs), setInterval(() => void this.renew(), this.options.leaseMs / 3)];
-    this.wake();
+    void this.takeBack().finally(() => this.wake());
+  }
+
+  /** What the process before this one was doing when it died. */
+  private async takeBack(): Promise<void> {
+    try {
+      await this.parts.pool.query(`UPDATE ${this.table} SET next_attempt_at = now() WHERE state = 'running' AND owner = $1`, [this.owner]);
+    } catch (error) {
+      this.parts.logger.warn({ err: error }, 'Leases of before could not be taken back; they will run out');
+    }
   }
 
   /** There may be something to claim. Cheap; calls during a claim become one more. */
@@ -89,11 +107,11 @@ export class EffectWorker {
     });
     await Promise.race([Promise.allSettled([...this.running.values()].map(({ finished }) => finished)), grace]);
     clearTimeout(timer);
-    const left = [...this.running.values()].map(({ claimed }) => ({ id: claimed.id, attempts: claimed.attempts }));
+    const left = [...this.running.values()].map(({ claimed }) => ({ id: claimed.id, claims: claimed.claims }));
     if (left.length === 0) return;
     await this.parts.pool.query(
       `UPDATE ${this.table} e SET state = 'pending', lease_until = NULL, next_attempt_at = now()
-       FROM json_to_recordset($1::json) AS r(id uuid, attempts int) WHERE e.id = r.id AND e.attempts = r.attempts AND e.state = 'running'`,
+       FROM json_to_recordset($1::json) AS r(id uuid, claims int) WHERE e.id = r.id AND e.claims = r.claims AND e.state = 'running'`,
       [JSON.stringify(left)],
     );
   }
@@ -126,15 +144,15 @@ export class EffectWorker {
       name: `claim ${this.table}`,
       text: `
         UPDATE ${this.table} e
-        SET state = 'running', attempts = e.attempts + 1,
+        SET state = 'running', claims = e.claims + 1, owner = $4,
             lease_until = now() + $3 * interval '1 ms', next_attempt_at = now() + $3 * interval '1 ms'
         FROM unnest($1::text[], $2::int[]) AS n(name, free)
         CROSS JOIN LATERAL (
           SELECT id FROM ${this.table} d WHERE d.name = n.name AND d.state IN ('pending', 'running') AND d.next_attempt_at <= now()
           ORDER BY d.next_attempt_at LIMIT n.free FOR UPDATE SKIP LOCKED) due
         WHERE e.id = due.id
-        RETURNING e.id, e.tenant_id, e.name, e.payload, e.causation_id, e.attempts`,
-      values: [free.map(({ name }) => name), free.map((capacity) => capacity.free), this.options.leaseMs],
+        RETURNING e.id, e.tenant_id, e.name, e.payload, e.causation_id, e.claims, e.failures`,
+      values: [free.map(({ name }) => name), free.map((capacity) => capacity.free), this.options.leaseMs, this.owner],
     });
     for (const capacity of free) {
       if (rows.filter((row) => row.name === capacity.name).length === capacity.free) this.saturated.add(capacity.name);
@@ -177,11 +195,11 @@ export class EffectWorker {
         name: claimed.name,
         payload: claimed.payload,
         causationId: claimed.causation_id,
-        attempt: claimed.attempts,
+        attempt: claimed.failures + 1,
         signal,
       });
       await faultPoint('effect.done');
-      ending = { state: 'done', delayMs: 0, error: null };
+      ending = { state: 'done', delayMs: 0, error: null, failed: false };
     } catch (error) {
       ending = this.afterError(claimed, signal, error);
     }
@@ -190,24 +208,30 @@ export class EffectWorker {
   }
 
   private afterError(claimed: Claimed, signal: AbortSignal, error: unknown): Ending {
+    if (error instanceof ComeBack) return this.again(error.afterMs, null);
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     // Stopped by us, not by a fault of its own.
-    if (signal.aborted) return { state: 'pending', delayMs: 0, error: text };
-    const seen = { effect: claimed.name, id: claimed.id, tenantId: claimed.tenant_id, attempt: claimed.attempts, error: text };
-    if (error instanceof GiveUp || claimed.attempts >= this.options.maxAttempts) {
+    if (signal.aborted) return this.again(0, text);
+    const failures = claimed.failures + 1;
+    const seen = { effect: claimed.name, id: claimed.id, tenantId: claimed.tenant_id, failures, error: text };
+    if (error instanceof GiveUp || failures >= this.options.maxAttempts) {
       this.parts.logger.error(seen, 'An effect is parked');
-      return { state: 'parked', delayMs: 0, error: text };
+      return { state: 'parked', delayMs: 0, error: text, failed: true };
     }
-    const delayMs = backoffMs(claimed.attempts, this.options.baseMs, this.options.capMs);
+    const delayMs = backoffMs(failures, this.options.baseMs, this.options.capMs);
     this.parts.logger.warn({ ...seen, delayMs }, 'An effect will be tried again');
+    return { ...this.again(delayMs, text), failed: true };
+  }
+
+  private again(delayMs: number, error: string | null): Ending {
     if (delayMs < this.options.pollMs) setTimeout(() => this.wake(), delayMs + 5).unref();
-    return { state: 'pending', delayMs, error: text };
+    return { state: 'pending', delayMs, error, failed: false };
   }
 
   /** Outcomes that come while a statement runs go into the next one together. */
   private record(claimed: Claimed, ending: Ending): Promise<void> {
     return new Promise((recorded, failed) => {
-      this.endings.set(`${claimed.id}:${claimed.attempts}`, { claimed, ending, recorded, failed });
+      this.endings.set(`${claimed.id}:${claimed.claims}`, { claimed, ending, recorded, failed });
       if (!this.recording) void this.recordLoop();
     });
   }
@@ -222,16 +246,17 @@ export class EffectWorker {
           name: `record ${this.table}`,
           text: `
             UPDATE ${this.table} e
-            SET state = r.state, lease_until = NULL, last_error = r.error, next_attempt_at = now() + r.delay * interval '1 ms'
-            FROM json_to_recordset($1::json) AS r(id uuid, attempts int, state text, delay int, error text)
-            WHERE e.id = r.id AND e.attempts = r.attempts AND e.state = 'running'`,
+            SET state = r.state, lease_until = NULL, owner = NULL, last_error = r.error, failures = e.failures + r.failed, next_attempt_at = now() + r.delay * interval '1 ms'
+            FROM json_to_recordset($1::json) AS r(id uuid, claims int, state text, delay int, error text, failed int)
+            WHERE e.id = r.id AND e.claims = r.claims AND e.state = 'running'`,
           values: [
             JSON.stringify(
               batch.map(({ claimed, ending }) => ({
                 id: claimed.id,
-                attempts: claimed.attempts,
+                claims: claimed.claims,
                 state: ending.state,
-                delay: ending.delayMs,
+                delay: Math.ceil(ending.delayMs),
+                failed: ending.failed ? 1 : 0,
                 error: ending.error?.replaceAll('\0', '').slice(0, 4_000) ?? null,
               })),
             ),
@@ -246,7 +271,7 @@ export class EffectWorker {
   }
 
   private async giveBack(claimed: Claimed[]): Promise<void> {
-    await Promise.all(claimed.map((effect) => this.record(effect, { state: 'pending', delayMs: 0, error: null })));
+    await Promise.all(claimed.map((effect) => this.record(effect, { state: 'pending', delayMs: 0, error: null, failed: false })));
   }
 
   /** Prolongs the leases of what runs here; what somebody else has taken over is aborted. */
@@ -254,15 +279,15 @@ export class EffectWorker {
     const runs = [...this.running.values()];
     if (runs.length === 0) return;
     try {
-      const { rows } = await this.parts.pool.query<{ id: string; attempts: number }>(
+      const { rows } = await this.parts.pool.query<{ id: string; claims: number }>(
         `UPDATE ${this.table} e SET lease_until = now() + $2 * interval '1 ms', next_attempt_at = now() + $2 * interval '1 ms'
-         FROM json_to_recordset($1::json) AS r(id uuid, attempts int)
-         WHERE e.id = r.id AND e.attempts = r.attempts AND e.state = 'running' RETURNING e.id, e.attempts`,
-        [JSON.stringify(runs.map(({ claimed }) => ({ id: claimed.id, attempts: claimed.attempts }))), this.options.leaseMs],
+         FROM json_to_recordset($1::json) AS r(id uuid, claims int)
+         WHERE e.id = r.id AND e.claims = r.claims AND e.state = 'running' RETURNING e.id, e.claims`,
+        [JSON.stringify(runs.map(({ claimed }) => ({ id: claimed.id, claims: claimed.claims }))), this.options.leaseMs],
       );
-      const kept = new Set(rows.map((row) => `${row.id}:${row.attempts}`));
+      const kept = new Set(rows.map((row) => `${row.id}:${row.claims}`));
       for (const { claimed, abort } of runs) {
-        if (!kept.has(`${claimed.id}:${claimed.attempts}`) && this.running.get(claimed.id)?.claimed === claimed)
+        if (!kept.has(`${claimed.id}:${claimed.claims}`) && this.running.get(claimed.id)?.claimed === claimed)
           abort.abort(new Error('The lease was lost'));
       }
     } catch (error) {

@@ -40,6 +40,8 @@ export interface RunnerOptions {
   concurrency: number;
   /** At least this long from one pass over a tenant to its next, unless somebody waits for it. */
   serviceIntervalMs: number;
+  /** From the start of one pass over the service's own rows to the next: tenants that become dirty one after the other go together. */
+  serviceGapMs: number;
   tenantIntervalMs: number;
   /** From the first wake-up of a tenant to the pass over its own schema: what follows at once goes along. */
   tenantDelayMs: number;
@@ -50,6 +52,7 @@ const defaults: RunnerOptions = {
   batch: 32,
   concurrency: 4,
   serviceIntervalMs: 50,
+  serviceGapMs: 20,
   tenantIntervalMs: 250,
   tenantDelayMs: 100,
   sweepMs: 5_000,
@@ -66,6 +69,8 @@ interface Lane {
   sweep: Sweep;
   pump: () => void;
   timer?: NodeJS.Timeout;
+  /** No pass begins before this. */
+  notBeforeMs: number;
   /** Of whoever waits for a tenant to be looked at. */
   waiters: Map<string, Set<() => void>>;
 }
@@ -171,12 +176,16 @@ export class Runner {
       progress: pass.progress,
       sweep: Sweep.ofHints(pool, schema, serviceConsumer, consumer.version),
       waiters: new Map(),
+      notBeforeMs: 0,
       // One pass at a time: what becomes dirty meanwhile is the next batch.
       pump: () => {
+        const nowMs = performance.now();
         if (running || this.stopped) return;
-        const tenantIds = lane.queue.take(this.options.batch, performance.now());
+        if (nowMs < lane.notBeforeMs) return this.schedule(lane);
+        const tenantIds = lane.queue.take(this.options.batch, nowMs);
         if (tenantIds.length === 0) return this.schedule(lane);
         running = true;
+        lane.notBeforeMs = tenantIds.length === this.options.batch ? nowMs : nowMs + this.options.serviceGapMs;
         this.track(
           pass
             .run(tenantIds)
@@ -215,6 +224,7 @@ export class Runner {
       progress: pass.progress,
       sweep: Sweep.ofHints(pool, schema, service, consumer.version),
       waiters: new Map(),
+      notBeforeMs: 0,
       // Reading is for many at once; writing is one transaction per tenant, some at a time, so that a slow one holds up nobody else.
       pump: () => {
         if (this.stopped) return;
@@ -263,7 +273,7 @@ export class Runner {
     const inMs = lane.queue.nextInMs(performance.now());
     if (inMs === null) return;
     clearTimeout(lane.timer);
-    lane.timer = setTimeout(lane.pump, Math.ceil(inMs));
+    lane.timer = setTimeout(lane.pump, Math.ceil(Math.max(inMs, lane.notBeforeMs - performance.now())));
   }
 
   private settle(lane: Lane, tenantId: string, outcome: Outcome): void {

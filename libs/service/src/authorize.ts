@@ -23,7 +23,8 @@ export function denial(principal: Principal, { scope, permission, tenantId }: De
   if (scope === 'public') return null;
   if (principal.kind === 'anonymous') return new DomainError('auth.unauthenticated');
   if (principal.tenantId !== undefined) {
-    if (scope === 'platform') return new DomainError('auth.forbidden', { detail: "A tenant's credentials do not reach the platform's resources" });
+    if (scope === 'platform')
+      return new DomainError('auth.forbidden', { detail: "A tenant's credentials do not reach the platform's resources" });
     if (tenantId !== principal.tenantId) return new DomainError('tenant.not_found');
   }
   if (permission !== null && !permits(principal.permissions, permission))

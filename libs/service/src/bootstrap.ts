@@ -25,6 +25,7 @@ import { type ProcessEnvironment, readEnvironment } from './config.js';
 import type { Environment } from './environment.js';
 import { HealthRoute, HealthServer, ReadinessCheck } from './health.js';
 import { NestLogger } from './nest-logger.js';
+import { ownerName } from './owner.js';
 import { type KeyringSource, PlatformModule } from './platform.module.js';
 import { createPool, PostgresDatabase, untilPostgresAnswers } from './postgres.js';
 import { RpcServer } from './rpc-server.js';
@@ -108,7 +109,11 @@ async function run(options: BootstrapOptions, values: ProcessEnvironment, logger
 
   const store = new PostgresEventStore(logPool);
   const clock = options.clock ?? new SystemClock();
-  const rpc = new NatsRpcClient({ connection, process: service, sign: signer ? (principal, audience) => signer.sign(principal, audience) : undefined });
+  const rpc = new NatsRpcClient({
+    connection,
+    process: service,
+    sign: signer ? (principal, audience) => signer.sign(principal, audience) : undefined,
+  });
   const platform = PlatformModule.of(
     {
       environment: { values } satisfies Environment,
@@ -144,9 +149,23 @@ async function run(options: BootstrapOptions, values: ProcessEnvironment, logger
   const app = await NestFactory.createMicroservice(Root, { strategy: server, logger: new NestLogger(logger), abortOnError: false });
   await app.init();
 
-  const providers = app.get(DiscoveryService, { strict: false }).getProviders().map(({ instance }) => instance as unknown);
+  const providers = app
+    .get(DiscoveryService, { strict: false })
+    .getProviders()
+    .map(({ instance }) => instance as unknown);
   const work = workOf(providers);
-  const parts = { service, schema, work, pool, store, tenants: app.get(Tenants), nats: connection, clock, logger };
+  const parts = {
+    service,
+    schema,
+    work,
+    pool,
+    store,
+    tenants: app.get(Tenants),
+    nats: connection,
+    clock,
+    logger,
+    owner: ownerName(service, values),
+  };
   const worker = values.TENANTRY_ROLE === 'api' ? null : new Worker(parts);
   positions = new ReadPosition({ ...parts, ...work, runner: worker?.runner });
   store.onAppended = (tenants) => {

@@ -30,6 +30,8 @@ export const processEnvironment = z.object({
   /** Of the gateway's alone. */
   TENANTRY_HTTP_HOST: z.string().default('127.0.0.1'),
   TENANTRY_PORT: z.coerce.number().int().min(0).max(65535).default(8080),
+  /** Of the gateway's alone: addresses or CIDR ranges of the proxies before it, whose `X-Forwarded-For` is believed. None unless given. */
+  TENANTRY_TRUST_PROXY: z.string().optional(),
   /** Where the gateway is reached from inside, for the smoke test of a new tenant. */
   TENANTRY_GATEWAY_URL: z.string().optional(),
   /** First platform API key, created at identity's first start (from the launcher or a Secret). */

@@ -54,7 +54,11 @@ export class PlatformModule {
       { provide: Reservations, useValue: parts.reservations },
       { provide: Storage, useValue: new LocalStorage(environment.values.TENANTRY_DATA_DIR) },
       { provide: Keyring, inject: keyring.inject ?? [], useFactory: keyring.useFactory },
-      { provide: TenantLog, inject: [EventStore, Keyring], useFactory: (store: EventStore, keys: Keyring) => new DefaultTenantLog(store, keys) },
+      {
+        provide: TenantLog,
+        inject: [EventStore, Keyring],
+        useFactory: (store: EventStore, keys: Keyring) => new DefaultTenantLog(store, keys),
+      },
       {
         provide: Tenants,
         inject: [Keyring],

@@ -111,7 +111,7 @@ describe('an operation', () => {
       errors: [{ field: 'name', rule: 'min_length' }],
     });
   });
-  it("hands a DomainError on as it is", async () => {
+  it('hands a DomainError on as it is', async () => {
     await expect(client('provisioning').call(fail, { how: 'domain' })).rejects.toMatchObject({
       code: 'domain.taken',
       detail: 'taken',
@@ -120,11 +120,17 @@ describe('an operation', () => {
   });
   it('says nothing of its insides to the caller, and everything to the log, once', async () => {
     lines.length = 0;
-    const error = await client('provisioning').call(fail, { how: 'bug' }, { traceparent }).catch((thrown: unknown) => thrown);
+    const error = await client('provisioning')
+      .call(fail, { how: 'bug' }, { traceparent })
+      .catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ code: 'internal.error' });
     expect(JSON.stringify(error)).not.toContain('secret');
     expect(lines).toHaveLength(1);
-    expect(JSON.parse(lines[0] ?? '')).toMatchObject({ level: 'error', traceId: traceparent.slice(3, 35), err: { message: 'secret insides' } });
+    expect(JSON.parse(lines[0] ?? '')).toMatchObject({
+      level: 'error',
+      traceId: traceparent.slice(3, 35),
+      err: { message: 'secret insides' },
+    });
   });
   it('is unavailable while the database is away', async () => {
     await expect(client('provisioning').call(fail, { how: 'database' })).rejects.toMatchObject({ code: 'service.unavailable' });
@@ -183,6 +189,8 @@ describe('a restart of the service', () => {
   });
   it('is given up after the timeout', async () => {
     const absent = { ...greet, owner: 'insight' as const };
-    await expect(client('provisioning').call(absent, { name: 'Bob' }, { timeoutMs: 200 })).rejects.toMatchObject({ code: 'service.unavailable' });
+    await expect(client('provisioning').call(absent, { name: 'Bob' }, { timeoutMs: 200 })).rejects.toMatchObject({
+      code: 'service.unavailable',
+    });
   });
 });

@@ -88,7 +88,8 @@ export class RpcServer extends Server implements CustomTransportStrategy {
   private serverOf(subject: string, handler: MessageHandler): (message: Msg) => Promise<WireReply> {
     const { contract } = (handler.extras ?? {}) as Partial<Served>;
     if (!contract) throw new Error(`${subject} is not served by a method marked with Handles`);
-    if (contract.owner !== this.options.service) throw new Error(`${contract.name} belongs to ${contract.owner}, not to ${this.options.service}`);
+    if (contract.owner !== this.options.service)
+      throw new Error(`${contract.name} belongs to ${contract.owner}, not to ${this.options.service}`);
     if (contract.kind === 'operation') {
       const served = { contract, handler };
       return (message) => this.operation(served, message);
@@ -107,7 +108,8 @@ export class RpcServer extends Server implements CustomTransportStrategy {
     let outcome = 'ok';
     let reply: WireReply;
     try {
-      if (this.running.size >= this.maxInFlight) throw new DomainError('service.unavailable', { detail: 'Too much is asked at once', retryAfterSeconds: 1 });
+      if (this.running.size >= this.maxInFlight)
+        throw new DomainError('service.unavailable', { detail: 'Too much is asked at once', retryAfterSeconds: 1 });
       reply = await serve(message);
     } catch (error) {
       const known = error instanceof DomainError ? error : new DomainError('internal.error', { cause: error });
@@ -134,7 +136,9 @@ export class RpcServer extends Server implements CustomTransportStrategy {
     const input = request.input as { tenantId?: unknown } | undefined;
     const tenantId = typeof input?.tenantId === 'string' ? input.tenantId : undefined;
     const caller: Caller = { service, traceparent };
-    return this.within({ traceparent, tenantId }, contract.name, async () => ({ ok: await invoke(handler, parsed(contract.input, request.input), caller) }));
+    return this.within({ traceparent, tenantId }, contract.name, async () => ({
+      ok: await invoke(handler, parsed(contract.input, request.input), caller),
+    }));
   }
 
   private async route({ contract, handler, byTenants }: Serving<Route> & { byTenants: boolean }, message: Msg): Promise<WireReply> {
@@ -149,8 +153,13 @@ export class RpcServer extends Server implements CustomTransportStrategy {
       const scope = byTenants && contract.scope === 'platform' ? 'tenant' : contract.scope;
       const refusal = denial(principal, { scope, permission: contract.permission, tenantId });
       if (refusal) throw refusal;
-      const call: Call<Route> = { ...validated(contract, given), tenantId: tenantId ?? '', command: { ...command, principal, traceparent } };
-      const stale = command.minPosition !== undefined && contract.method === 'GET' && (await this.options.caughtUp?.(command.minPosition)) === false;
+      const call: Call<Route> = {
+        ...validated(contract, given),
+        tenantId: tenantId ?? '',
+        command: { ...command, principal, traceparent },
+      };
+      const stale =
+        command.minPosition !== undefined && contract.method === 'GET' && (await this.options.caughtUp?.(command.minPosition)) === false;
       const ok = await invoke(handler, call, undefined);
       return stale ? { ok, stale } : { ok };
     });

@@ -90,7 +90,11 @@ function unionErrors(alternatives: Issue[][], path: PropertyKey[], message: stri
   const meant = alternatives.filter((issues) => !issues.some((issue) => issue.path.length === 0 && issue.code === 'invalid_type'));
   const [only] = meant;
   if (meant.length === 1 && only) return only.flatMap((issue) => errorsOf(issue, path));
-  const types = [...new Set(alternatives.flat().flatMap((issue) => (issue.path.length === 0 && issue.code === 'invalid_type' ? [article(issue.expected)] : [])))];
+  const types = [
+    ...new Set(
+      alternatives.flat().flatMap((issue) => (issue.path.length === 0 && issue.code === 'invalid_type' ? [article(issue.expected)] : [])),
+    ),
+  ];
   const said = meant.length === 0 && types.length > 0 ? `must be ${types.join(' or ')}` : (meant[0]?.[0]?.message ?? message);
   return [{ field: pathOf(path), rule: meant.length === 0 ? 'type' : 'format', message: said }];
 }
@@ -106,8 +110,7 @@ export function parsed<S extends z.ZodType>(schema: S, value: unknown): z.infer<
   throw invalid(fieldErrors(result.error));
 }
 
-export const invalid = (errors: FieldError[]): DomainError =>
-  new DomainError('request.invalid', { detail: summary(errors), errors });
+export const invalid = (errors: FieldError[]): DomainError => new DomainError('request.invalid', { detail: summary(errors), errors });
 
 /** `name is required; plan.id must be …`: readable without looking at `errors`. */
 export function summary(errors: FieldError[]): string {

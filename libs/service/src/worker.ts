@@ -18,7 +18,8 @@ export interface Work {
   timers: TimerHandler[];
 }
 
-const kindOf = (provider: unknown): unknown => (typeof provider === 'object' && provider !== null && 'kind' in provider ? provider.kind : undefined);
+const kindOf = (provider: unknown): unknown =>
+  typeof provider === 'object' && provider !== null && 'kind' in provider ? provider.kind : undefined;
 
 /** Sorts the instances of all providers: projections and processes by their `kind`, handlers by their class. */
 export function workOf(providers: Iterable<unknown>): Work {
@@ -42,6 +43,8 @@ export interface WorkerParts {
   nats: NatsConnection;
   clock: Clock;
   logger: Logger;
+  /** This process, by a name that it has again after a restart. */
+  owner: string;
 }
 
 /** The background of a service: projections and process managers, effects, timers. */

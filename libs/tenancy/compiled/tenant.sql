@@ -6,8 +6,8 @@ GRANT USAGE ON SCHEMA :"schema", :"app_schema" TO :"role";
 SET LOCAL search_path = :"schema";
 CREATE TABLE "checkpoints" (
   "tenant_id" uuid NOT NULL,
-  "consumer" text NOT NULL,
-  "version" text NOT NULL,
+  "consumer" character varying(63) NOT NULL,
+  "version" character varying(64) NOT NULL,
   "position" bigint NOT NULL,
   "event_id" uuid NOT NULL,
   PRIMARY KEY (tenant_id, consumer)
@@ -31,12 +31,12 @@ CREATE TABLE "audit_entries" (
 );
 CREATE TABLE "billing_subscriptions" (
   "tenant_id" uuid NOT NULL,
-  "status" text NOT NULL,
-  "plan_id" text NOT NULL,
+  "status" character varying(20) NOT NULL,
+  "plan_id" character varying(63) NOT NULL,
   "plan_version" integer NOT NULL,
   "price_minor" bigint NOT NULL,
-  "currency" text NOT NULL,
-  "timezone" text NOT NULL,
+  "currency" character varying(3) NOT NULL,
+  "timezone" character varying(64) NOT NULL,
   "opened_at" timestamp with time zone NOT NULL,
   "trial_ends_at" timestamp with time zone,
   "period_start" timestamp with time zone NOT NULL,
@@ -77,11 +77,11 @@ CREATE TABLE "config_settings" (
 );
 CREATE TABLE "quota_quotas" (
   "tenant_id" uuid NOT NULL,
-  "resource" text NOT NULL,
-  "kind" text NOT NULL,
-  "unit" text NOT NULL,
+  "resource" character varying(63) NOT NULL,
+  "kind" character varying(20) NOT NULL,
+  "unit" character varying(20) NOT NULL,
   "quota_limit" bigint,
-  "source" text NOT NULL,
+  "source" character varying(20) NOT NULL,
   "reset_date" timestamp with time zone,
   PRIMARY KEY (tenant_id, resource)
 );
@@ -100,4 +100,4 @@ CREATE POLICY tenant ON "identity_members" USING (tenant_id = current_setting('a
 CREATE POLICY tenant ON "config_settings" USING (tenant_id = current_setting('app.tenant_id')::uuid);
 CREATE POLICY tenant ON "quota_quotas" USING (tenant_id = current_setting('app.tenant_id')::uuid);
 GRANT SELECT, INSERT, UPDATE, DELETE ON "checkpoints", "audit_entries", "billing_subscriptions", "domain_domains", "identity_members", "config_settings", "quota_quotas" TO :"role";
-COMMENT ON SCHEMA :"schema" IS 'tenantry 25a96926866bb1af';
+COMMENT ON SCHEMA :"schema" IS 'tenantry c53894cfa19a8a18';

@@ -94,11 +94,12 @@ describe('isolation', () => {
       expect(await count(b.tenantId)).toBe(1);
     });
 
-    it.runIf(isolation !== 'shared')("cannot name another tenant's schema", async () => {
-      await expect(tenants.withTenant(a.tenantId, ({ client }) => client.query(`SELECT FROM "${b.schema}".checkpoints`))).rejects.toThrow(
-        isolation === 'dedicated' ? 'permission denied for schema' : 'does not exist',
-      );
-    });
+    if (isolation !== 'shared')
+      it("cannot name another tenant's schema", async () => {
+        await expect(tenants.withTenant(a.tenantId, ({ client }) => client.query(`SELECT FROM "${b.schema}".checkpoints`))).rejects.toThrow(
+          isolation === 'dedicated' ? 'permission denied for schema' : 'does not exist',
+        );
+      });
 
     it('has no rights on the platform', async () => {
       for (const table of ['log.events', 'tenancy.placements', 'billing.checkpoints', 'tenancy.migrations'])
@@ -285,6 +286,19 @@ describe('isolation', () => {
           throw new Error('no');
         }),
       ).rejects.toThrow('no');
+      expect(await count(a.tenantId)).toBe(1);
+    });
+
+    it('fails alone when its connection is cut', async () => {
+      const a = await placed('shared');
+      await expect(
+        tenants.withTenant(a.tenantId, async ({ client }) => {
+          const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+          await platform.admin.query('SELECT pg_terminate_backend($1)', [rows[0]!.pid]);
+          await new Promise((resolve) => setTimeout(resolve, 50));
+          await client.query('SELECT 1');
+        }),
+      ).rejects.toThrow();
       expect(await count(a.tenantId)).toBe(1);
     });
 

@@ -44,7 +44,7 @@ describe('LocalStorage', () => {
     'line\nbreak',
     '\ud800',
     'x'.repeat(256),
-    'x/'.repeat(600) + 'x',
+    `${'x/'.repeat(600)}x`,
   ])('refuses the key %j', async (key) => {
     const refusal = { code: 'request.invalid', errors: [expect.objectContaining({ field: 'key' })] };
     await expect(storage.put(tenant, key, Buffer.from('x'))).rejects.toMatchObject(refusal);

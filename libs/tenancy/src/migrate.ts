@@ -97,6 +97,8 @@ async function controlPlane(adminUrl: string): Promise<pg.Client> {
 
 async function connected(connectionString: string): Promise<pg.Client> {
   const client = new pg.Client({ connectionString, connectionTimeoutMillis: 10_000, application_name: 'tenantry-migrate' });
+  // A connection that breaks also rejects the query that runs; the event must not end the process.
+  client.on('error', () => undefined);
   await client.connect();
   return client;
 }

@@ -26,7 +26,7 @@ export interface PostgresTenantsOptions {
   /** A connection is closed after it has served that many dedicated tenants: a backend keeps some 140 KB of catalogue of each. */
   tenantsPerConnection?: number;
   gate?: Partial<GateLimits>;
-  /** Errors of idle connections; they are replaced by themselves. */
+  /** Errors of connections, told apart from queries; they are replaced by themselves. */
   onIdleError?: (error: Error) => void;
 }
 
@@ -40,6 +40,7 @@ export class PostgresTenants extends Tenants {
   readonly #isolated: IsolatedPools;
   readonly #served = new WeakMap<PoolClient, Set<string>>();
   readonly #drizzle = new WeakMap<PoolClient, NodePgDatabase>();
+  readonly #watched = new WeakSet<PoolClient>();
 
   constructor(options: PostgresTenantsOptions) {
     super();
@@ -135,6 +136,7 @@ export class PostgresTenants extends Tenants {
       await this.#isolated.forget(placement.tenantId);
       return { kind: 'unknown', cause: error };
     }
+    this.#watch(client);
     try {
       await client.query(this.#context(placement));
       return { kind: 'in', client, pool };
@@ -156,6 +158,13 @@ export class PostgresTenants extends Tenants {
     return `BEGIN; SELECT tenancy.enter_tenant(${uuidLiteral(tenantId)}, ${integer(generation)}); SET LOCAL ROLE ${identifier(role)};
       SET LOCAL search_path = ${identifier(schema)}, ${identifier(appSchema)}; SET LOCAL app.tenant_id = ${literal(tenantId)};
       SET LOCAL statement_timeout = ${integer(statementTimeoutMs)}; SET LOCAL idle_in_transaction_session_timeout = ${integer(idleTimeoutMs)}`;
+  }
+
+  /** A connection that ends while it is in use says so by an event too, which ends the process where nobody listens. The next query fails. */
+  #watch(client: PoolClient): void {
+    if (this.#watched.has(client)) return;
+    this.#watched.add(client);
+    client.on('error', this.#options.onIdleError);
   }
 
   #drizzleOf(client: PoolClient): NodePgDatabase {

@@ -72,21 +72,27 @@ async function inOneMessage(client: pg.ClientBase, statements: string): Promise<
     // Of several statements pg answers a list of results, which its types do not say.
     return (await client.query(`BEGIN; ${statements}; COMMIT`)) as unknown as pg.QueryResult[];
   } catch (error) {
-    await client.query('ROLLBACK');
+    // On a broken connection there is nothing to roll back, and the first error is the one that says why.
+    await client.query('ROLLBACK').catch(() => undefined);
     throw error;
   }
 }
 
+/** A connection that breaks during a query rejects the query, and says it by an event too, which must not end the process. */
+const reportedByQuery = () => undefined;
+
 async function onPool<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect();
+  client.on('error', reportedByQuery);
   let failed: Error | undefined;
   try {
     return await work(client);
   } catch (error) {
     // A server's refusal leaves the connection usable; anything else may not.
-    if (sqlState(error)?.length !== 5) failed = error as Error;
+    if (!(error instanceof pg.DatabaseError && error.severity === 'ERROR')) failed = error as Error;
     throw error;
   } finally {
+    client.off('error', reportedByQuery);
     client.release(failed);
   }
 }
@@ -232,6 +238,7 @@ async function fillDatabase({ url }: PlaceContext, placement: Placement): Promis
   const database = identifier(placement.database);
   const role = identifier(placement.role);
   const client = new pg.Client({ connectionString: urlFor(url, placement.database), connectionTimeoutMillis: 10_000 });
+  client.on('error', reportedByQuery);
   await client.connect();
   try {
     await inOneMessage(

@@ -1,10 +1,11 @@
 import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
-import { newId } from '@tenantry/contracts/ids';
 import { EventStore } from '@tenantry/event-store/port';
 import { Relay } from '@tenantry/messaging/relay';
 import { Logger } from '@tenantry/observability/logger';
 import { Bus } from '@tenantry/service/bus';
 import { Database } from '@tenantry/service/database';
+import { Environment } from '@tenantry/service/environment';
+import { ownerName } from '@tenantry/service/owner';
 import { readRelayEnvironment } from './config.js';
 
 /** Publishes for as long as the process runs. */
@@ -12,9 +13,10 @@ import { readRelayEnvironment } from './config.js';
 export class Publishing implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly relay: Relay;
 
-  constructor(database: Database, store: EventStore, bus: Bus, logger: Logger) {
+  constructor(database: Database, store: EventStore, bus: Bus, logger: Logger, environment: Environment) {
+    const owner = ownerName('relay', environment.values);
     const { streamReplicas } = readRelayEnvironment();
-    this.relay = new Relay({ pool: database.pool, schema: 'relay', store, nats: bus.connection, logger, owner: newId(), streamReplicas });
+    this.relay = new Relay({ pool: database.pool, schema: 'relay', store, nats: bus.connection, logger, owner, streamReplicas });
   }
 
   async onApplicationBootstrap(): Promise<void> {

@@ -1,5 +1,5 @@
-import type { Instant } from '../clock.js';
 import { Temporal } from 'temporal-polyfill';
+import type { Instant } from '../clock.js';
 
 /** What a tenant's billing periods follow from. */
 export interface Cycle {

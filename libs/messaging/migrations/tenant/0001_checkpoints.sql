@@ -2,8 +2,8 @@
 -- position and event_id are those of the last applied event.
 CREATE TABLE checkpoints (
   tenant_id uuid   NOT NULL,
-  consumer  text   NOT NULL,
-  version   text   NOT NULL,
+  consumer  varchar(63) NOT NULL,
+  version   varchar(64) NOT NULL,
   position  bigint NOT NULL,
   event_id  uuid   NOT NULL,
   PRIMARY KEY (tenant_id, consumer)

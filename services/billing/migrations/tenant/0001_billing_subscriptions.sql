@@ -1,13 +1,13 @@
 -- The tenant's subscription as of its events.
 CREATE TABLE billing_subscriptions (
   tenant_id uuid NOT NULL,
-  status text NOT NULL,
-  plan_id text NOT NULL,
+  status varchar(20) NOT NULL,
+  plan_id varchar(63) NOT NULL,
   plan_version integer NOT NULL,
   -- Per month, in minor units of the currency.
   price_minor bigint NOT NULL,
-  currency text NOT NULL,
-  timezone text NOT NULL,
+  currency varchar(3) NOT NULL,
+  timezone varchar(64) NOT NULL,
   opened_at timestamptz NOT NULL,
   -- Null without a trial.
   trial_ends_at timestamptz,

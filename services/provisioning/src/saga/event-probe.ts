@@ -1,5 +1,5 @@
-import { Injectable } from '@nestjs/common';
 import { RequestError } from '@nats-io/transport-node';
+import { Injectable } from '@nestjs/common';
 import { Bus } from '@tenantry/service/bus';
 
 const TIMEOUT_MS = 2_000;

@@ -1,7 +1,7 @@
 import { Module } from '@nestjs/common';
 import { provide } from '@tenantry/messaging/provide';
-import { ProvisionTenant } from './provision-tenant.effect.js';
 import { EventProbe } from './event-probe.js';
+import { ProvisionTenant } from './provision-tenant.effect.js';
 import { provisioning } from './provisioning.process.js';
 import { ActivateStep } from './steps/activate.step.js';
 import { AdminStep } from './steps/admin.step.js';

@@ -1,0 +1,87 @@
+import { createHash } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { DomainError } from '@tenantry/contracts/errors';
+import { derivedId, newId } from '@tenantry/contracts/ids';
+import type { CommandContext, RouteInput } from '@tenantry/contracts/route';
+import { canonicalJson } from '@tenantry/event-store/hash';
+import { RpcClient } from '@tenantry/messaging/rpc';
+import { faultPoint } from '@tenantry/observability/fault';
+import { Logger } from '@tenantry/observability/logger';
+import type { FastifyRequest } from 'fastify';
+import { Idempotency } from '../idempotency/idempotency.js';
+import type { Outcome } from '../idempotency/verdict.js';
+import { matchesEtag, parseIdempotencyKey, parseIfMatch, parseMinPosition } from './conditions.js';
+import { type Endpoint, routeInput } from './endpoint.js';
+import { validated } from './input.js';
+import { type Rendered, renderAnswer, renderProblem } from './rendered.js';
+
+const DEFAULT_TIMEOUT_MS = 10_000;
+/** From the owner's last moment to the answer's record. */
+const RECORDING_MS = 5_000;
+
+/** One request, from its validated parts to the owner of its route and back. */
+@Injectable()
+export class Forwarder {
+  constructor(
+    private readonly rpc: RpcClient,
+    private readonly idempotency: Idempotency,
+    private readonly logger: Logger,
+  ) {}
+
+  /** @throws DomainError for what is refused here; what the owner refuses is an answer */
+  async handle(endpoint: Endpoint, request: FastifyRequest): Promise<Rendered> {
+    const { exchange, headers } = request;
+    const input = routeInput(endpoint, validated(endpoint, request), exchange.tenantId);
+    if (endpoint.method === 'GET') {
+      const minPosition = this.minPosition(request);
+      const command = { ...context(request), id: newId(), requestHash: '', minPosition };
+      const { rendered } = await this.forward(endpoint, input, command);
+      const unchanged = rendered.status === 200 && matchesEtag(headers['if-none-match'], rendered.headers['etag']);
+      return unchanged ? { status: 304, headers: rendered.headers, body: '' } : rendered;
+    }
+    const key = parseIdempotencyKey(headers['idempotency-key']);
+    const requestHash = hashOf(endpoint, input);
+    const ifMatch = parseIfMatch(headers['if-match']);
+    const command = { ...context(request), requestHash, ifMatch, id: key === undefined ? newId() : derivedId(exchange.principal.id, endpoint.route.name, key) };
+    if (key === undefined) return (await this.forward(endpoint, input, command)).rendered;
+    const leaseMs = (endpoint.route.timeoutMs ?? DEFAULT_TIMEOUT_MS) + RECORDING_MS;
+    const { replayed, ...rendered } = await this.idempotency.run({ commandId: command.id, requestHash, leaseMs }, () => this.forward(endpoint, input, command));
+    return replayed ? { ...rendered, headers: { ...rendered.headers, 'idempotency-replayed': 'true' } } : rendered;
+  }
+
+  /** Never rejects: a refusal is an outcome too. */
+  private async forward(endpoint: Endpoint, input: RouteInput, command: CommandContext): Promise<Outcome> {
+    try {
+      await faultPoint('forward.before');
+      const answer = await this.rpc.forward(endpoint.route, input, command);
+      await faultPoint('forward.done');
+      const tenantId = (input.params as { tenantId?: string }).tenantId ?? answer.position?.tenantId;
+      return { rendered: renderAnswer(endpoint, answer), secret: answer.secret, tenantId };
+    } catch (error) {
+      if (!(error instanceof DomainError)) this.logger.error({ err: error, endpoint: endpoint.id }, 'an answer could not be made');
+      const rendered = renderProblem(error, command.traceparent, endpoint.fieldNames);
+      return { rendered, code: error instanceof DomainError ? error.code : 'internal.error' };
+    }
+  }
+
+  private minPosition({ exchange, headers }: FastifyRequest): CommandContext['minPosition'] {
+    const position = parseMinPosition(one(headers['tenantry-min-position']));
+    const own = exchange.principal.tenantId;
+    if (position && own !== undefined && position.tenantId !== own) throw new DomainError('tenant.not_found');
+    return position;
+  }
+}
+
+const one = (header: string | string[] | undefined): string | undefined => (Array.isArray(header) ? header.join() : header);
+
+const context = ({ exchange, ip, headers }: FastifyRequest): Omit<CommandContext, 'id' | 'requestHash'> => ({
+  principal: exchange.principal,
+  ip: ip.startsWith('::ffff:') ? ip.slice('::ffff:'.length) : ip,
+  userAgent: headers['user-agent']?.slice(0, 500),
+  traceparent: exchange.traceparent,
+  correlationId: exchange.requestId,
+});
+
+/** Of what is asked for, not of how it was written: the same JSON with other spaces is the same request. */
+const hashOf = (endpoint: Endpoint, input: RouteInput): string =>
+  createHash('sha256').update(canonicalJson([endpoint.id, input.params, input.query, input.body])).digest('hex');

@@ -1,0 +1,390 @@
+import { createApiKey } from '@tenantry/crypto/api-key';
+import { MemoryKeyring } from '@tenantry/crypto/memory-keyring';
+import { DomainError } from '@tenantry/contracts/errors';
+import { authenticate } from '@tenantry/contracts/identity/operations';
+import { hashApiKey } from '@tenantry/crypto/api-key';
+import type { Answer, CommandContext, Operation, Principal, Route, RouteInput } from '@tenantry/contracts/route';
+import type { OperationView } from '@tenantry/contracts/tenant/bodies';
+import { RpcClient } from '@tenantry/messaging/rpc';
+import { silentLogger } from '@tenantry/observability/logger';
+import type { Bus } from '@tenantry/service/bus';
+import type { ProcessEnvironment } from '@tenantry/service/config';
+import { freePort } from '@tenantry/testing/ports';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { Idempotency } from '../idempotency/idempotency.js';
+import { MemoryIdempotencyTable } from '../idempotency/memory-idempotency-table.js';
+import { OperationEvents } from '../operation-events/operation-events.js';
+import { Forwarder } from './forwarder.js';
+import { HttpServer } from './http-server.js';
+
+const tenantA = '11111111-1111-4111-8111-111111111111';
+const tenantB = '22222222-2222-4222-8222-222222222222';
+const operationId = '33333333-3333-4333-8333-333333333333';
+const staffKey = createApiKey('live').key;
+const keyOfA = createApiKey('live').key;
+const weakKey = createApiKey('live').key;
+
+const principals = new Map<string, Principal>([
+  [hashApiKey(staffKey), { kind: 'staff', id: 'admin', permissions: ['*'] }],
+  [hashApiKey(keyOfA), { kind: 'api-key', id: 'key-a', tenantId: tenantA, permissions: ['*'] }],
+  [hashApiKey(weakKey), { kind: 'api-key', id: 'key-weak', tenantId: tenantA, permissions: ['quota:read'] }],
+]);
+
+const tenant = (id: string) => ({ id, name: 'Acme', slug: 'acme', status: 'pending', plan: { id: 'professional', version: 1 }, version: 3, position: 7 });
+
+type Forwarded = { route: string; input: RouteInput; command: CommandContext };
+class FakeOwners extends RpcClient {
+  forwarded: Forwarded[] = [];
+  answer: (forwarded: Forwarded) => Answer | Promise<Answer> = () => ({ status: 200, body: {} });
+  override async call<I, O>(operation: Operation, input: I): Promise<O> {
+    if (operation.name !== authenticate.name) throw new Error(operation.name);
+    return { principal: principals.get((input as { keyHash: string }).keyHash) ?? null } as O;
+  }
+  override async forward(route: Route, input: RouteInput, command: CommandContext): Promise<Answer> {
+    const forwarded = { route: route.name, input: JSON.parse(JSON.stringify(input)), command };
+    this.forwarded.push(forwarded);
+    return this.answer(forwarded);
+  }
+}
+
+let owners: FakeOwners;
+let server: HttpServer;
+let url: string;
+beforeAll(async () => {
+  owners = new FakeOwners();
+  const port = await freePort();
+  const environment = { values: { TENANTRY_HTTP_HOST: '127.0.0.1', TENANTRY_PORT: port } as ProcessEnvironment };
+  const idempotency = new Idempotency(new MemoryIdempotencyTable(), new MemoryKeyring(), silentLogger);
+  const bus = { connection: { subscribe: () => ({ unsubscribe: () => undefined }) } } as unknown as Bus;
+  server = new HttpServer(environment, new Forwarder(owners, idempotency, silentLogger), new OperationEvents(owners, bus, silentLogger), owners, silentLogger);
+  await server.onApplicationBootstrap();
+  url = `http://127.0.0.1:${port}`;
+});
+afterAll(() => server.beforeApplicationShutdown());
+beforeEach(() => {
+  owners.forwarded = [];
+  owners.answer = () => ({ status: 200, body: {} });
+});
+
+interface Reply {
+  status: number;
+  headers: Headers;
+  text: string;
+  json: any;
+}
+async function ask(method: string, path: string, { key = staffKey as string | null, body, headers = {} }: { key?: string | null; body?: unknown; headers?: Record<string, string> } = {}): Promise<Reply> {
+  const response = await fetch(url + path, {
+    method,
+    redirect: 'manual',
+    headers: { ...(key ? { authorization: `Bearer ${key}` } : {}), ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+    body: body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body),
+  });
+  const text = await response.text();
+  return { status: response.status, headers: response.headers, text, json: text.startsWith('{') || text.startsWith('[') ? JSON.parse(text) : undefined };
+}
+const create = (body: unknown, more: Parameters<typeof ask>[2] = {}) => ask('POST', '/api/v1/platform/tenants', { body, ...more });
+const accepted = () => ({
+  status: 202,
+  body: { ...tenant(tenantA), operation: { id: operationId, url: `/api/v1/platform/operations/${operationId}` } },
+  version: 3,
+  position: { tenantId: tenantA, position: 7 },
+  location: `/api/v1/platform/operations/${operationId}`,
+});
+
+describe('a request', () => {
+  it('is forwarded to the owner of its route, with who asks and a command id', async () => {
+    owners.answer = accepted;
+    const reply = await create({ name: 'Acme' }, { headers: { 'x-request-id': 'req-1', 'user-agent': 'spec' } });
+    expect(reply.status).toBe(202);
+    expect(Object.fromEntries(reply.headers)).toMatchObject({
+      location: `/api/v1/platform/operations/${operationId}`,
+      etag: '"3"',
+      'tenantry-position': `${tenantA}:7`,
+      'x-request-id': 'req-1',
+      'x-content-type-options': 'nosniff',
+    });
+    expect(owners.forwarded).toMatchObject([
+      {
+        route: 'tenants.create',
+        input: { body: { name: 'Acme' } },
+        command: { principal: { id: 'admin' }, correlationId: 'req-1', userAgent: 'spec', ip: '127.0.0.1', requestHash: expect.stringMatching(/^[0-9a-f]{64}$/) },
+      },
+    ]);
+  });
+  it('goes on with the trace of the caller', async () => {
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+    await ask('GET', `/api/v1/platform/tenants/${tenantA}`, { headers: { traceparent } });
+    expect(owners.forwarded[0]?.command.traceparent).toMatch(/^00-0af7651916cd43dd8448eb211c80319c-(?!b7ad6b7169203331)[0-9a-f]{16}-01$/);
+  });
+  it('may end in a slash', async () => {
+    expect((await ask('GET', `/api/v1/platform/tenants/${tenantA}/`)).status).toBe(200);
+    expect((await ask('GET', '/api/tenants/')).status).not.toBe(404);
+  });
+  it('compares ids without regard to case', async () => {
+    expect((await ask('GET', `/api/tenants/${tenantA.toUpperCase()}`, { key: keyOfA })).status).toBe(200);
+    expect(owners.forwarded[0]?.input.params).toEqual({ tenantId: tenantA });
+  });
+});
+
+describe('the tenant surface', () => {
+  it('maps a request and its answer', async () => {
+    owners.answer = accepted;
+    const { status, json } = await ask('POST', '/api/tenants/', { body: { organization_name: 'Acme', tenant_tier: 'pro' } });
+    expect(status).toBe(202);
+    expect(owners.forwarded[0]).toMatchObject({ route: 'tenants.create', input: { body: { name: 'Acme', plan: 'pro' } } });
+    expect(json).toMatchObject({ tenant_id: tenantA, organization_name: 'Acme', tenant_tier: 'pro' });
+  });
+  it('names its own fields when the owner refuses one', async () => {
+    owners.answer = () => {
+      throw new DomainError('plan.not_found', { errors: [{ field: 'plan', rule: 'exists', message: 'is no plan' }] });
+    };
+    const { status, json } = await ask('POST', '/api/tenants', { body: { organization_name: 'Acme', tenant_tier: 'gold' } });
+    expect(status).toBe(422);
+    expect(json.errors).toEqual([{ field: 'tenant_tier', rule: 'exists', message: 'is no plan' }]);
+  });
+  it("answers for the caller's own tenant", async () => {
+    await ask('GET', '/api/tenants/current', { key: keyOfA });
+    expect(owners.forwarded[0]).toMatchObject({ route: 'tenants.get', input: { params: { tenantId: tenantA } } });
+    expect(await ask('GET', '/api/tenants/current')).toMatchObject({ status: 400, json: { code: 'auth.no_tenant' } });
+  });
+  it('gives bare arrays their total', async () => {
+    owners.answer = () => ({ status: 200, body: { items: [tenant(tenantA)], nextCursor: null }, total: 17 });
+    const { headers, json } = await ask('GET', '/api/tenants?limit=1');
+    expect(json).toHaveLength(1);
+    expect(headers.get('x-total-count')).toBe('17');
+  });
+});
+
+describe('credentials', () => {
+  it('are needed', async () => {
+    const reply = await create({ name: 'Acme' }, { key: null });
+    expect(reply).toMatchObject({ status: 401, json: { code: 'auth.unauthenticated' } });
+    expect(reply.headers.get('www-authenticate')).toMatch(/^Bearer/);
+    expect(reply.headers.get('content-type')).toMatch(/^application\/problem\+json/);
+    expect(owners.forwarded).toEqual([]);
+  });
+  it.each(['nonsense', `${staffKey}x`, createApiKey('live').key])('are refused when they are nobody’s: %s', async (key) => {
+    expect(await create({ name: 'Acme' }, { key })).toMatchObject({ status: 401 });
+  });
+  it('of a tenant do not reach the platform surface', async () => {
+    expect(await ask('GET', `/api/v1/platform/tenants/${tenantA}`, { key: keyOfA })).toMatchObject({ status: 403, json: { code: 'auth.forbidden' } });
+  });
+  it("of a tenant do not see that another tenant exists, whatever else is wrong", async () => {
+    expect(await ask('GET', `/api/tenants/${tenantB}`, { key: keyOfA })).toMatchObject({ status: 404, json: { code: 'tenant.not_found' } });
+    expect(await ask('POST', `/api/tenants/${tenantB}/usage/increment`, { key: keyOfA, body: { wrong: 1 } })).toMatchObject({ status: 404 });
+  });
+  it('must have the permission', async () => {
+    expect(await ask('GET', `/api/tenants/${tenantA}/quotas`, { key: weakKey })).not.toMatchObject({ status: 403 });
+    expect(await ask('GET', `/api/tenants/${tenantA}`, { key: weakKey })).toMatchObject({ status: 403, json: { code: 'auth.forbidden', permission: 'tenant:read' } });
+  });
+});
+
+describe('bad input', () => {
+  const errorsOf = async (body: unknown) => {
+    const { status, json } = await create(body);
+    return { status, code: json.code, errors: json.errors.map(({ field, rule }: { field: string; rule: string }) => `${field} ${rule}`) };
+  };
+  it('names every fault at once', async () => {
+    expect(await errorsOf({ slug: 'Not A Slug', timezone: 'Mars/Base', currency: 'XXZ', locale: '??', plan: { id: 'free', duration: 0 }, colour: 'red' })).toEqual({
+      status: 422,
+      code: 'request.invalid',
+      errors: expect.arrayContaining(['name required', 'slug format', 'timezone time_zone', 'currency currency', 'locale locale', 'plan.duration min', 'colour unknown']),
+    });
+    expect(owners.forwarded).toEqual([]);
+  });
+  it.each([
+    ['NUL', { name: 'a\u0000b' }, 'name clean_text'],
+    ['a direction mark', { name: 'a\u202eb' }, 'name clean_text'],
+    ['a lone surrogate', '{"name":"a\\ud800b"}', 'name clean_text'],
+    ['a lone surrogate in a name', '{"name":"a","settings":{"\\ud800":1}}', 'settings.\ufffd clean_text'],
+    ['a name of 1 MB', { name: 'x'.repeat(1_000_000) }, 'name max_length'],
+    ['a prototype', '{"name":"a","__proto__":{"admin":true}}', '__proto__ name'],
+    ['a prototype inside', '{"name":"a","settings":{"constructor":{"prototype":1}}}', 'settings.constructor name'],
+    ['another type', { name: 7 }, 'name type'],
+    ['null', { name: null }, 'name type'],
+    ['an array', [], ' type'],
+    ['nothing', undefined, ' required'],
+  ])('with %s is refused by field and rule', async (_what, body, fault) => {
+    const { status, errors } = await errorsOf(body);
+    expect(status).toBe(422);
+    expect(errors).toContain(fault);
+  });
+  it('that is nested without end is refused', async () => {
+    expect(await create(`{"name":"a","settings":{"a":${'['.repeat(50_000)}${']'.repeat(50_000)}}}`)).toMatchObject({ status: 422 });
+  });
+  it.each(['{', '{"name":', 'name=Acme', '\ufeff', '"\\x"'])('that is no JSON is malformed: %s', async (body) => {
+    expect(await create(body)).toMatchObject({ status: 400, json: { code: 'request.malformed' } });
+  });
+  it('that is no UTF-8 is malformed', async () => {
+    const response = await fetch(`${url}/api/v1/platform/tenants`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${staffKey}`, 'content-type': 'application/json' },
+      body: Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]),
+    });
+    expect(response.status).toBe(400);
+  });
+  it('of more than 1 MiB is too large', async () => {
+    expect(await create({ name: 'x'.repeat(1_100_000) })).toMatchObject({ status: 413, json: { code: 'request.too_large' } });
+  });
+  it('of another type than JSON is not supported', async () => {
+    expect(await create('name: Acme', { headers: { 'content-type': 'application/yaml' } })).toMatchObject({ status: 415 });
+  });
+  it('in path or query is a malformed request', async () => {
+    expect(await ask('GET', '/api/v1/platform/tenants/no-uuid')).toMatchObject({ status: 400, json: { errors: [{ field: 'tenantId', rule: 'uuid' }] } });
+    expect(await ask('GET', '/api/v1/platform/tenants?limit=many&color=red')).toMatchObject({
+      status: 400,
+      json: { errors: expect.arrayContaining([expect.objectContaining({ field: 'limit' }), expect.objectContaining({ field: 'color', rule: 'unknown' })]) },
+    });
+    expect(await ask('GET', `/api/v1/platform/tenants/${tenantA}?x=1`)).toMatchObject({ status: 400 });
+    expect(await ask('GET', '/api/v1/platform/tenants/%E0%A4%A')).toMatchObject({ status: 400, json: { code: 'request.malformed' } });
+    expect(await ask('GET', '/api/v1/platform/tenants?q=%00')).toMatchObject({ status: 422 });
+    expect(await ask('GET', `/api/v1/platform/tenants/${'x'.repeat(3_000)}`)).not.toMatchObject({ status: 500 });
+  });
+  it('is refused in headers too', async () => {
+    expect(await create({ name: 'A' }, { headers: { 'idempotency-key': 'x'.repeat(256) } })).toMatchObject({ status: 422, json: { errors: [{ field: 'Idempotency-Key' }] } });
+    expect(await ask('PUT', `/api/v1/platform/tenants/${tenantA}`, { body: {}, headers: { 'if-match': 'W/"3"' } })).toMatchObject({ status: 412 });
+    expect(await ask('GET', `/api/v1/platform/tenants/${tenantA}`, { headers: { 'tenantry-min-position': 'soon' } })).toMatchObject({ status: 422 });
+  });
+  it('never shows the insides of an error', async () => {
+    owners.answer = () => {
+      throw new Error('password=hunter2 at /srv/secret.ts');
+    };
+    const { status, text } = await create({ name: 'Acme' });
+    expect(status).toBe(500);
+    expect(text).not.toMatch(/hunter2|secret|at /);
+  });
+});
+
+describe('paths and methods', () => {
+  it('that are not there', async () => {
+    expect(await ask('GET', '/api/v2/tenants')).toMatchObject({ status: 404, json: { code: 'request.not_found' } });
+    const reply = await ask('PATCH', `/api/v1/platform/tenants/${tenantA}`, { body: {} });
+    expect(reply).toMatchObject({ status: 405, json: { code: 'request.method_not_allowed' } });
+    expect(reply.headers.get('allow')).toBe('GET, PUT, HEAD, OPTIONS');
+  });
+  it('HEAD is GET without a body; OPTIONS says what there is, and nothing about other origins', async () => {
+    expect(await ask('HEAD', `/api/v1/platform/tenants/${tenantA}`)).toMatchObject({ status: 200, text: '' });
+    const options = await ask('OPTIONS', '/api/v1/platform/tenants', { headers: { origin: 'https://evil.example' } });
+    expect(options.status).toBe(204);
+    expect(options.headers.get('allow')).toContain('POST');
+    expect([...options.headers.keys()].filter((name) => name.startsWith('access-control'))).toEqual([]);
+  });
+  it('of its own', async () => {
+    expect(await ask('GET', '/healthz', { key: null })).toMatchObject({ status: 200 });
+    expect((await ask('GET', '/docs', { key: null })).text).toContain('/api/v1/platform/tenants/{tenantId}');
+    expect((await ask('GET', '/openapi.json', { key: null })).json.openapi).toBe('3.1.0');
+  });
+});
+
+describe('conditions', () => {
+  beforeEach(() => {
+    owners.answer = () => ({ status: 200, body: tenant(tenantA), version: 3 });
+  });
+  it('If-None-Match of what the caller has: 304', async () => {
+    expect(await ask('GET', `/api/v1/platform/tenants/${tenantA}`, { headers: { 'if-none-match': '"3"' } })).toMatchObject({ status: 304, text: '' });
+    expect(await ask('GET', `/api/v1/platform/tenants/${tenantA}`, { headers: { 'if-none-match': '"2"' } })).toMatchObject({ status: 200 });
+  });
+  it('If-Match and Tenantry-Min-Position go to the owner', async () => {
+    await ask('PUT', `/api/v1/platform/tenants/${tenantA}`, { body: { name: 'B' }, headers: { 'if-match': '"3"' } });
+    await ask('GET', `/api/v1/platform/tenants/${tenantA}`, { headers: { 'tenantry-min-position': `${tenantA}:7` } });
+    expect(owners.forwarded.map(({ command }) => [command.ifMatch, command.minPosition])).toEqual([
+      [3, undefined],
+      [undefined, { tenantId: tenantA, position: 7 }],
+    ]);
+  });
+});
+
+describe('an idempotency key', () => {
+  let n = 0;
+  const keyed = (body: unknown, key: string, more: Parameters<typeof ask>[2] = {}) => create(body, { ...more, headers: { 'idempotency-key': key } });
+  const newKey = () => `key-${n++}`;
+
+  it('gives all of many equal requests at once the same answer, and does the work once', async () => {
+    owners.answer = async () => {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return accepted();
+    };
+    const key = newKey();
+    const replies = await Promise.all(Array.from({ length: 20 }, (_, at) => keyed(at % 2 ? { name: 'Acme' } : '{ "name" : "Acme" }', key)));
+    expect(owners.forwarded).toHaveLength(1);
+    expect(new Set(replies.map(({ status, text }) => `${status} ${text}`)).size).toBe(1);
+    expect(replies.filter(({ headers }) => headers.get('idempotency-replayed') === 'true')).toHaveLength(19);
+    for (const { headers } of replies) expect(headers.get('location')).toBe(`/api/v1/platform/operations/${operationId}`);
+  });
+  it('is refused with another request', async () => {
+    const key = newKey();
+    await keyed({ name: 'Acme' }, key);
+    expect(await keyed({ name: 'Other' }, key)).toMatchObject({ status: 422, json: { code: 'idempotency.mismatch' } });
+  });
+  it('is its own for each principal and operation', async () => {
+    const key = newKey();
+    const body = { resource_type: 'users' };
+    const increment = (who: string, path: string) => ask('POST', path, { key: who, body, headers: { 'idempotency-key': key } });
+    await increment(staffKey, `/api/tenants/${tenantA}/usage/increment`);
+    await increment(keyOfA, `/api/tenants/${tenantA}/usage/increment`);
+    await increment(staffKey, `/api/tenants/${tenantA}/usage/release`);
+    expect(new Set(owners.forwarded.map(({ command }) => command.id)).size).toBe(3);
+  });
+  it('keeps a refusal', async () => {
+    const key = newKey();
+    owners.answer = () => {
+      throw new DomainError('tenant.slug_taken', { errors: [{ field: 'slug', rule: 'unique', message: 'is taken' }] });
+    };
+    const first = await keyed({ name: 'Acme', slug: 'acme' }, key);
+    owners.answer = accepted;
+    const again = await keyed({ name: 'Acme', slug: 'acme' }, key);
+    expect(again).toMatchObject({ status: 409, text: first.text });
+  });
+  it.each(['service.unavailable', 'quota.exceeded', 'internal.error', 'service.timeout'] as const)('does not keep %s', async (code) => {
+    const key = newKey();
+    owners.answer = () => {
+      throw new DomainError(code);
+    };
+    const first = await keyed({ name: 'Acme' }, key);
+    owners.answer = accepted;
+    expect(first.status).not.toBe(202);
+    expect(await keyed({ name: 'Acme' }, key)).toMatchObject({ status: 202 });
+  });
+  it('shows a secret once', async () => {
+    const key = newKey();
+    owners.answer = () => ({ status: 201, body: { id: tenantA, key: 'tnt_live_secret' }, secret: true });
+    const path = `/api/v1/platform/tenants/${tenantA}/api-keys`;
+    const make = () => ask('POST', path, { body: { name: 'ci' }, headers: { 'idempotency-key': key } });
+    expect(await make()).toMatchObject({ status: 201 });
+    expect(await make()).toMatchObject({ status: 409, json: { code: 'idempotency.secret_already_shown' } });
+  });
+});
+
+describe('the progress of an operation', () => {
+  const step = (name: 'register' | 'allocate', status: 'pending' | 'running' | 'succeeded') => ({ name, status, attempt: 1, startedAt: null, durationMs: null, error: null });
+  const operation = (more: Partial<OperationView>): OperationView => ({
+    id: operationId,
+    type: 'provisioning',
+    tenantId: tenantA,
+    status: 'running',
+    steps: [step('register', 'succeeded'), step('allocate', 'pending')],
+    error: null,
+    createdAt: '2026-01-01T00:00:00Z',
+    finishedAt: null,
+    ...more,
+  });
+  it('is a stream of steps that ends when it is done', async () => {
+    let reads = 0;
+    owners.answer = () => ({
+      status: 200,
+      body: reads++ < 2 ? operation({}) : operation({ status: 'succeeded', steps: [step('register', 'succeeded'), step('allocate', 'succeeded')], finishedAt: '2026-01-01T00:00:01Z' }),
+    });
+    const { status, headers, text } = await ask('GET', `/api/v1/platform/operations/${operationId}/events`);
+    expect(status).toBe(200);
+    expect(headers.get('content-type')).toMatch(/^text\/event-stream/);
+    const events = [...text.matchAll(/event: (\w+)\ndata: (.*)\n/g)].map(([, event, data]) => `${event} ${JSON.parse(data ?? '').name ?? JSON.parse(data ?? '').status}`);
+    expect(events).toEqual(['step register', 'step allocate', 'done succeeded']);
+  });
+  it('of an unknown operation is a problem', async () => {
+    owners.answer = () => {
+      throw new DomainError('operation.not_found');
+    };
+    expect(await ask('GET', `/api/v1/platform/operations/${operationId}/events`)).toMatchObject({ status: 404, json: { code: 'operation.not_found' } });
+    expect(await ask('GET', `/api/v1/platform/operations/${operationId}/events`, { key: keyOfA })).toMatchObject({ status: 403 });
+  });
+});

@@ -1,0 +1,256 @@
+import { randomUUID } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { type BeforeApplicationShutdown, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { DomainError } from '@tenantry/contracts/errors';
+import { authenticate } from '@tenantry/contracts/identity/operations';
+import { faces, routes } from '@tenantry/contracts/registry';
+import type { Principal } from '@tenantry/contracts/route';
+import { RpcClient } from '@tenantry/messaging/rpc';
+import { runWith } from '@tenantry/observability/context';
+import { Logger } from '@tenantry/observability/logger';
+import { histogram } from '@tenantry/observability/metrics';
+import { childTraceparent } from '@tenantry/observability/traceparent';
+import { traced } from '@tenantry/observability/tracing';
+import { denial } from '@tenantry/service/authorize';
+import { Environment } from '@tenantry/service/environment';
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
+import { Authenticator } from '../auth/authenticator.js';
+import { openApiDocument } from '../openapi/document.js';
+import { documentPage } from '../openapi/page.js';
+import { OperationEvents } from '../operation-events/operation-events.js';
+import { type Endpoint, endpointsOf } from './endpoint.js';
+import { Forwarder } from './forwarder.js';
+import { normalized, parseJson } from './input.js';
+import { JSON_TYPE, type Rendered, renderProblem } from './rendered.js';
+
+const BODY_LIMIT = 1024 * 1024;
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
+const ANONYMOUS: Principal = { kind: 'anonymous', id: 'anonymous', permissions: [] };
+const SECURITY_HEADERS = {
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+  'referrer-policy': 'no-referrer',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cache-control': 'no-store',
+};
+
+const served = histogram('tenantry_http_seconds', 'Requests served, by route, method and status', ['route', 'method', 'status']);
+
+/** The only HTTP that users reach. Every route comes from the registry: an endpoint more is no code more here. */
+@Injectable()
+export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private readonly app: FastifyInstance;
+  private readonly authenticator: Authenticator;
+
+  constructor(
+    private readonly environment: Environment,
+    private readonly forwarder: Forwarder,
+    private readonly operationEvents: OperationEvents,
+    rpc: RpcClient,
+    private readonly logger: Logger,
+  ) {
+    this.authenticator = new Authenticator({ lookUp: async (keyHash) => (await rpc.call(authenticate, { keyHash })).principal });
+    this.app = fastify({
+      bodyLimit: BODY_LIMIT,
+      trustProxy: environment.values.TENANTRY_TRUST_PROXY ?? false,
+      logger: false,
+      // Connections of clients that wait for nothing are closed at once when we go; the others after their answer.
+      forceCloseConnections: 'idle',
+      return503OnClosing: false,
+      keepAliveTimeout: 65_000,
+      requestTimeout: 60_000,
+      routerOptions: { ignoreTrailingSlash: true, maxParamLength: 2_000 },
+      // fast-querystring's: the last word on `__proto__` and repeated names has the validation.
+      frameworkErrors: (_error, request, reply) => {
+        this.begin(request);
+        void this.sendProblem(request, reply, new DomainError('request.malformed', { detail: 'The path is not valid' }));
+      },
+      clientErrorHandler: (error, socket) => refuseUnreadable(error, socket),
+    });
+  }
+
+  async onApplicationBootstrap(): Promise<void> {
+    const endpoints = endpointsOf(routes, faces);
+    this.hooks();
+    this.parsers();
+    for (const endpoint of endpoints) this.serve(endpoint);
+    this.ownPages(endpoints);
+    this.otherMethods(endpoints);
+    const { TENANTRY_HTTP_HOST: host, TENANTRY_PORT: port } = this.environment.values;
+    const address = await this.app.listen({ host, port });
+    this.logger.info({ address, endpoints: endpoints.length }, 'listening');
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    this.operationEvents.endAll();
+    await this.app.close();
+  }
+
+  private hooks(): void {
+    this.app.decorateRequest('exchange', null as never);
+    this.app.addHook('onRequest', (request, reply, done) => {
+      this.begin(request);
+      reply.headers(SECURITY_HEADERS);
+      reply.header('x-request-id', request.exchange.requestId);
+      reply.header('traceparent', request.exchange.traceparent);
+      done();
+    });
+    this.app.addHook('onResponse', (request, reply, done) => {
+      const route = (request.routeOptions.config as { id?: string } | undefined)?.id ?? 'unknown';
+      const seconds = (performance.now() - request.exchange.startedMs) / 1000;
+      served.observe({ route, method: request.method, status: reply.statusCode }, seconds);
+      this.logger.debug({ route, method: request.method, status: reply.statusCode, seconds, requestId: request.exchange.requestId }, 'served');
+      done();
+    });
+    this.app.setErrorHandler((error, request, reply) => this.sendProblem(request, reply, known(error)));
+    this.app.setNotFoundHandler((request, reply) =>
+      this.sendProblem(request, reply, new DomainError('request.not_found', { detail: 'There is nothing at this path' })),
+    );
+  }
+
+  private begin(request: FastifyRequest): void {
+    const given = request.headers['x-request-id'];
+    const parent = request.headers['traceparent'];
+    request.exchange = {
+      requestId: typeof given === 'string' && /^[A-Za-z0-9._:-]{1,128}$/.test(given) ? given : randomUUID(),
+      traceparent: childTraceparent(typeof parent === 'string' ? parent : undefined),
+      startedMs: performance.now(),
+      principal: ANONYMOUS,
+    };
+  }
+
+  private parsers(): void {
+    this.app.removeAllContentTypeParsers();
+    this.app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
+      try {
+        done(null, parseJson(body));
+      } catch (error) {
+        done(error as Error);
+      }
+    });
+    // `curl -d ''` names a type for nothing.
+    this.app.addContentTypeParser<Buffer>('*', { parseAs: 'buffer' }, (_request, body, done) => {
+      if (body.length === 0) done(null, undefined);
+      else done(new DomainError('request.unsupported_media_type', { detail: 'Send the body as application/json' }));
+    });
+  }
+
+  private serve(endpoint: Endpoint): void {
+    this.app.route({
+      method: endpoint.method,
+      url: endpoint.path,
+      config: { id: endpoint.id } as never,
+      // Before the body is read: who may not ask needn't send it.
+      onRequest: (request) => this.authorize(endpoint, request),
+      handler: async (request, reply) => {
+        const { traceparent, tenantId } = request.exchange;
+        const rendered = await runWith({ traceparent, tenantId }, () => traced(`${endpoint.method} ${endpoint.path}`, {}, () => this.forwarder.handle(endpoint, request)));
+        return send(reply, rendered);
+      },
+    });
+  }
+
+  /** @throws DomainError when the credentials are missing, wrong, or not enough */
+  private async authorize(endpoint: Endpoint, request: FastifyRequest): Promise<void> {
+    const { exchange, headers } = request;
+    const params = normalized(request.params as Record<string, string>);
+    if (endpoint.scope === 'public') return;
+    const principal = await this.authenticator.authenticate(headers.authorization, request.ip);
+    exchange.principal = principal;
+    if (endpoint.ownTenant && principal.tenantId === undefined) throw new DomainError('auth.no_tenant');
+    exchange.tenantId = endpoint.ownTenant ? principal.tenantId : params['tenantId'];
+    const refusal = denial(principal, { scope: endpoint.scope, permission: endpoint.permission, tenantId: exchange.tenantId });
+    if (refusal) throw refusal;
+  }
+
+  private ownPages(endpoints: Endpoint[]): void {
+    const document = openApiDocument(endpoints);
+    const json = JSON.stringify(document);
+    const page = documentPage(document);
+    this.app.get('/openapi.json', (_request, reply) => send(reply, { status: 200, headers: { 'content-type': JSON_TYPE, 'cache-control': 'public, max-age=60' }, body: json }));
+    this.app.get('/docs', (_request, reply) =>
+      send(reply, {
+        status: 200,
+        headers: {
+          'content-type': 'text/html; charset=utf-8',
+          'cache-control': 'public, max-age=60',
+          'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+        },
+        body: page,
+      }),
+    );
+    this.app.get('/healthz', (_request, reply) => send(reply, { status: 200, headers: { 'content-type': JSON_TYPE }, body: '{"status":"ok"}' }));
+    const progress = endpoints.find(({ route, face }) => face === null && route.name === 'operations.get');
+    if (!progress) throw new Error('the registry has no operations.get');
+    this.app.route({
+      method: 'GET',
+      url: `${progress.path}/events`,
+      exposeHeadRoute: false,
+      config: { id: 'operations.events' } as never,
+      onRequest: (request) => this.authorize(progress, request),
+      handler: (request, reply) => this.operationEvents.stream(progress, request, reply),
+    });
+  }
+
+  /** For every path, the methods that it hasn't: 405, and OPTIONS says which it has. */
+  private otherMethods(endpoints: Endpoint[]): void {
+    const paths = new Map<string, Set<string>>([
+      ['/openapi.json', new Set(['GET'])],
+      ['/docs', new Set(['GET'])],
+      ['/healthz', new Set(['GET'])],
+      ['/api/v1/platform/operations/:operationId/events', new Set(['GET'])],
+    ]);
+    for (const { path, method } of endpoints) {
+      const methods = paths.get(path) ?? new Set();
+      paths.set(path, methods.add(method));
+    }
+    for (const [url, methods] of paths) {
+      if (methods.has('GET')) methods.add('HEAD');
+      const allow = [...methods, 'OPTIONS'].join(', ');
+      const others = METHODS.filter((method) => !methods.has(method) && method !== 'OPTIONS' && !this.app.hasRoute({ url, method }));
+      this.app.route({ method: 'OPTIONS', url, handler: (_request, reply) => send(reply, { status: 204, headers: { allow }, body: '' }) });
+      this.app.route({
+        method: others,
+        url,
+        // The body, if any, is of no interest.
+        onRequest: async (_request, reply) => {
+          reply.header('allow', allow);
+          throw new DomainError('request.method_not_allowed', { detail: `Allowed here: ${allow}` });
+        },
+        handler: () => undefined,
+      });
+    }
+  }
+
+  private sendProblem(request: FastifyRequest, reply: FastifyReply, error: unknown): FastifyReply {
+    const { traceparent, requestId } = request.exchange;
+    if (!(error instanceof DomainError)) this.logger.error({ err: error, requestId, path: request.url.slice(0, 500) }, 'a request failed');
+    return send(reply, renderProblem(error, traceparent));
+  }
+}
+
+const send = (reply: FastifyReply, { status, headers, body }: Rendered): FastifyReply => reply.code(status).headers(headers).send(body === '' ? undefined : body);
+
+/** Fastify's own refusals, as ours. */
+function known(error: unknown): unknown {
+  switch ((error as { code?: string }).code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new DomainError('request.too_large', { detail: `The body may have ${BODY_LIMIT} bytes` });
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return new DomainError('request.unsupported_media_type', { detail: 'Send the body as application/json' });
+    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+    case 'ECONNRESET':
+      return new DomainError('request.malformed', { detail: 'The body is shorter or longer than Content-Length says', cause: error });
+    default:
+      return error;
+  }
+}
+
+/** What isn't HTTP, or more headers than anyone needs. There is no request to answer: the socket is. */
+function refuseUnreadable(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const [status, reason] = error.code === 'HPE_HEADER_OVERFLOW' ? ['431 Request Header Fields Too Large', 'The headers are too large'] : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? ['408 Request Timeout', 'The request took too long'] : ['400 Bad Request', 'The request is not valid HTTP'];
+  const { body } = renderProblem(new DomainError('request.malformed', { detail: reason }), undefined);
+  const text = body.replace('"status":400', `"status":${status?.slice(0, 3)}`);
+  socket.end(`HTTP/1.1 ${status}\r\ncontent-type: application/problem+json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`);
+}

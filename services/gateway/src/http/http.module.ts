@@ -1,0 +1,8 @@
+import { Module } from '@nestjs/common';
+import { IdempotencyModule } from '../idempotency/idempotency.module.js';
+import { OperationEvents } from '../operation-events/operation-events.js';
+import { Forwarder } from './forwarder.js';
+import { HttpServer } from './http-server.js';
+
+@Module({ imports: [IdempotencyModule], providers: [Forwarder, OperationEvents, HttpServer] })
+export class HttpModule {}
