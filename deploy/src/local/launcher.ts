@@ -8,7 +8,7 @@ import { type DataFolder, dataFolder, makeFolders, writeWhole } from './files.js
 import { endLeftovers } from './leftovers.js';
 import { type Lock, takeLock } from './lock.js';
 import { type NatsAccounts, prepareNatsAccounts } from './nats-accounts.js';
-import { natsServer, writeNatsConfig } from './nats-server.js';
+import { loadAccount, natsServer, writeNatsConfig } from './nats-server.js';
 import { choosePorts } from './ports.js';
 import { type EmbeddedPostgres, embeddedPostgres } from './postgres.js';
 import { prepareKeys, prepareSecrets } from './secrets.js';
@@ -188,7 +188,9 @@ export class Launcher {
       forConsole: (line) => (/\[(ERR|FTL)\]/.test(line) ? line.replace(/^\[\d+\] [\d/]+ [\d:.]+ /, '') : undefined),
     };
     await this.supervisor.start(program);
-    return `nats://127.0.0.1:${port}`;
+    const url = `nats://127.0.0.1:${port}`;
+    await loadAccount(url, accounts.readerCreds);
+    return url;
   }
 
   /** One write after the other: the last one says how it is. */

@@ -1,7 +1,9 @@
 import { execFile } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
+import { connect, credsAuthenticator } from '@nats-io/transport-node';
 import { type DataFolder, writeWhole } from './files.js';
 import type { NatsAccounts } from './nats-accounts.js';
 
@@ -79,4 +81,18 @@ export async function writeNatsConfig(folder: DataFolder, accounts: NatsAccounts
     ].join('\n'),
   );
   return file;
+}
+
+/**
+ * Lets the broker load the platform's account once, alone: when the services are its first clients and come at the same time,
+ * nats-server 2.9 can lose a race with itself over the account's JetStream folder.
+ */
+export async function loadAccount(url: string, credsFile: string): Promise<void> {
+  const connection = await connect({
+    servers: url,
+    authenticator: credsAuthenticator(await readFile(credsFile)),
+    inboxPrefix: '_INBOX.launcher',
+  });
+  await connection.request('$JS.API.INFO', undefined, { timeout: 5_000 });
+  await connection.close();
 }

@@ -5,7 +5,7 @@ import { type RunningPostgres, startPostgres } from '@tenantry/testing/postgres'
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { EffectWorker, type EffectWorkerOptions } from './effect-worker.js';
-import { type Effect, EffectHandler, GiveUp } from './effects.js';
+import { ComeBack, type Effect, EffectHandler, GiveUp } from './effects.js';
 import { createServiceSchema } from './spec-support.js';
 
 let postgres: RunningPostgres;
@@ -26,12 +26,13 @@ class Handler extends EffectHandler {
     await this.work(effect);
   }
 }
-const worker = (handler: Handler, options: Partial<EffectWorkerOptions> = {}) => {
+const worker = (handler: Handler, options: Partial<EffectWorkerOptions> = {}, owner?: string) => {
   const made = new EffectWorker({
     pool,
     schema: 'svc',
     handlers: [handler],
     logger: silentLogger,
+    owner,
     options: { pollMs: 50, baseMs: 10, ...options },
   });
   workers.push(made);
@@ -118,7 +119,45 @@ describe('the effect worker', () => {
     const handler = new Handler('lost');
     worker(handler);
     await reaches(id, 'done');
-    expect(handler.runs.map(({ attempt }) => attempt)).toEqual([2]);
+    expect(handler.runs.map(({ attempt }) => attempt)).toEqual([1]);
+    expect(await stateOf(id)).toMatchObject({ claims: 2, failures: 0 });
+  });
+
+  it('takes up at once what the same owner held when it died', async () => {
+    const id = await request('held');
+    await pool.query(
+      "UPDATE svc.effects SET state = 'running', claims = 1, owner = 'svc-0', next_attempt_at = now() + interval '1 hour' WHERE id = $1",
+      [id],
+    );
+    worker(new Handler('held'), {}, 'svc-0');
+    await reaches(id, 'done');
+  });
+
+  it('takes up at once, under the same name, what it held when it died', async () => {
+    const id = await request('mine');
+    await pool.query(
+      "UPDATE svc.effects SET state = 'running', claims = 1, owner = 'me', lease_until = now() + interval '1 h', next_attempt_at = now() + interval '1 h' WHERE id = $1",
+      [id],
+    );
+    const handler = new Handler('mine');
+    workers.push(
+      new EffectWorker({ pool, schema: 'svc', handlers: [handler], logger: silentLogger, owner: 'me', options: { pollMs: 50 } }),
+    );
+    workers.at(-1)?.start();
+    await reaches(id, 'done');
+    expect(handler.runs).toHaveLength(1);
+  });
+
+  it('comes back when the handler says so, without counting a failure', async () => {
+    let runs = 0;
+    const handler = new Handler('patient', async () => {
+      runs += 1;
+      if (runs < 4) throw new ComeBack(20);
+    });
+    const id = await request('patient');
+    worker(handler, { maxAttempts: 2 });
+    await reaches(id, 'done');
+    expect(await stateOf(id)).toMatchObject({ claims: 4, failures: 0 });
   });
 
   it('keeps the lease of an effect that takes long', async () => {

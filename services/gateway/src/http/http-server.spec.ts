@@ -1,10 +1,9 @@
-import { createApiKey } from '@tenantry/crypto/api-key';
-import { MemoryKeyring } from '@tenantry/crypto/memory-keyring';
 import { DomainError } from '@tenantry/contracts/errors';
 import { authenticate } from '@tenantry/contracts/identity/operations';
-import { hashApiKey } from '@tenantry/crypto/api-key';
 import type { Answer, CommandContext, Operation, Principal, Route, RouteInput } from '@tenantry/contracts/route';
 import type { OperationView } from '@tenantry/contracts/tenant/bodies';
+import { createApiKey, hashApiKey } from '@tenantry/crypto/api-key';
+import { MemoryKeyring } from '@tenantry/crypto/memory-keyring';
 import { RpcClient } from '@tenantry/messaging/rpc';
 import { silentLogger } from '@tenantry/observability/logger';
 import type { Bus } from '@tenantry/service/bus';
@@ -12,12 +11,12 @@ import type { ProcessEnvironment } from '@tenantry/service/config';
 import { freePort } from '@tenantry/testing/ports';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Idempotency } from '../idempotency/idempotency.js';
-import { MemoryIdempotencyTable } from '../idempotency/memory-idempotency-table.js';
+import { MemoryFirstRequests } from '../idempotency/memory-first-requests.js';
 import { OperationEvents } from '../operation-events/operation-events.js';
 import { Forwarder } from './forwarder.js';
 import { HttpServer } from './http-server.js';
 
-const tenantA = '11111111-1111-4111-8111-111111111111';
+const tenantA = '11111111-1111-4111-8111-11111111abcd';
 const tenantB = '22222222-2222-4222-8222-222222222222';
 const operationId = '33333333-3333-4333-8333-333333333333';
 const staffKey = createApiKey('live').key;
@@ -54,8 +53,12 @@ beforeAll(async () => {
   owners = new FakeOwners();
   const port = await freePort();
   const environment = { values: { TENANTRY_HTTP_HOST: '127.0.0.1', TENANTRY_PORT: port } as ProcessEnvironment };
-  const idempotency = new Idempotency(new MemoryIdempotencyTable(), new MemoryKeyring(), silentLogger);
-  const bus = { connection: { subscribe: () => ({ unsubscribe: () => undefined }) } } as unknown as Bus;
+  const idempotency = new Idempotency(new MemoryFirstRequests(), new MemoryKeyring(), silentLogger);
+  const woken = (_subject: string, { callback }: { callback: () => void }) => {
+    const timer = setTimeout(callback, 100);
+    return { unsubscribe: () => clearTimeout(timer) };
+  };
+  const bus = { connection: { subscribe: woken } } as unknown as Bus;
   server = new HttpServer(environment, new Forwarder(owners, idempotency, silentLogger), new OperationEvents(owners, bus, silentLogger), owners, silentLogger);
   await server.onApplicationBootstrap();
   url = `http://127.0.0.1:${port}`;
@@ -118,9 +121,11 @@ describe('a request', () => {
   });
   it('may end in a slash', async () => {
     expect((await ask('GET', `/api/v1/platform/tenants/${tenantA}/`)).status).toBe(200);
-    expect((await ask('GET', '/api/tenants/')).status).not.toBe(404);
+    owners.answer = () => ({ status: 200, body: { items: [], nextCursor: null } });
+    expect((await ask('GET', '/api/tenants/')).status).toBe(200);
   });
   it('compares ids without regard to case', async () => {
+    owners.answer = () => ({ status: 200, body: tenant(tenantA) });
     expect((await ask('GET', `/api/tenants/${tenantA.toUpperCase()}`, { key: keyOfA })).status).toBe(200);
     expect(owners.forwarded[0]?.input.params).toEqual({ tenantId: tenantA });
   });
@@ -174,7 +179,8 @@ describe('credentials', () => {
     expect(await ask('POST', `/api/tenants/${tenantB}/usage/increment`, { key: keyOfA, body: { wrong: 1 } })).toMatchObject({ status: 404 });
   });
   it('must have the permission', async () => {
-    expect(await ask('GET', `/api/tenants/${tenantA}/quotas`, { key: weakKey })).not.toMatchObject({ status: 403 });
+    owners.answer = () => ({ status: 200, body: { items: [] } });
+    expect(await ask('GET', `/api/tenants/${tenantA}/quotas`, { key: weakKey })).toMatchObject({ status: 200 });
     expect(await ask('GET', `/api/tenants/${tenantA}`, { key: weakKey })).toMatchObject({ status: 403, json: { code: 'auth.forbidden', permission: 'tenant:read' } });
   });
 });
@@ -319,6 +325,7 @@ describe('an idempotency key', () => {
   it('is its own for each principal and operation', async () => {
     const key = newKey();
     const body = { resource_type: 'users' };
+    owners.answer = () => ({ status: 200, body: { allowed: true, remaining: 1, used: 1 } });
     const increment = (who: string, path: string) => ask('POST', path, { key: who, body, headers: { 'idempotency-key': key } });
     await increment(staffKey, `/api/tenants/${tenantA}/usage/increment`);
     await increment(keyOfA, `/api/tenants/${tenantA}/usage/increment`);

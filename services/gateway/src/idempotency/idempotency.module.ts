@@ -1,7 +1,8 @@
 import { Module } from '@nestjs/common';
 import { Idempotency } from './idempotency.js';
-import { IdempotencyTable } from './idempotency-table.js';
+import { FirstRequests } from './first-requests.js';
+import { PostgresFirstRequests } from './postgres-first-requests.js';
 import { PurgeJob } from './purge.job.js';
 
-@Module({ providers: [IdempotencyTable, Idempotency, PurgeJob], exports: [Idempotency] })
+@Module({ providers: [{ provide: FirstRequests, useClass: PostgresFirstRequests }, Idempotency, PurgeJob], exports: [Idempotency] })
 export class IdempotencyModule {}

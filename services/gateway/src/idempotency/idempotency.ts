@@ -6,7 +6,7 @@ import { Keyring } from '@tenantry/crypto/keyring';
 import { faultPoint } from '@tenantry/observability/fault';
 import { Logger } from '@tenantry/observability/logger';
 import type { Rendered } from '../http/rendered.js';
-import { IdempotencyTable } from './idempotency-table.js';
+import { FirstRequests } from './first-requests.js';
 import { type FirstRequest, keepMs, type Outcome, verdictOf } from './verdict.js';
 
 export interface KeyedRequest {
@@ -39,7 +39,7 @@ export class Idempotency {
   private readonly working = new Map<string, Working>();
 
   constructor(
-    private readonly table: IdempotencyTable,
+    private readonly firsts: FirstRequests,
     private readonly keyring: Keyring,
     private readonly logger: Logger,
   ) {}
@@ -80,7 +80,7 @@ export class Idempotency {
     if (this.working.size < MAX_WORKING) this.working.set(request.commandId, { requestHash: request.requestHash, first });
     try {
       const holder = newId();
-      const known = await this.table.claim({ ...request, holder });
+      const known = await this.firsts.claim({ ...request, holder });
       if (known) {
         resolve(known.answer !== null && known.requestHash === request.requestHash ? known.answer : null);
         return known;
@@ -101,13 +101,13 @@ export class Idempotency {
     const forMs = keepMs(outcome);
     try {
       if (forMs === 0) {
-        await this.table.release(commandId, holder);
+        await this.firsts.release(commandId, holder);
         return null;
       }
       const sealed = tenantId !== undefined && !secret && rendered.body !== '';
       const body = secret ? null : sealed ? (await this.keyring.encrypt(tenantId, SEAL_SUBJECT, rendered.body)).enc : rendered.body;
       const answer = { status: rendered.status, headers: rendered.headers, body, sealedFor: sealed ? tenantId : null };
-      await this.table.finish(commandId, holder, answer, forMs);
+      await this.firsts.finish(commandId, holder, answer, forMs);
       await faultPoint('answer.recorded');
       return answer;
     } catch (error) {

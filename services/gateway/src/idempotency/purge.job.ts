@@ -1,6 +1,6 @@
 import { Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { Logger } from '@tenantry/observability/logger';
-import { IdempotencyTable } from './idempotency-table.js';
+import { FirstRequests } from './first-requests.js';
 
 const EVERY_MS = 60_000;
 const BATCH = 1_000;
@@ -10,7 +10,7 @@ const BATCH = 1_000;
 export class PurgeJob implements OnApplicationBootstrap, OnApplicationShutdown {
   private timer?: NodeJS.Timeout;
   constructor(
-    private readonly table: IdempotencyTable,
+    private readonly firsts: FirstRequests,
     private readonly logger: Logger,
   ) {}
 
@@ -24,7 +24,7 @@ export class PurgeJob implements OnApplicationBootstrap, OnApplicationShutdown {
 
   async run(): Promise<void> {
     try {
-      while ((await this.table.purge(BATCH)) === BATCH);
+      while ((await this.firsts.purge(BATCH)) === BATCH);
     } catch (error) {
       this.logger.warn({ err: error }, 'expired first answers could not be removed; the next run tries again');
     }

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Database } from '@tenantry/service/database';
+import { type Claim, FirstRequests } from './first-requests.js';
 import type { FirstRequest } from './verdict.js';
 
 interface Row {
@@ -13,14 +14,12 @@ interface Row {
 
 /** Table `gateway.idempotency`. A keyed request costs two statements: `claim` and `finish`. */
 @Injectable()
-export class IdempotencyTable {
-  constructor(private readonly database: Database) {}
+export class PostgresFirstRequests extends FirstRequests {
+  constructor(private readonly database: Database) {
+    super();
+  }
 
-  /**
-   * Null when the key is this request's to work on now, for `leaseMs`: it is new, has expired, or whoever worked on it is gone.
-   * Else what is known of the first one.
-   */
-  async claim({ commandId, requestHash, holder, leaseMs }: { commandId: string; requestHash: string; holder: string; leaseMs: number }): Promise<FirstRequest | null> {
+  override async claim({ commandId, requestHash, holder, leaseMs }: Claim): Promise<FirstRequest | null> {
     for (;;) {
       const { rows } = await this.database.pool.query<Row & { mine: boolean }>({
         name: 'idempotency claim',
@@ -53,8 +52,7 @@ export class IdempotencyTable {
     }
   }
 
-  /** Writes the first answer down. Whoever has lost the claim meanwhile changes nothing. */
-  async finish(commandId: string, holder: string, answer: NonNullable<FirstRequest['answer']>, keepMs: number): Promise<void> {
+  override async finish(commandId: string, holder: string, answer: NonNullable<FirstRequest['answer']>, keepMs: number): Promise<void> {
     await this.database.pool.query({
       name: 'idempotency finish',
       text: `UPDATE gateway.idempotency
@@ -64,8 +62,7 @@ export class IdempotencyTable {
     });
   }
 
-  /** The same request may be tried again at once. */
-  async release(commandId: string, holder: string): Promise<void> {
+  override async release(commandId: string, holder: string): Promise<void> {
     await this.database.pool.query({
       name: 'idempotency release',
       text: `DELETE FROM gateway.idempotency WHERE command_id = $1 AND holder = $2 AND state = 'in_flight'`,
@@ -73,8 +70,7 @@ export class IdempotencyTable {
     });
   }
 
-  /** @returns how many expired rows were removed, at most `limit` */
-  async purge(limit: number): Promise<number> {
+  override async purge(limit: number): Promise<number> {
     const { rowCount } = await this.database.pool.query(
       `DELETE FROM gateway.idempotency WHERE command_id = ANY (ARRAY(
          SELECT command_id FROM gateway.idempotency WHERE expires_at < now() ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED))`,

@@ -1,4 +1,4 @@
-import type { IdempotencyTable } from './idempotency-table.js';
+import { type Claim, FirstRequests } from './first-requests.js';
 import type { FirstRequest } from './verdict.js';
 
 interface Row extends FirstRequest {
@@ -7,12 +7,12 @@ interface Row extends FirstRequest {
   expiresAtMs: number;
 }
 
-/** The table without a database: for tests of what is built on it. */
-export class MemoryIdempotencyTable implements Pick<IdempotencyTable, 'claim' | 'finish' | 'release' | 'purge'> {
+/** Without a database: for tests of what is built on it. */
+export class MemoryFirstRequests extends FirstRequests {
   private readonly rows = new Map<string, Row>();
   nowMs = (): number => Date.now();
 
-  async claim({ commandId, requestHash, holder, leaseMs }: Parameters<IdempotencyTable['claim']>[0]): Promise<FirstRequest | null> {
+  override async claim({ commandId, requestHash, holder, leaseMs }: Claim): Promise<FirstRequest | null> {
     const row = this.rows.get(commandId);
     const now = this.nowMs();
     const free = !row || row.expiresAtMs < now || (row.state === 'in_flight' && row.leaseUntilMs < now && row.requestHash === requestHash);
@@ -21,16 +21,16 @@ export class MemoryIdempotencyTable implements Pick<IdempotencyTable, 'claim' | 
     return null;
   }
 
-  async finish(commandId: string, holder: string, answer: NonNullable<FirstRequest['answer']>, keepMs: number): Promise<void> {
+  override async finish(commandId: string, holder: string, answer: NonNullable<FirstRequest['answer']>, keepMs: number): Promise<void> {
     const row = this.mine(commandId, holder);
     if (row) this.rows.set(commandId, { ...row, state: 'done', answer, expiresAtMs: this.nowMs() + keepMs });
   }
 
-  async release(commandId: string, holder: string): Promise<void> {
+  override async release(commandId: string, holder: string): Promise<void> {
     if (this.mine(commandId, holder)) this.rows.delete(commandId);
   }
 
-  async purge(limit: number): Promise<number> {
+  override async purge(limit: number): Promise<number> {
     const expired = [...this.rows].filter(([, row]) => row.expiresAtMs < this.nowMs()).slice(0, limit);
     for (const [commandId] of expired) this.rows.delete(commandId);
     return expired.length;
