@@ -133,21 +133,6 @@ describe('the effect worker', () => {
     await reaches(id, 'done');
   });
 
-  it('takes up at once, under the same name, what it held when it died', async () => {
-    const id = await request('mine');
-    await pool.query(
-      "UPDATE svc.effects SET state = 'running', claims = 1, owner = 'me', lease_until = now() + interval '1 h', next_attempt_at = now() + interval '1 h' WHERE id = $1",
-      [id],
-    );
-    const handler = new Handler('mine');
-    workers.push(
-      new EffectWorker({ pool, schema: 'svc', handlers: [handler], logger: silentLogger, owner: 'me', options: { pollMs: 50 } }),
-    );
-    workers.at(-1)?.start();
-    await reaches(id, 'done');
-    expect(handler.runs).toHaveLength(1);
-  });
-
   it('comes back when the handler says so, without counting a failure', async () => {
     let runs = 0;
     const handler = new Handler('patient', async () => {

@@ -142,12 +142,14 @@ async function run(options: BootstrapOptions, values: ProcessEnvironment, logger
       return (await Promise.all(both)).every((reached) => reached !== false);
     },
     logger,
+    listening: values.TENANTRY_ROLE !== 'worker',
   });
 
   @Module({ imports: [platform, ...options.imports] })
   class Root {}
   const app = await NestFactory.createMicroservice(Root, { strategy: server, logger: new NestLogger(logger), abortOnError: false });
-  await app.init();
+  // Not init(): for a microservice that runs every provider's lifecycle hooks twice.
+  await (app as unknown as { registerModules(): Promise<void> }).registerModules();
 
   const providers = app
     .get(DiscoveryService, { strict: false })
@@ -172,8 +174,9 @@ async function run(options: BootstrapOptions, values: ProcessEnvironment, logger
     connection.publish('tenantry.nudge', JSON.stringify({ tenants }));
     worker?.runner.appended(tenants);
   };
+  // Runs the modules' hooks as well (once: `app.init()` before it would run them a second time).
+  await app.listen();
   await worker?.start();
-  if (values.TENANTRY_ROLE !== 'worker') await app.listen();
   health.ready(
     [
       { name: 'nats', check: () => connection.flush() },

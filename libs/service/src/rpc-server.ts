@@ -25,6 +25,8 @@ export interface RpcServerOptions {
   /** Waits until the service's read models have seen a position, as a query may ask; false when that takes too long. */
   caughtUp?: (minPosition: NonNullable<CommandContext['minPosition']>) => Promise<boolean>;
   logger: Logger;
+  /** Whether calls are taken at all: not in a process that only does background work. Default true. */
+  listening?: boolean;
   /** Calls at once; above that the caller is told to come back. Default 512. */
   maxInFlight?: number;
   /** How long `close` waits for calls that run. Default 6,000. */
@@ -53,7 +55,7 @@ export class RpcServer extends Server implements CustomTransportStrategy {
 
   override listen(callback: (error?: unknown) => void): void {
     try {
-      for (const [subject, handler] of this.messageHandlers) {
+      for (const [subject, handler] of this.options.listening === false ? [] : this.messageHandlers) {
         const serve = this.serverOf(subject, handler);
         this.subscriptions.push(
           this.options.connection.subscribe(subject, {

@@ -5,7 +5,7 @@ import type { RegisteredTenant } from './tenant.js';
 type At = { version: number; position: number };
 
 /** As the API shows it, contacts in clear. */
-export async function tenantView(keyring: Keyring, id: string, state: RegisteredTenant, at: At): Promise<TenantBody> {
+export async function tenantView(keyring: Keyring, id: string, state: RegisteredTenant, { version, position }: At): Promise<TenantBody> {
   const [adminEmail, billingEmail, contactPhone] = await Promise.all(
     [state.adminEmail, state.billingEmail, state.contactPhone].map((value) => (value === undefined ? null : keyring.reveal(id, value))),
   );
@@ -33,6 +33,7 @@ export async function tenantView(keyring: Keyring, id: string, state: Registered
     activation: state.activation,
     createdAt: state.createdAt,
     updatedAt: state.updatedAt,
-    ...at,
+    version,
+    position,
   };
 }
