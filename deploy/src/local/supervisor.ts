@@ -33,7 +33,7 @@ export interface RunningProcess {
 /** A program that had been ready is soon started again: what stopped it came from outside. One that never is waits longer and longer. */
 export const usualBackoff = {
   afterReadyMs: { first: 200, most: 1_000 },
-  beforeReadyMs: { first: 500, most: 15_000 },
+  beforeReadyMs: { first: 300, most: 3_000 },
   /** Ready for so long, it starts at the shortest wait again. */
   calmMs: 20_000,
   /** Deaths before it was ready for the first time, after which the start is given up. */

@@ -27,13 +27,21 @@ export interface Caller {
   traceparent?: string;
 }
 
-/** Calls operations and (from the gateway) routes of other services. Retries nothing by itself except `no responders` within the timeout. */
+export interface CallOptions {
+  /** Until it is given up. Default: the operation's, else 10,000. */
+  timeoutMs?: number;
+  /** For quick and cheap operations: asked once more when there was no answer by then, because whoever was asked may have been killed. */
+  askAgainAfterMs?: number;
+  traceparent?: string;
+}
+
+/** Calls operations and (from the gateway) routes of other services. Within the timeout it asks again when nobody serves the call and when the broker was lost: both sides count on ids, not on being asked once. */
 export abstract class RpcClient {
   /** @throws DomainError as the callee threw it; `service.unavailable` (nobody answers), `service.timeout` */
   abstract call<I extends z.ZodType, O extends z.ZodType>(
     operation: Operation<I, O>,
     input: z.infer<I>,
-    options?: { timeoutMs?: number; traceparent?: string },
+    options?: CallOptions,
   ): Promise<z.infer<O>>;
   /** `stale`: the owner's read models had not caught up with `command.minPosition` in time. */
   abstract forward(route: Route, input: RouteInput, command: CommandContext): Promise<Answer & { stale?: boolean }>;

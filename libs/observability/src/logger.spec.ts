@@ -11,7 +11,13 @@ function lines(write: (logger: Logger) => void, level: 'info' | 'debug' = 'info'
 describe('a line', () => {
   it('is JSON with level, time, service, message and details', () => {
     const [line] = lines((logger) => logger.info({ count: 2 }, 'two things'));
-    expect(line).toMatchObject({ level: 'info', service: 'billing', msg: 'two things', count: 2, time: expect.stringMatching(/^\d{4}-.*Z$/) });
+    expect(line).toMatchObject({
+      level: 'info',
+      service: 'billing',
+      msg: 'two things',
+      count: 2,
+      time: expect.stringMatching(/^\d{4}-.*Z$/),
+    });
   });
   it('carries trace and tenant of the work at hand, and its own word beats that', () => {
     const context = { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01', tenantId: 'a' };

@@ -1,4 +1,4 @@
-import { type DestinationStream, pino, type Logger as Pino, stdSerializers } from 'pino';
+import { type DestinationStream, type Logger as Pino, pino, stdSerializers } from 'pino';
 import { currentContext } from './context.js';
 import { redact, redactLine } from './redact.js';
 import { traceIdOf } from './traceparent.js';
@@ -68,7 +68,10 @@ export function createLogger({ service, level = 'info', fields = {}, destination
     // What the line itself says about its tenant beats the context.
     mixinMergeStrategy: (merged: object, mixed: object) => ({ ...mixed, ...merged }),
     formatters: { level: (label: string) => ({ level: label }), log: (details: object) => redact(details) as Record<string, unknown> },
-    serializers: { err: stdSerializers.errWithCause, error: (value: unknown) => (value instanceof Error ? stdSerializers.errWithCause(value) : value) },
+    serializers: {
+      err: stdSerializers.errWithCause,
+      error: (value: unknown) => (value instanceof Error ? stdSerializers.errWithCause(value) : value),
+    },
     hooks: { streamWrite: redactLine },
   };
   return new PinoLogger(destination ? pino(options, destination) : pino(options, pino.destination({ fd: 1, sync: true })));

@@ -23,8 +23,14 @@ export const gauge = <L extends string>(name: string, help: string, labels: read
   (registry.getSingleMetric(name) as Gauge<L> | undefined) ?? new Gauge({ name, help, labelNames: labels, registers: [registry] });
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
-export const histogram = <L extends string>(name: string, help: string, labels: readonly L[] = [], buckets: number[] = SECONDS): Histogram<L> =>
-  (registry.getSingleMetric(name) as Histogram<L> | undefined) ?? new Histogram({ name, help, labelNames: labels, buckets, registers: [registry] });
+export const histogram = <L extends string>(
+  name: string,
+  help: string,
+  labels: readonly L[] = [],
+  buckets: number[] = SECONDS,
+): Histogram<L> =>
+  (registry.getSingleMetric(name) as Histogram<L> | undefined) ??
+  new Histogram({ name, help, labelNames: labels, buckets, registers: [registry] });
 
 /** Calls that this process served. */
 export const rpcServed = histogram('tenantry_rpc_served_seconds', 'Calls served, by operation and outcome', ['operation', 'outcome']);

@@ -1,4 +1,5 @@
-const SECRET = /^(authorization|cookie|set-cookie|x-api-key|passw(or)?d|secret|credentials?|creds|token|key|private_?key|api_?key)$|(password|secret|token|apikey|privatekey|creds)$/i;
+const SECRET =
+  /^(authorization|cookie|set-cookie|x-api-key|passw(or)?d|secret|credentials?|creds|token|key|private_?key|api_?key)$|(password|secret|token|apikey|privatekey|creds)$/i;
 const REMOVED = '[redacted]';
 const MAX_DEPTH = 6;
 

@@ -29,9 +29,19 @@ describe('who may do what', () => {
     ['staff, for any tenant', staff, { scope: 'tenant', permission: 'tenant:read', tenantId: 'b' }, null],
     ['staff, only what they are permitted', staff, { scope: 'platform', permission: 'quota:read' }, 'auth.forbidden'],
     ['a tenant, for itself', ofA, { scope: 'tenant', permission: 'tenant:read', tenantId: 'a' }, null],
-    ['a tenant, nothing of another: it is not there', ofA, { scope: 'tenant', permission: 'tenant:read', tenantId: 'b' }, 'tenant.not_found'],
+    [
+      'a tenant, nothing of another: it is not there',
+      ofA,
+      { scope: 'tenant', permission: 'tenant:read', tenantId: 'b' },
+      'tenant.not_found',
+    ],
     ['a tenant, nothing without a tenant', ofA, { scope: 'tenant', permission: 'tenant:read' }, 'tenant.not_found'],
-    ['a tenant, nothing of the platform, not even about itself', ofA, { scope: 'platform', permission: 'tenant:read', tenantId: 'a' }, 'auth.forbidden'],
+    [
+      'a tenant, nothing of the platform, not even about itself',
+      ofA,
+      { scope: 'platform', permission: 'tenant:read', tenantId: 'a' },
+      'auth.forbidden',
+    ],
   ] as const)('%s', (_what, principal, demand, code) => {
     expect(denial(principal, demand)?.code ?? null).toBe(code);
   });

@@ -207,7 +207,7 @@ async function run(options: BootstrapOptions, values: ProcessEnvironment, logger
 const remoteKeyring = (rpc: RpcClient): KeyringSource => ({
   useFactory: () =>
     new CachingKeyring(async (tenantId, subjects) => {
-      const { keys } = await rpc.call(ensureKeys, { tenantId, subjects: [...subjects] });
+      const { keys } = await rpc.call(ensureKeys, { tenantId, subjects: [...subjects] }, { askAgainAfterMs: 2_500 });
       return keys.map(({ subject, id, key }) => ({ subject, id, key: Buffer.from(key, 'base64') }));
     }),
 });

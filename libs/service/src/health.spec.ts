@@ -26,7 +26,13 @@ describe('the health port', () => {
   });
   it('is ready when every check passes, and says which does not', async () => {
     let away = false;
-    health.ready([{ name: 'nats', check: async () => undefined }, { name: 'postgres', check: () => (away ? Promise.reject(new Error('away')) : Promise.resolve()) }], []);
+    health.ready(
+      [
+        { name: 'nats', check: async () => undefined },
+        { name: 'postgres', check: () => (away ? Promise.reject(new Error('away')) : Promise.resolve()) },
+      ],
+      [],
+    );
     expect(await ask('/readyz')).toMatchObject({ status: 200 });
     away = true;
     expect(await ask('/readyz')).toMatchObject({ status: 503, text: expect.stringContaining('{"name":"postgres","reason":"away"}') });

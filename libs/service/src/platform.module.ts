@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { type DynamicModule, Module, type ModuleMetadata, type Provider } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import { Clock } from '@tenantry/contracts/clock';
@@ -52,7 +53,7 @@ export class PlatformModule {
       { provide: EventStore, useValue: parts.store },
       { provide: Timers, useValue: parts.timers },
       { provide: Reservations, useValue: parts.reservations },
-      { provide: Storage, useValue: new LocalStorage(environment.values.TENANTRY_DATA_DIR) },
+      { provide: Storage, useValue: new LocalStorage(join(environment.values.TENANTRY_DATA_DIR, 'storage')) },
       { provide: Keyring, inject: keyring.inject ?? [], useFactory: keyring.useFactory },
       {
         provide: TenantLog,

@@ -1,4 +1,6 @@
 import 'reflect-metadata';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { Controller, type INestMicroservice, Module } from '@nestjs/common';
@@ -89,14 +91,10 @@ const serve = async () => {
 
 beforeAll(async () => {
   nats = await startNats({ jetstream: false });
-  connection = await connect({ servers: nats.url });
+  connection = await connect({ servers: nats.url, maxReconnectAttempts: -1, reconnectTimeWait: 100 });
   await serve();
 });
-afterAll(async () => {
-  await app.close();
-  await connection.close();
-  await nats.stop();
-});
+afterAll(() => nats.stop());
 
 describe('an operation', () => {
   it('is answered, and told who calls', async () => {
@@ -137,6 +135,16 @@ describe('an operation', () => {
   });
   it('times out', async () => {
     await expect(client('provisioning').call(fail, { how: 'slow' }, { timeoutMs: 50 })).rejects.toMatchObject({ code: 'service.timeout' });
+  });
+});
+
+describe('an operation whose answer is late', () => {
+  it('is asked again where the caller wants that', async () => {
+    const once = client('provisioning').call(fail, { how: 'slow' }, { timeoutMs: 1_000, askAgainAfterMs: 150 });
+    await expect(once).rejects.toMatchObject({ code: 'service.timeout' });
+    await expect(client('provisioning').call(fail, { how: 'slow' }, { timeoutMs: 1_000, askAgainAfterMs: 400 })).resolves.toEqual({
+      text: 'late',
+    });
   });
 });
 
@@ -192,5 +200,24 @@ describe('a restart of the service', () => {
     await expect(client('provisioning').call(absent, { name: 'Bob' }, { timeoutMs: 200 })).rejects.toMatchObject({
       code: 'service.unavailable',
     });
+  });
+});
+
+describe('a broker that is killed', () => {
+  it('is asked again when it is back: its answer is late, not lost', async () => {
+    const running = client('provisioning').call(fail, { how: 'slow' });
+    await sleep(100);
+    nats.child.kill('SIGKILL');
+    await once(nats.child, 'exit');
+    const meanwhile = client('provisioning').call(greet, { name: 'Eve' });
+    const again = spawn('nats-server', ['-a', '127.0.0.1', '-p', String(nats.port)], { stdio: 'ignore' });
+    try {
+      await expect(running).resolves.toEqual({ text: 'late' });
+      await expect(meanwhile).resolves.toEqual({ text: 'provisioning greets Eve' });
+    } finally {
+      await app.close();
+      await connection.close();
+      again.kill('SIGKILL');
+    }
   });
 });

@@ -1,7 +1,7 @@
 import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node';
 import { type CustomTransportStrategy, type MessageHandler, Server } from '@nestjs/microservices';
 import { DomainError } from '@tenantry/contracts/errors';
-import type { CommandContext, Operation, Principal, Route, RouteInput, ServiceName } from '@tenantry/contracts/route';
+import type { Answer, CommandContext, Operation, Principal, Route, RouteInput, ServiceName } from '@tenantry/contracts/route';
 import { isTransient } from '@tenantry/event-store/adapters/postgres/transient';
 import type { Served } from '@tenantry/messaging/handles';
 import type { Call, Caller } from '@tenantry/messaging/rpc';
@@ -47,6 +47,7 @@ export class RpcServer extends Server implements CustomTransportStrategy {
   private readonly subscriptions: Subscription[] = [];
   private readonly running = new Set<Promise<void>>();
   private readonly maxInFlight: number;
+  private saidAwayMs = Number.NEGATIVE_INFINITY;
 
   constructor(private readonly options: RpcServerOptions) {
     super();
@@ -162,7 +163,7 @@ export class RpcServer extends Server implements CustomTransportStrategy {
       };
       const stale =
         command.minPosition !== undefined && contract.method === 'GET' && (await this.options.caughtUp?.(command.minPosition)) === false;
-      const ok = await invoke(handler, call, undefined);
+      const ok = this.shown(contract, (await invoke(handler, call, undefined)) as Answer);
       return stale ? { ok, stale } : { ok };
     });
   }
@@ -171,6 +172,25 @@ export class RpcServer extends Server implements CustomTransportStrategy {
     if (token !== undefined) return this.options.verify(token).principal;
     if (contract.scope !== 'public') throw new DomainError('auth.unauthenticated');
     return { kind: 'anonymous', id: 'anonymous', permissions: [] };
+  }
+
+  /** Only what the contract shows leaves the service, whatever else the handler had in its hands. */
+  private shown(route: Route, answer: Answer): Answer {
+    const result = route.answers[answer.status]?.safeParse(answer.body);
+    if (result?.success) return { ...answer, body: result.data };
+    this.options.logger.error(
+      { operation: route.name, status: answer.status, issues: result?.error.issues },
+      'an answer is not as its contract says',
+    );
+    return answer;
+  }
+
+  /** While it is away every call fails: one line every few seconds says enough. */
+  private databaseAway(error: unknown, operation: string): void {
+    const now = performance.now();
+    const level = now - this.saidAwayMs > 5_000 ? 'warn' : 'debug';
+    if (level === 'warn') this.saidAwayMs = now;
+    this.options.logger[level]({ err: error, operation }, 'calls fail: the database is away');
   }
 
   private within<T>(context: { traceparent: string; tenantId?: string }, name: string, work: () => Promise<T>): Promise<T> {
@@ -183,7 +203,7 @@ export class RpcServer extends Server implements CustomTransportStrategy {
           throw error;
         }
         if (isTransient(error)) {
-          this.options.logger.warn({ err: error, operation: name }, 'a call failed: the database is away');
+          this.databaseAway(error, name);
           throw new DomainError('service.unavailable', { retryAfterSeconds: 1, cause: error });
         }
         this.options.logger.error({ err: error, operation: name }, 'a call failed');

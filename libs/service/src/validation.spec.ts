@@ -2,7 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { parsed, summary } from './validation.js';
 
-const Plan = z.union([z.string().regex(/^[a-z]+$/, 'must be the name of a plan'), z.strictObject({ id: z.string(), days: z.number().int().min(1) })]);
+const Plan = z.union([
+  z.string().regex(/^[a-z]+$/, 'must be the name of a plan'),
+  z.strictObject({ id: z.string(), days: z.number().int().min(1) }),
+]);
 const Body = z.strictObject({
   name: z.string().min(2).max(5),
   plan: Plan.optional(),
@@ -10,7 +13,10 @@ const Body = z.strictObject({
   email: z.email().optional(),
   id: z.uuid().optional(),
   at: z.iso.datetime().optional(),
-  zone: z.string().refine((zone) => zone === 'UTC', { message: 'must be a time zone', params: { rule: 'time_zone' } }).optional(),
+  zone: z
+    .string()
+    .refine((zone) => zone === 'UTC', { message: 'must be a time zone', params: { rule: 'time_zone' } })
+    .optional(),
   tags: z.array(z.string()).max(1).optional(),
   limits: z.record(z.string().regex(/^[a-z]+$/, 'must be the name of a resource'), z.number()).optional(),
 });
@@ -19,7 +25,9 @@ const faults = (value: unknown) => {
     parsed(Body, value);
     return [];
   } catch (error) {
-    return (error as { errors: { field: string; rule: string; message: string }[] }).errors.map(({ field, rule, message }) => `${field} | ${rule} | ${message}`);
+    return (error as { errors: { field: string; rule: string; message: string }[] }).errors.map(
+      ({ field, rule, message }) => `${field} | ${rule} | ${message}`,
+    );
   }
 };
 
@@ -49,8 +57,11 @@ describe('a fault says where, which rule, and what to do', () => {
   });
   it('names all at once, in words that can be read alone', () => {
     expect(faults({ kind: 'c', colour: 1 })).toHaveLength(3);
-    expect(summary([{ field: 'name', rule: 'required', message: 'is required' }, { field: '', rule: 'type', message: 'must be an object' }])).toBe(
-      'name is required; The body must be an object',
-    );
+    expect(
+      summary([
+        { field: 'name', rule: 'required', message: 'is required' },
+        { field: '', rule: 'type', message: 'must be an object' },
+      ]),
+    ).toBe('name is required; The body must be an object');
   });
 });

@@ -4,13 +4,14 @@
  * server. Then the same for shared tenants, absolute. Prints CPU time per tenant by process, and what the script
  * makes. Last line: one JSON object. TENANTRY_BENCH_TENANTS changes the number (500).
  */
+
+import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
 import { compiledScript } from '@tenantry/tenancy/compiled';
 import { placementFor } from '@tenantry/tenancy/names';
-import { dedicatedScript } from '@tenantry/tenancy/provision-schema';
-import { randomUUID } from 'node:crypto';
 import type { Placement } from '@tenantry/tenancy/placement';
+import { dedicatedScript } from '@tenantry/tenancy/provision-schema';
 import pg from 'pg';
 import { type System, startSystem } from '../harness/system.js';
 import { PLATFORM, settled } from '../harness/tenants.js';

@@ -136,9 +136,10 @@ describe('the tenant surface', () => {
     expect(created.status).toBe(202);
     expect(created.body).toMatchObject({ tenant_tier: 'pro', tenant_status: 'pending', billing_email: 'bill@net.example' });
     await settled(api, created.body.tenant_id);
-    const { body } = await api.get(`/api/tenants/${created.body.tenant_id}`);
-    expect(body).toMatchObject({ tenant_status: 'active', tenant_tier: 'pro', timezone: 'America/New_York' });
-    const list = await api.get('/api/tenants?status=active&tier=pro&limit=10&offset=0');
+    const one = await api.get(`/api/tenants/${created.body.tenant_id}`);
+    expect(one.body).toMatchObject({ tenant_status: 'active', tenant_tier: 'pro', timezone: 'America/New_York' });
+    const position = one.headers.get('tenantry-position') as string;
+    const list = await api.get('/api/tenants?status=active&tier=pro&limit=10&offset=0', { 'tenantry-min-position': position });
     expect(list.status).toBe(200);
     expect(list.body.map((row: any) => row.tenant_id)).toContain(created.body.tenant_id);
     expect(Number(list.headers.get('x-total-count'))).toBeGreaterThanOrEqual(list.body.length);

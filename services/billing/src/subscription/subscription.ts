@@ -1,11 +1,11 @@
 import { type BillingEvent, billingEvents } from '@tenantry/contracts/billing/events';
+import { type Cycle, periodAt, trialEnd } from '@tenantry/contracts/billing/period';
 import type { SubscriptionView } from '@tenantry/contracts/billing/routes';
 import type { Instant } from '@tenantry/contracts/clock';
 import { DomainError } from '@tenantry/contracts/errors';
 import type { Personal } from '@tenantry/contracts/events';
 import type { PlanSnapshot } from '@tenantry/contracts/plans';
 import { aggregate } from '@tenantry/event-store/aggregate';
-import { type Cycle, periodAt, trialEnd } from '@tenantry/contracts/billing/period';
 
 type Opened = Extract<BillingEvent, { type: 'SubscriptionOpened' }>['data'];
 export type Subscription =

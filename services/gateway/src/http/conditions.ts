@@ -21,7 +21,12 @@ export function matchesEtag(header: string | undefined, etag: string | undefined
 export function parseMinPosition(header: string | undefined): CommandContext['minPosition'] {
   if (header === undefined) return undefined;
   const match = /^\s*([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):(\d{1,15})\s*$/i.exec(header);
-  if (!match) throw invalidField('Tenantry-Min-Position', 'format', 'Tenantry-Min-Position must be a Tenantry-Position as it was answered: <tenant id>:<position>');
+  if (!match)
+    throw invalidField(
+      'Tenantry-Min-Position',
+      'format',
+      'Tenantry-Min-Position must be a Tenantry-Position as it was answered: <tenant id>:<position>',
+    );
   return { tenantId: (match[1] as string).toLowerCase(), position: Number(match[2]) };
 }
 

@@ -52,11 +52,15 @@ const shapeOf = (schema: z.ZodType | undefined): Shape => (schema as { shape?: S
 /** Sends each field's own name through the face's mapping, and sees where it comes out. */
 function fieldNamesOf(face: Face): Map<string, string> {
   const names = (schema: z.ZodType | undefined) => Object.fromEntries(Object.keys(shapeOf(schema)).map((name) => [name, `field:${name}`]));
-  const mapped = face.request({ params: names(face.params), query: names(face.query), body: names(face.body) }, { tenantId: 'field:tenantId' });
+  const mapped = face.request(
+    { params: names(face.params), query: names(face.query), body: names(face.body) },
+    { tenantId: 'field:tenantId' },
+  );
   const found = new Map<string, string>();
   const collect = (value: unknown, path: string): void => {
     if (typeof value === 'string' && value.startsWith('field:')) found.set(path, value.slice('field:'.length));
-    else if (typeof value === 'object' && value !== null) for (const [name, member] of Object.entries(value)) collect(member, path ? `${path}.${name}` : name);
+    else if (typeof value === 'object' && value !== null)
+      for (const [name, member] of Object.entries(value)) collect(member, path ? `${path}.${name}` : name);
   };
   for (const part of [mapped.params, mapped.query, mapped.body]) collect(part, '');
   return found;

@@ -42,10 +42,17 @@ export class Forwarder {
     const key = parseIdempotencyKey(headers['idempotency-key']);
     const requestHash = hashOf(endpoint, input);
     const ifMatch = parseIfMatch(headers['if-match']);
-    const command = { ...context(request), requestHash, ifMatch, id: key === undefined ? newId() : derivedId(exchange.principal.id, endpoint.route.name, key) };
+    const command = {
+      ...context(request),
+      requestHash,
+      ifMatch,
+      id: key === undefined ? newId() : derivedId(exchange.principal.id, endpoint.route.name, key),
+    };
     if (key === undefined) return (await this.forward(endpoint, input, command)).rendered;
     const leaseMs = (endpoint.route.timeoutMs ?? DEFAULT_TIMEOUT_MS) + RECORDING_MS;
-    const { replayed, ...rendered } = await this.idempotency.run({ commandId: command.id, requestHash, leaseMs }, () => this.forward(endpoint, input, command));
+    const { replayed, ...rendered } = await this.idempotency.run({ commandId: command.id, requestHash, leaseMs }, () =>
+      this.forward(endpoint, input, command),
+    );
     return replayed ? { ...rendered, headers: { ...rendered.headers, 'idempotency-replayed': 'true' } } : rendered;
   }
 
@@ -84,4 +91,6 @@ const context = ({ exchange, ip, headers }: FastifyRequest): Omit<CommandContext
 
 /** Of what is asked for, not of how it was written: the same JSON with other spaces is the same request. */
 const hashOf = (endpoint: Endpoint, input: RouteInput): string =>
-  createHash('sha256').update(canonicalJson([endpoint.id, input.params, input.query, input.body])).digest('hex');
+  createHash('sha256')
+    .update(canonicalJson([endpoint.id, input.params, input.query, input.body]))
+    .digest('hex');

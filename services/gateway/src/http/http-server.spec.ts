@@ -29,7 +29,15 @@ const principals = new Map<string, Principal>([
   [hashApiKey(weakKey), { kind: 'api-key', id: 'key-weak', tenantId: tenantA, permissions: ['quota:read'] }],
 ]);
 
-const tenant = (id: string) => ({ id, name: 'Acme', slug: 'acme', status: 'pending', plan: { id: 'professional', version: 1 }, version: 3, position: 7 });
+const tenant = (id: string) => ({
+  id,
+  name: 'Acme',
+  slug: 'acme',
+  status: 'pending',
+  plan: { id: 'professional', version: 1 },
+  version: 3,
+  position: 7,
+});
 
 type Forwarded = { route: string; input: RouteInput; command: CommandContext };
 class FakeOwners extends RpcClient {
@@ -59,7 +67,13 @@ beforeAll(async () => {
     return { unsubscribe: () => clearTimeout(timer) };
   };
   const bus = { connection: { subscribe: woken } } as unknown as Bus;
-  server = new HttpServer(environment, new Forwarder(owners, idempotency, silentLogger), new OperationEvents(owners, bus, silentLogger), owners, silentLogger);
+  server = new HttpServer(
+    environment,
+    new Forwarder(owners, idempotency, silentLogger),
+    new OperationEvents(owners, bus, silentLogger),
+    owners,
+    silentLogger,
+  );
   await server.onApplicationBootstrap();
   url = `http://127.0.0.1:${port}`;
 });
@@ -75,15 +89,28 @@ interface Reply {
   text: string;
   json: any;
 }
-async function ask(method: string, path: string, { key = staffKey as string | null, body, headers = {} }: { key?: string | null; body?: unknown; headers?: Record<string, string> } = {}): Promise<Reply> {
+async function ask(
+  method: string,
+  path: string,
+  { key = staffKey as string | null, body, headers = {} }: { key?: string | null; body?: unknown; headers?: Record<string, string> } = {},
+): Promise<Reply> {
   const response = await fetch(url + path, {
     method,
     redirect: 'manual',
-    headers: { ...(key ? { authorization: `Bearer ${key}` } : {}), ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+    headers: {
+      ...(key ? { authorization: `Bearer ${key}` } : {}),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...headers,
+    },
     body: body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body),
   });
   const text = await response.text();
-  return { status: response.status, headers: response.headers, text, json: text.startsWith('{') || text.startsWith('[') ? JSON.parse(text) : undefined };
+  return {
+    status: response.status,
+    headers: response.headers,
+    text,
+    json: text.startsWith('{') || text.startsWith('[') ? JSON.parse(text) : undefined,
+  };
 }
 const create = (body: unknown, more: Parameters<typeof ask>[2] = {}) => ask('POST', '/api/v1/platform/tenants', { body, ...more });
 const accepted = () => ({
@@ -110,7 +137,13 @@ describe('a request', () => {
       {
         route: 'tenants.create',
         input: { body: { name: 'Acme' } },
-        command: { principal: { id: 'admin' }, correlationId: 'req-1', userAgent: 'spec', ip: '127.0.0.1', requestHash: expect.stringMatching(/^[0-9a-f]{64}$/) },
+        command: {
+          principal: { id: 'admin' },
+          correlationId: 'req-1',
+          userAgent: 'spec',
+          ip: '127.0.0.1',
+          requestHash: expect.stringMatching(/^[0-9a-f]{64}$/),
+        },
       },
     ]);
   });
@@ -172,16 +205,24 @@ describe('credentials', () => {
     expect(await create({ name: 'Acme' }, { key })).toMatchObject({ status: 401 });
   });
   it('of a tenant do not reach the platform surface', async () => {
-    expect(await ask('GET', `/api/v1/platform/tenants/${tenantA}`, { key: keyOfA })).toMatchObject({ status: 403, json: { code: 'auth.forbidden' } });
+    expect(await ask('GET', `/api/v1/platform/tenants/${tenantA}`, { key: keyOfA })).toMatchObject({
+      status: 403,
+      json: { code: 'auth.forbidden' },
+    });
   });
-  it("of a tenant do not see that another tenant exists, whatever else is wrong", async () => {
+  it('of a tenant do not see that another tenant exists, whatever else is wrong', async () => {
     expect(await ask('GET', `/api/tenants/${tenantB}`, { key: keyOfA })).toMatchObject({ status: 404, json: { code: 'tenant.not_found' } });
-    expect(await ask('POST', `/api/tenants/${tenantB}/usage/increment`, { key: keyOfA, body: { wrong: 1 } })).toMatchObject({ status: 404 });
+    expect(await ask('POST', `/api/tenants/${tenantB}/usage/increment`, { key: keyOfA, body: { wrong: 1 } })).toMatchObject({
+      status: 404,
+    });
   });
   it('must have the permission', async () => {
     owners.answer = () => ({ status: 200, body: { items: [] } });
     expect(await ask('GET', `/api/tenants/${tenantA}/quotas`, { key: weakKey })).toMatchObject({ status: 200 });
-    expect(await ask('GET', `/api/tenants/${tenantA}`, { key: weakKey })).toMatchObject({ status: 403, json: { code: 'auth.forbidden', permission: 'tenant:read' } });
+    expect(await ask('GET', `/api/tenants/${tenantA}`, { key: weakKey })).toMatchObject({
+      status: 403,
+      json: { code: 'auth.forbidden', permission: 'tenant:read' },
+    });
   });
 });
 
@@ -191,10 +232,27 @@ describe('bad input', () => {
     return { status, code: json.code, errors: json.errors.map(({ field, rule }: { field: string; rule: string }) => `${field} ${rule}`) };
   };
   it('names every fault at once', async () => {
-    expect(await errorsOf({ slug: 'Not A Slug', timezone: 'Mars/Base', currency: 'XXZ', locale: '??', plan: { id: 'free', duration: 0 }, colour: 'red' })).toEqual({
+    expect(
+      await errorsOf({
+        slug: 'Not A Slug',
+        timezone: 'Mars/Base',
+        currency: 'XXZ',
+        locale: '??',
+        plan: { id: 'free', duration: 0 },
+        colour: 'red',
+      }),
+    ).toEqual({
       status: 422,
       code: 'request.invalid',
-      errors: expect.arrayContaining(['name required', 'slug format', 'timezone time_zone', 'currency currency', 'locale locale', 'plan.duration min', 'colour unknown']),
+      errors: expect.arrayContaining([
+        'name required',
+        'slug format',
+        'timezone time_zone',
+        'currency currency',
+        'locale locale',
+        'plan.duration min',
+        'colour unknown',
+      ]),
     });
     expect(owners.forwarded).toEqual([]);
   });
@@ -236,10 +294,18 @@ describe('bad input', () => {
     expect(await create('name: Acme', { headers: { 'content-type': 'application/yaml' } })).toMatchObject({ status: 415 });
   });
   it('in path or query is a malformed request', async () => {
-    expect(await ask('GET', '/api/v1/platform/tenants/no-uuid')).toMatchObject({ status: 400, json: { errors: [{ field: 'tenantId', rule: 'uuid' }] } });
+    expect(await ask('GET', '/api/v1/platform/tenants/no-uuid')).toMatchObject({
+      status: 400,
+      json: { errors: [{ field: 'tenantId', rule: 'uuid' }] },
+    });
     expect(await ask('GET', '/api/v1/platform/tenants?limit=many&color=red')).toMatchObject({
       status: 400,
-      json: { errors: expect.arrayContaining([expect.objectContaining({ field: 'limit' }), expect.objectContaining({ field: 'color', rule: 'unknown' })]) },
+      json: {
+        errors: expect.arrayContaining([
+          expect.objectContaining({ field: 'limit' }),
+          expect.objectContaining({ field: 'color', rule: 'unknown' }),
+        ]),
+      },
     });
     expect(await ask('GET', `/api/v1/platform/tenants/${tenantA}?x=1`)).toMatchObject({ status: 400 });
     expect(await ask('GET', '/api/v1/platform/tenants/%E0%A4%A')).toMatchObject({ status: 400, json: { code: 'request.malformed' } });
@@ -247,9 +313,16 @@ describe('bad input', () => {
     expect(await ask('GET', `/api/v1/platform/tenants/${'x'.repeat(3_000)}`)).not.toMatchObject({ status: 500 });
   });
   it('is refused in headers too', async () => {
-    expect(await create({ name: 'A' }, { headers: { 'idempotency-key': 'x'.repeat(256) } })).toMatchObject({ status: 422, json: { errors: [{ field: 'Idempotency-Key' }] } });
-    expect(await ask('PUT', `/api/v1/platform/tenants/${tenantA}`, { body: {}, headers: { 'if-match': 'W/"3"' } })).toMatchObject({ status: 412 });
-    expect(await ask('GET', `/api/v1/platform/tenants/${tenantA}`, { headers: { 'tenantry-min-position': 'soon' } })).toMatchObject({ status: 422 });
+    expect(await create({ name: 'A' }, { headers: { 'idempotency-key': 'x'.repeat(256) } })).toMatchObject({
+      status: 422,
+      json: { errors: [{ field: 'Idempotency-Key' }] },
+    });
+    expect(await ask('PUT', `/api/v1/platform/tenants/${tenantA}`, { body: {}, headers: { 'if-match': 'W/"3"' } })).toMatchObject({
+      status: 412,
+    });
+    expect(await ask('GET', `/api/v1/platform/tenants/${tenantA}`, { headers: { 'tenantry-min-position': 'soon' } })).toMatchObject({
+      status: 422,
+    });
   });
   it('never shows the insides of an error', async () => {
     owners.answer = () => {
@@ -287,7 +360,10 @@ describe('conditions', () => {
     owners.answer = () => ({ status: 200, body: tenant(tenantA), version: 3 });
   });
   it('If-None-Match of what the caller has: 304', async () => {
-    expect(await ask('GET', `/api/v1/platform/tenants/${tenantA}`, { headers: { 'if-none-match': '"3"' } })).toMatchObject({ status: 304, text: '' });
+    expect(await ask('GET', `/api/v1/platform/tenants/${tenantA}`, { headers: { 'if-none-match': '"3"' } })).toMatchObject({
+      status: 304,
+      text: '',
+    });
     expect(await ask('GET', `/api/v1/platform/tenants/${tenantA}`, { headers: { 'if-none-match': '"2"' } })).toMatchObject({ status: 200 });
   });
   it('If-Match and Tenantry-Min-Position go to the owner', async () => {
@@ -302,7 +378,8 @@ describe('conditions', () => {
 
 describe('an idempotency key', () => {
   let n = 0;
-  const keyed = (body: unknown, key: string, more: Parameters<typeof ask>[2] = {}) => create(body, { ...more, headers: { 'idempotency-key': key } });
+  const keyed = (body: unknown, key: string, more: Parameters<typeof ask>[2] = {}) =>
+    create(body, { ...more, headers: { 'idempotency-key': key } });
   const newKey = () => `key-${n++}`;
 
   it('gives all of many equal requests at once the same answer, and does the work once', async () => {
@@ -363,7 +440,14 @@ describe('an idempotency key', () => {
 });
 
 describe('the progress of an operation', () => {
-  const step = (name: 'register' | 'allocate', status: 'pending' | 'running' | 'succeeded') => ({ name, status, attempt: 1, startedAt: null, durationMs: null, error: null });
+  const step = (name: 'register' | 'allocate', status: 'pending' | 'running' | 'succeeded') => ({
+    name,
+    status,
+    attempt: 1,
+    startedAt: null,
+    durationMs: null,
+    error: null,
+  });
   const operation = (more: Partial<OperationView>): OperationView => ({
     id: operationId,
     type: 'provisioning',
@@ -379,19 +463,31 @@ describe('the progress of an operation', () => {
     let reads = 0;
     owners.answer = () => ({
       status: 200,
-      body: reads++ < 2 ? operation({}) : operation({ status: 'succeeded', steps: [step('register', 'succeeded'), step('allocate', 'succeeded')], finishedAt: '2026-01-01T00:00:01Z' }),
+      body:
+        reads++ < 2
+          ? operation({})
+          : operation({
+              status: 'succeeded',
+              steps: [step('register', 'succeeded'), step('allocate', 'succeeded')],
+              finishedAt: '2026-01-01T00:00:01Z',
+            }),
     });
     const { status, headers, text } = await ask('GET', `/api/v1/platform/operations/${operationId}/events`);
     expect(status).toBe(200);
     expect(headers.get('content-type')).toMatch(/^text\/event-stream/);
-    const events = [...text.matchAll(/event: (\w+)\ndata: (.*)\n/g)].map(([, event, data]) => `${event} ${JSON.parse(data ?? '').name ?? JSON.parse(data ?? '').status}`);
+    const events = [...text.matchAll(/event: (\w+)\ndata: (.*)\n/g)].map(
+      ([, event, data]) => `${event} ${JSON.parse(data ?? '').name ?? JSON.parse(data ?? '').status}`,
+    );
     expect(events).toEqual(['step register', 'step allocate', 'done succeeded']);
   });
   it('of an unknown operation is a problem', async () => {
     owners.answer = () => {
       throw new DomainError('operation.not_found');
     };
-    expect(await ask('GET', `/api/v1/platform/operations/${operationId}/events`)).toMatchObject({ status: 404, json: { code: 'operation.not_found' } });
+    expect(await ask('GET', `/api/v1/platform/operations/${operationId}/events`)).toMatchObject({
+      status: 404,
+      json: { code: 'operation.not_found' },
+    });
     expect(await ask('GET', `/api/v1/platform/operations/${operationId}/events`, { key: keyOfA })).toMatchObject({ status: 403 });
   });
 });

@@ -49,7 +49,9 @@ export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShut
     rpc: RpcClient,
     private readonly logger: Logger,
   ) {
-    this.authenticator = new Authenticator({ lookUp: async (keyHash) => (await rpc.call(authenticate, { keyHash })).principal });
+    this.authenticator = new Authenticator({
+      lookUp: async (keyHash) => (await rpc.call(authenticate, { keyHash }, { askAgainAfterMs: 1_500 })).principal,
+    });
     this.app = fastify({
       bodyLimit: BODY_LIMIT,
       trustProxy: environment.values.TENANTRY_TRUST_PROXY ?? false,
@@ -99,7 +101,10 @@ export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShut
       const route = (request.routeOptions.config as { id?: string } | undefined)?.id ?? 'unknown';
       const seconds = (performance.now() - request.exchange.startedMs) / 1000;
       served.observe({ route, method: request.method, status: reply.statusCode }, seconds);
-      this.logger.debug({ route, method: request.method, status: reply.statusCode, seconds, requestId: request.exchange.requestId }, 'served');
+      this.logger.debug(
+        { route, method: request.method, status: reply.statusCode, seconds, requestId: request.exchange.requestId },
+        'served',
+      );
       done();
     });
     this.app.setErrorHandler((error, request, reply) => this.sendProblem(request, reply, known(error)));
@@ -144,7 +149,9 @@ export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShut
       onRequest: (request) => this.authorize(endpoint, request),
       handler: async (request, reply) => {
         const { traceparent, tenantId } = request.exchange;
-        const rendered = await runWith({ traceparent, tenantId }, () => traced(`${endpoint.method} ${endpoint.path}`, {}, () => this.forwarder.handle(endpoint, request)));
+        const rendered = await runWith({ traceparent, tenantId }, () =>
+          traced(`${endpoint.method} ${endpoint.path}`, {}, () => this.forwarder.handle(endpoint, request)),
+        );
         return send(reply, rendered);
       },
     });
@@ -167,7 +174,9 @@ export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShut
     const document = openApiDocument(endpoints);
     const json = JSON.stringify(document);
     const page = documentPage(document);
-    this.app.get('/openapi.json', (_request, reply) => send(reply, { status: 200, headers: { 'content-type': JSON_TYPE, 'cache-control': 'public, max-age=60' }, body: json }));
+    this.app.get('/openapi.json', (_request, reply) =>
+      send(reply, { status: 200, headers: { 'content-type': JSON_TYPE, 'cache-control': 'public, max-age=60' }, body: json }),
+    );
     this.app.get('/docs', (_request, reply) =>
       send(reply, {
         status: 200,
@@ -179,7 +188,9 @@ export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShut
         body: page,
       }),
     );
-    this.app.get('/healthz', (_request, reply) => send(reply, { status: 200, headers: { 'content-type': JSON_TYPE }, body: '{"status":"ok"}' }));
+    this.app.get('/healthz', (_request, reply) =>
+      send(reply, { status: 200, headers: { 'content-type': JSON_TYPE }, body: '{"status":"ok"}' }),
+    );
     const progress = endpoints.find(({ route, face }) => face === null && route.name === 'operations.get');
     if (!progress) throw new Error('the registry has no operations.get');
     this.app.route({
@@ -229,7 +240,11 @@ export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShut
   }
 }
 
-const send = (reply: FastifyReply, { status, headers, body }: Rendered): FastifyReply => reply.code(status).headers(headers).send(body === '' ? undefined : body);
+const send = (reply: FastifyReply, { status, headers, body }: Rendered): FastifyReply =>
+  reply
+    .code(status)
+    .headers(headers)
+    .send(body === '' ? undefined : body);
 
 /** Fastify's own refusals, as ours. */
 function known(error: unknown): unknown {
@@ -249,8 +264,15 @@ function known(error: unknown): unknown {
 /** What isn't HTTP, or more headers than anyone needs. There is no request to answer: the socket is. */
 function refuseUnreadable(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
-  const [status, reason] = error.code === 'HPE_HEADER_OVERFLOW' ? ['431 Request Header Fields Too Large', 'The headers are too large'] : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? ['408 Request Timeout', 'The request took too long'] : ['400 Bad Request', 'The request is not valid HTTP'];
+  const [status, reason] =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? ['431 Request Header Fields Too Large', 'The headers are too large']
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? ['408 Request Timeout', 'The request took too long']
+        : ['400 Bad Request', 'The request is not valid HTTP'];
   const { body } = renderProblem(new DomainError('request.malformed', { detail: reason }), undefined);
   const text = body.replace('"status":400', `"status":${status?.slice(0, 3)}`);
-  socket.end(`HTTP/1.1 ${status}\r\ncontent-type: application/problem+json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`);
+  socket.end(
+    `HTTP/1.1 ${status}\r\ncontent-type: application/problem+json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`,
+  );
 }

@@ -17,7 +17,10 @@ export function parseJson(body: Buffer): unknown {
   try {
     return JSON.parse(decoder.decode(body));
   } catch (error) {
-    throw new DomainError('request.malformed', { detail: `The body is not JSON: ${(error as Error).message.replace(/[\p{Cc}\p{Cs}]/gu, '\uFFFD').slice(0, 200)}`, cause: error });
+    throw new DomainError('request.malformed', {
+      detail: `The body is not JSON: ${(error as Error).message.replace(/[\p{Cc}\p{Cs}]/gu, '\uFFFD').slice(0, 200)}`,
+      cause: error,
+    });
   }
 }
 const decoder = new TextDecoder('utf-8', { fatal: true });
@@ -45,7 +48,8 @@ export function validated({ params, query, body, bodyOptional }: Endpoint, given
   };
   parse('params', params, given.params, ofAddress);
   parse('query', query, given.query, ofAddress);
-  if (!query) ofAddress.push(...Object.keys(given.query ?? {}).map((field) => ({ field, rule: 'unknown', message: 'is not a known field' })));
+  if (!query)
+    ofAddress.push(...Object.keys(given.query ?? {}).map((field) => ({ field, rule: 'unknown', message: 'is not a known field' })));
   if (body) parse('body', body, given.body ?? (bodyOptional ? {} : undefined), ofBody);
   else if (given.body !== undefined && !isEmptyObject(given.body)) ofBody.push({ field: '', rule: 'unknown', message: 'must be left out' });
   const errors = [...ofAddress, ...ofBody];

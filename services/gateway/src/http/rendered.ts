@@ -29,7 +29,8 @@ export function renderAnswer({ face }: Endpoint, answer: Answer & { stale?: bool
 /** Any error as a problem document. What is not a DomainError says nothing of its insides. */
 export function renderProblem(error: unknown, traceparent: string | undefined, fieldNames?: ReadonlyMap<string, string>): Rendered {
   const problem = toProblem(error, traceIdOf(traceparent));
-  if (fieldNames && fieldNames.size > 0) problem.errors = problem.errors.map((fault) => ({ ...fault, field: renamed(fault.field, fieldNames) }));
+  if (fieldNames && fieldNames.size > 0)
+    problem.errors = problem.errors.map((fault) => ({ ...fault, field: renamed(fault.field, fieldNames) }));
   const headers: Record<string, string> = { 'content-type': PROBLEM_TYPE };
   const retryAfter = error instanceof DomainError ? error.retryAfterSeconds : undefined;
   if (retryAfter !== undefined) headers['retry-after'] = String(Math.max(1, Math.ceil(retryAfter)));

@@ -26,7 +26,12 @@ describe.each([
   ['in memory', () => new MemoryFirstRequests()],
   ['in PostgreSQL', () => new PostgresFirstRequests(new PostgresDatabase(pool))],
 ] as [string, () => FirstRequests][])('first requests %s', (_where, make) => {
-  const claim = (more: { commandId: string } & Partial<Parameters<FirstRequests['claim']>[0]>) => ({ requestHash: 'h', holder: newId(), leaseMs: 10_000, ...more });
+  const claim = (more: { commandId: string } & Partial<Parameters<FirstRequests['claim']>[0]>) => ({
+    requestHash: 'h',
+    holder: newId(),
+    leaseMs: 10_000,
+    ...more,
+  });
   const answer = { status: 202, headers: { location: '/x', 'content-type': 'application/json' }, body: '{"a": 1}', sealedFor: null };
 
   it('lets exactly one of many work', async () => {
@@ -41,7 +46,11 @@ describe.each([
     const mine = claim({ commandId: newId() });
     await firsts.claim(mine);
     await firsts.finish(mine.commandId, mine.holder, answer, 10_000);
-    expect(await firsts.claim(claim({ commandId: mine.commandId, requestHash: 'other' }))).toEqual({ requestHash: 'h', state: 'done', answer });
+    expect(await firsts.claim(claim({ commandId: mine.commandId, requestHash: 'other' }))).toEqual({
+      requestHash: 'h',
+      state: 'done',
+      answer,
+    });
   });
   it('starts anew when it was released, or has expired', async () => {
     const firsts = make();

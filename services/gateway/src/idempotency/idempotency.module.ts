@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
-import { Idempotency } from './idempotency.js';
 import { FirstRequests } from './first-requests.js';
+import { Idempotency } from './idempotency.js';
 import { PostgresFirstRequests } from './postgres-first-requests.js';
 import { PurgeJob } from './purge.job.js';
 

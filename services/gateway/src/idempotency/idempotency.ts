@@ -118,7 +118,12 @@ export class Idempotency {
   }
 
   /** @throws DomainError `idempotency.secret_already_shown`; `keys.destroyed` when the tenant was erased */
-  private async replay({ status, headers, body, sealedFor }: NonNullable<FirstRequest['answer']>): Promise<Rendered & { replayed: boolean }> {
+  private async replay({
+    status,
+    headers,
+    body,
+    sealedFor,
+  }: NonNullable<FirstRequest['answer']>): Promise<Rendered & { replayed: boolean }> {
     if (body === null) throw new DomainError('idempotency.secret_already_shown');
     const clear = sealedFor === null ? body : await this.keyring.reveal<string>(sealedFor, { enc: body });
     return { status, headers, body: clear, replayed: true };

@@ -17,7 +17,14 @@ export class MemoryFirstRequests extends FirstRequests {
     const now = this.nowMs();
     const free = !row || row.expiresAtMs < now || (row.state === 'in_flight' && row.leaseUntilMs < now && row.requestHash === requestHash);
     if (!free) return { requestHash: row.requestHash, state: row.state, answer: row.answer };
-    this.rows.set(commandId, { requestHash, state: 'in_flight', answer: null, holder, leaseUntilMs: now + leaseMs, expiresAtMs: now + 86_400_000 });
+    this.rows.set(commandId, {
+      requestHash,
+      state: 'in_flight',
+      answer: null,
+      holder,
+      leaseUntilMs: now + leaseMs,
+      expiresAtMs: now + 86_400_000,
+    });
     return null;
   }
 

@@ -1,7 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { type FirstRequest, keepMs, type Outcome, verdictOf } from './verdict.js';
 
-const done = (body: string | null): FirstRequest => ({ requestHash: 'h', state: 'done', answer: { status: 202, headers: {}, body, sealedFor: null } });
+const done = (body: string | null): FirstRequest => ({
+  requestHash: 'h',
+  state: 'done',
+  answer: { status: 202, headers: {}, body, sealedFor: null },
+});
 const DAY_MS = 86_400_000;
 
 describe('a further request with the key', () => {
@@ -18,7 +22,10 @@ describe('a further request with the key', () => {
 });
 
 describe('an answer', () => {
-  const outcome = (status: number, more: Partial<Outcome> = {}, headers = {}): Outcome => ({ rendered: { status, headers, body: '' }, ...more });
+  const outcome = (status: number, more: Partial<Outcome> = {}, headers = {}): Outcome => ({
+    rendered: { status, headers, body: '' },
+    ...more,
+  });
   it.each([
     ['that changed something is kept longer', outcome(202, {}, { 'tenantry-position': 't:1' }), 7 * DAY_MS],
     ['that changed nothing is kept 24 hours', outcome(200), DAY_MS],

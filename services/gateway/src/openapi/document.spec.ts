@@ -29,7 +29,12 @@ describe('the OpenAPI document', () => {
     expect(found.sort()).toEqual([...expected, 'GET /api/v1/platform/operations/{operationId}/events'].sort());
   });
   it('is OpenAPI 3.1 with an info, a security scheme and tags that are declared', () => {
-    expect(document).toMatchObject({ openapi: '3.1.0', info: { title: 'Tenantry' }, security: [{ apiKey: [] }], components: { securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } } } });
+    expect(document).toMatchObject({
+      openapi: '3.1.0',
+      info: { title: 'Tenantry' },
+      security: [{ apiKey: [] }],
+      components: { securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } } },
+    });
     const tags = new Set((document['tags'] as Json[]).map(({ name }) => name));
     for (const { operation } of operations) for (const tag of operation['tags']) expect(tags).toContain(tag);
   });
@@ -46,7 +51,8 @@ describe('the OpenAPI document', () => {
     }
   });
   it('points only to what is there', () => {
-    for (const [path, object] of objects(document)) if (typeof object['$ref'] === 'string') expect(at(object['$ref']), `${path} → ${object['$ref']}`).toBeDefined();
+    for (const [path, object] of objects(document))
+      if (typeof object['$ref'] === 'string') expect(at(object['$ref']), `${path} → ${object['$ref']}`).toBeDefined();
   });
   it('names components as OpenAPI allows', () => {
     for (const name of Object.keys(document['components'].schemas)) expect(name).toMatch(/^[A-Za-z0-9._-]+$/);

@@ -29,10 +29,20 @@ export function openApiDocument(endpoints: readonly Endpoint[]): Json {
     tags: [...new Set(endpoints.map(({ tag }) => tag))].map((name) => ({ name })),
     paths,
     components: {
-      securitySchemes: { apiKey: { type: 'http', scheme: 'bearer', bearerFormat: 'tnt_<environment>_<random><checksum>', description: 'An API key, of the platform or of one tenant' } },
+      securitySchemes: {
+        apiKey: {
+          type: 'http',
+          scheme: 'bearer',
+          bearerFormat: 'tnt_<environment>_<random><checksum>',
+          description: 'An API key, of the platform or of one tenant',
+        },
+      },
       schemas: { ...schemas.components, Problem: problemSchema },
       responses: {
-        Problem: { description: 'What is wrong, and what to do about it', content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } } },
+        Problem: {
+          description: 'What is wrong, and what to do about it',
+          content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+        },
       },
     },
   };
@@ -48,13 +58,23 @@ function operationOf(endpoint: Endpoint, schemas: Schemas): Json {
     description: description(scope, permission),
     tags: [tag],
     ...(scope === 'public' ? { security: [] } : {}),
-    parameters: [...parametersOf(params, 'path', schemas), ...parametersOf(query, 'query', schemas), ...(changing ? changingHeaders : readingHeaders)],
-    ...(body ? { requestBody: { required: !bodyOptional, content: { 'application/json': { schema: schemas.use(body, `${name}Body`, 'input') } } } } : {}),
+    parameters: [
+      ...parametersOf(params, 'path', schemas),
+      ...parametersOf(query, 'query', schemas),
+      ...(changing ? changingHeaders : readingHeaders),
+    ],
+    ...(body
+      ? { requestBody: { required: !bodyOptional, content: { 'application/json': { schema: schemas.use(body, `${name}Body`, 'input') } } } }
+      : {}),
     responses: {
       ...Object.fromEntries(
         Object.entries(answers).map(([status, schema]) => [
           face?.status?.[Number(status)] ?? status,
-          { description: descriptions[status] ?? 'Done', headers: answerHeaders(changing), content: { 'application/json': { schema: schemas.use(schema, name, 'output') } } },
+          {
+            description: descriptions[status] ?? 'Done',
+            headers: answerHeaders(changing),
+            content: { 'application/json': { schema: schemas.use(schema, name, 'output') } },
+          },
         ]),
       ),
       default: { $ref: '#/components/responses/Problem' },
@@ -62,7 +82,12 @@ function operationOf(endpoint: Endpoint, schemas: Schemas): Json {
   };
 }
 
-const descriptions: Record<string, string> = { 200: 'Done', 201: 'Created', 202: 'Accepted: the work goes on as an operation', 204: 'Done' };
+const descriptions: Record<string, string> = {
+  200: 'Done',
+  201: 'Created',
+  202: 'Accepted: the work goes on as an operation',
+  204: 'Done',
+};
 
 const description = (scope: Endpoint['scope'], permission: string | null): string => {
   if (scope === 'public') return 'Needs no credentials.';
@@ -77,7 +102,10 @@ function eventStream(progress: Endpoint, schemas: Schemas): Json {
     description: `Server-sent events: \`step\` for each step that changed, \`done\` with the operation at its end. ${description(progress.scope, progress.permission)}`,
     tags: [progress.tag],
     parameters: parametersOf(progress.params, 'path', schemas),
-    responses: { 200: { description: 'The stream', content: { 'text/event-stream': { schema: { type: 'string' } } } }, default: { $ref: '#/components/responses/Problem' } },
+    responses: {
+      200: { description: 'The stream', content: { 'text/event-stream': { schema: { type: 'string' } } } },
+      default: { $ref: '#/components/responses/Problem' },
+    },
   };
 }
 
@@ -93,14 +121,27 @@ function parametersOf(schema: z.ZodType | undefined, place: 'path' | 'query', sc
   }));
 }
 
-const header = (name: string, text: string, schema: Json = { type: 'string' }): Json => ({ name, in: 'header', required: false, description: text, schema });
+const header = (name: string, text: string, schema: Json = { type: 'string' }): Json => ({
+  name,
+  in: 'header',
+  required: false,
+  description: text,
+  schema,
+});
 const changingHeaders = [
-  header('Idempotency-Key', 'The same key with the same request gets the first answer; with another request it is refused.', { type: 'string', minLength: 1, maxLength: 255 }),
+  header('Idempotency-Key', 'The same key with the same request gets the first answer; with another request it is refused.', {
+    type: 'string',
+    minLength: 1,
+    maxLength: 255,
+  }),
   header('If-Match', 'ETag that the resource must still have.'),
 ];
 const readingHeaders = [
   header('If-None-Match', 'ETag that the caller has already.'),
-  header('Tenantry-Min-Position', '`<tenantId>:<position>` that the answer must have seen; waits up to 2 s, then the answer has `Tenantry-Stale: true`.'),
+  header(
+    'Tenantry-Min-Position',
+    '`<tenantId>:<position>` that the answer must have seen; waits up to 2 s, then the answer has `Tenantry-Stale: true`.',
+  ),
 ];
 const answerHeaders = (changing: boolean): Json => ({
   ETag: { description: 'Version of the resource, where it has one', schema: { type: 'string' } },
@@ -109,7 +150,12 @@ const answerHeaders = (changing: boolean): Json => ({
         'Tenantry-Position': { description: '`<tenantId>:<position>` of what was recorded', schema: { type: 'string' } },
         'Idempotency-Replayed': { description: '`true` where this is the first answer again', schema: { type: 'string' } },
       }
-    : { 'Tenantry-Stale': { description: '`true` where the position that was asked for was not reached in time', schema: { type: 'string' } } }),
+    : {
+        'Tenantry-Stale': {
+          description: '`true` where the position that was asked for was not reached in time',
+          schema: { type: 'string' },
+        },
+      }),
 });
 
 const problemSchema: Json = {
@@ -162,7 +208,12 @@ class Schemas {
   }
 
   of(schema: z.ZodType, io: 'input' | 'output'): Json {
-    const { $schema: _, ...json } = z.toJSONSchema(schema, { target: 'draft-2020-12', io, unrepresentable: 'any', reused: 'inline' }) as Json;
+    const { $schema: _, ...json } = z.toJSONSchema(schema, {
+      target: 'draft-2020-12',
+      io,
+      unrepresentable: 'any',
+      reused: 'inline',
+    }) as Json;
     return inlined(json);
   }
 }
@@ -171,5 +222,9 @@ class Schemas {
 function inlined(json: Json): Json {
   const { $defs: defs, ...rest } = json;
   if (!defs) return rest;
-  return JSON.parse(JSON.stringify(rest), (key, value) => (key !== '' && typeof value === 'object' && value !== null && typeof value.$ref === 'string' && value.$ref.startsWith('#/$defs/') ? {} : value)) as Json;
+  return JSON.parse(JSON.stringify(rest), (key, value) =>
+    key !== '' && typeof value === 'object' && value !== null && typeof value.$ref === 'string' && value.$ref.startsWith('#/$defs/')
+      ? {}
+      : value,
+  ) as Json;
 }

@@ -29,7 +29,10 @@ const anchor = (tag: string): string => tag.toLowerCase().replace(/[^a-z0-9]+/g,
 
 function operationHtml(operation: Json, document: Json): string {
   const parameters = (operation['parameters'] as Json[])
-    .map((parameter) => `<tr><td><code>${escaped(parameter['name'])}</code></td><td>${escaped(parameter['in'])}${parameter['required'] ? ', required' : ''}</td><td>${typeText(parameter['schema'], document)}</td><td>${prose(parameter['description'] ?? '')}</td></tr>`)
+    .map(
+      (parameter) =>
+        `<tr><td><code>${escaped(parameter['name'])}</code></td><td>${escaped(parameter['in'])}${parameter['required'] ? ', required' : ''}</td><td>${typeText(parameter['schema'], document)}</td><td>${prose(parameter['description'] ?? '')}</td></tr>`,
+    )
     .join('');
   const body = operation['requestBody']?.content?.['application/json']?.schema as Json | undefined;
   const responses = Object.entries(operation['responses'] as Json)
@@ -48,12 +51,18 @@ const resolved = (schema: Json, document: Json): Json =>
 
 function schemaHtml(given: Json, document: Json, depth = 0): string {
   const schema = resolved(given, document);
-  if (schema['type'] === 'array') return `<p>${typeText(schema, document)}</p>${depth < 3 && schema['items'] ? schemaHtml(schema['items'], document, depth + 1) : ''}`;
+  if (schema['type'] === 'array')
+    return `<p>${typeText(schema, document)}</p>${depth < 3 && schema['items'] ? schemaHtml(schema['items'], document, depth + 1) : ''}`;
   if (!schema['properties']) return depth === 0 ? `<p>${typeText(schema, document)}</p>` : '';
   const required = new Set<string>(schema['required'] ?? []);
   const rows = Object.entries(schema['properties'] as Json).map(([name, member]) => {
     const inner = resolved(member, document);
-    const nested = depth < 3 ? [inner, ...(inner['anyOf'] ?? []), inner['items']].filter((part) => part?.properties).map((part) => schemaHtml(part, document, depth + 1)) : [];
+    const nested =
+      depth < 3
+        ? [inner, ...(inner['anyOf'] ?? []), inner['items']]
+            .filter((part) => part?.properties)
+            .map((part) => schemaHtml(part, document, depth + 1))
+        : [];
     return `<tr><td><code>${escaped(name)}</code></td><td>${required.has(name) ? 'required' : ''}</td><td>${typeText(inner, document)}${nested.join('')}</td><td>${prose(inner['description'] ?? '')}</td></tr>`;
   });
   return `<table>${rows.join('')}</table>`;

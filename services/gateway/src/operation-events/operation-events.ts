@@ -30,17 +30,24 @@ export class OperationEvents {
 
   /** @throws DomainError `operation.not_found`; `service.unavailable` when too many streams are open */
   async stream(endpoint: Endpoint, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-    if (this.open.size >= MAX_STREAMS) throw new DomainError('service.unavailable', { detail: 'Too many streams are open', retryAfterSeconds: 5 });
+    if (this.open.size >= MAX_STREAMS)
+      throw new DomainError('service.unavailable', { detail: 'Too many streams are open', retryAfterSeconds: 5 });
     const parts = validated(endpoint, { ...request, params: request.params, query: request.query, body: undefined });
     const { principal, traceparent, requestId } = request.exchange;
     const read = async () => {
       const command: CommandContext = { id: newId(), requestHash: '', principal, traceparent, correlationId: requestId };
-      return (await this.rpc.forward(endpoint.route, { params: parts.params, query: {}, body: {} } as never, command)).body as OperationView;
+      return (await this.rpc.forward(endpoint.route, { params: parts.params, query: {}, body: {} } as never, command))
+        .body as OperationView;
     };
     const first = await read();
     reply.hijack();
     const { raw } = reply;
-    raw.writeHead(200, { ...(reply.getHeaders() as Record<string, string>), 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
+    raw.writeHead(200, {
+      ...(reply.getHeaders() as Record<string, string>),
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-store',
+      'x-accel-buffering': 'no',
+    });
     this.follow(first, read, raw);
     return reply;
   }

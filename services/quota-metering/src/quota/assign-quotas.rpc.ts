@@ -1,4 +1,5 @@
 import { Controller } from '@nestjs/common';
+import { trialEnd } from '@tenantry/contracts/billing/period';
 import { derivedId } from '@tenantry/contracts/ids';
 import { assignQuotas } from '@tenantry/contracts/quota/routes';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
@@ -6,7 +7,6 @@ import { Handles } from '@tenantry/messaging/handles';
 import { faultPoint } from '@tenantry/observability/fault';
 import type { z } from 'zod';
 import { Ledger } from '../usage/ledger.js';
-import { trialEnd } from '@tenantry/contracts/billing/period';
 import { assign, quotas } from './quotas.js';
 
 /**

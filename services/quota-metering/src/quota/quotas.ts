@@ -1,9 +1,9 @@
+import { periodAt, trialEnd } from '@tenantry/contracts/billing/period';
 import type { Instant } from '@tenantry/contracts/clock';
 import { DomainError } from '@tenantry/contracts/errors';
 import { type PlanSnapshot, type Resource, resourceNames, resources } from '@tenantry/contracts/plans';
 import { type QuotaEvent, quotaEvents } from '@tenantry/contracts/quota/events';
 import { aggregate } from '@tenantry/event-store/aggregate';
-import { periodAt, trialEnd } from '@tenantry/contracts/billing/period';
 
 type Assigned = Extract<QuotaEvent, { type: 'QuotasAssigned' }>['data'];
 export type Quotas = { status: 'none' } | ({ status: 'assigned' } & Assigned) | { status: 'withdrawn' };

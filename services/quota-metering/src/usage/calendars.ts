@@ -1,5 +1,5 @@
-import type { Instant } from '@tenantry/contracts/clock';
 import { type Cycle, localDay, type Period, periodAt } from '@tenantry/contracts/billing/period';
+import type { Instant } from '@tenantry/contracts/clock';
 import type { Ledger } from './ledger.js';
 
 const KEPT_MS = 60_000;

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Cycle, localDay, periodAt } from '@tenantry/contracts/billing/period';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Calendars } from './calendars.js';
 import { type LedgerDatabase, startLedgerDatabase } from './ledger.fixture.js';
 import { type Assignment, type Change, Ledger } from './ledger.js';

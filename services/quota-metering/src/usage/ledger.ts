@@ -1,6 +1,6 @@
+import { type Cycle, type Period, periodAt } from '@tenantry/contracts/billing/period';
 import type { Instant } from '@tenantry/contracts/clock';
 import type { Database } from '@tenantry/service/database';
-import { type Cycle, type Period, periodAt } from '@tenantry/contracts/billing/period';
 import type { Outcome, Standing } from './usage.js';
 
 /** What `assign` writes: the outcome of one `QuotasAssigned`. */
