@@ -16,8 +16,7 @@ const postgresUrl = 'postgres://db:5432/tenantry?sslmode=verify-full&sslrootcert
 let folder: TemporaryFolder;
 let dir: string;
 let credentials: Credentials;
-const make = () =>
-  generateCredentials(dir, { postgresUrl, resolverDir: join(folder.path, 'broker/accounts'), baseDomain: 'example.test' });
+const make = () => generateCredentials(dir, { postgresUrl, resolverDir: join(folder.path, 'broker/accounts'), baseDomain: 'example.test' });
 
 beforeAll(async () => {
   folder = await temporaryFolder();
@@ -64,7 +63,6 @@ describe('credentials of an installation', () => {
     };
     expect(await owners('token.pem')).toEqual(['gateway']);
     expect(await owners('kms.key')).toEqual(['identity']);
-    expect(await owners('nats-operator.nk')).toEqual(['identity']);
     expect(await readFile(join(credentials.nats, 'accounts.conf'), 'utf8')).not.toMatch(/\bS[AOU][A-Z2-7]{56}\b/);
   });
 
@@ -151,7 +149,7 @@ describe.skipIf(program === undefined)('a broker with these credentials', () => 
     await new Promise((resolve) => setTimeout(resolve, 1_100));
     const limits = { subs: -1, data: -1, payload: -1, imports: -1, exports: -1, wildcards: true, conn: 123, leaf: -1, disk_storage: -1 };
     const newer = await encodeAccount('PLATFORM', account, { limits }, { signer });
-    const system = await as(join(credentials.processes.get('identity')!, 'nats-system.creds'));
+    const system = await as(join(dir, 'store/nats/creds/system.creds'));
     expect((await system.request('$SYS.REQ.CLAIMS.UPDATE', newer)).json()).toMatchObject({ data: { code: 200 } });
     await stop();
     ({ url, stop } = await broker());

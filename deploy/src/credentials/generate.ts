@@ -31,7 +31,7 @@ export interface Credentials {
 
 /**
  * Makes every credential of an installation, once: what is there already is kept, so it may run before every start.
- * Keys and passwords are made in `<dir>/store`; the other folders are copies, one for each process.
+ * Keys and passwords are made in `<dir>/store`, where the seeds of NATS operator and accounts stay: no process needs them so far; the other folders are copies, one for each process.
  * All files are readable by their owner alone (0600).
  * @throws Error when an option cannot be used
  */
@@ -61,9 +61,6 @@ export async function generateCredentials(dir: string, options: CredentialOption
   await write(processes.get('identity')!, {
     'kms.key': await readFile(files.kms, 'utf8'),
     'bootstrap-api-key': await readFile(files.bootstrapApiKey, 'utf8'),
-    'nats-operator.nk': await readFile(accounts.operatorSeedFile, 'utf8'),
-    'nats-platform.nk': await readFile(accounts.platformSeedFile, 'utf8'),
-    'nats-system.creds': await readFile(accounts.systemCreds, 'utf8'),
   });
 
   const migrate = join(root, 'migrate');
@@ -112,7 +109,8 @@ async function write(folder: string, files: Record<string, string>): Promise<voi
 const variable = (name: string, value: string) => `${name}="${value}"\n`;
 
 function withoutLogin(text: string): string {
-  if (!URL.canParse(text) || !['postgres:', 'postgresql:'].includes(new URL(text).protocol)) throw new Error('the URL of PostgreSQL cannot be used');
+  if (!URL.canParse(text) || !['postgres:', 'postgresql:'].includes(new URL(text).protocol))
+    throw new Error('the URL of PostgreSQL cannot be used');
   const url = new URL(text);
   if (url.username !== '' || url.password !== '') throw new Error('the URL of PostgreSQL must not hold a login: each process gets its own');
   if (url.pathname !== '/tenantry') throw new Error('the URL of PostgreSQL must name the database "tenantry"');

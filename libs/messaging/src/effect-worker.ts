@@ -214,7 +214,7 @@ export class EffectWorker {
     if (signal.aborted) return this.again(0, text);
     const failures = claimed.failures + 1;
     const seen = { effect: claimed.name, id: claimed.id, tenantId: claimed.tenant_id, failures, error: text };
-    if (error instanceof GiveUp || failures >= this.options.maxAttempts) {
+    if (error instanceof GiveUp || failures >= (this.handlers.get(claimed.name)?.maxAttempts ?? this.options.maxAttempts)) {
       this.parts.logger.error(seen, 'An effect is parked');
       return { state: 'parked', delayMs: 0, error: text, failed: true };
     }

@@ -16,6 +16,8 @@ export abstract class EffectHandler<P = unknown> {
   abstract readonly effect: string;
   /** How many of this kind run at once in one process. Default 8. */
   readonly concurrency: number = 8;
+  /** Failures after which an effect is parked. Default: the worker's, 20. */
+  readonly maxAttempts: number | undefined = undefined;
   /** Throws to be tried again with exponential backoff; `GiveUp` to be parked. */
   abstract run(effect: Effect<P>): Promise<void>;
 }

@@ -26,7 +26,7 @@ import type { Environment } from './environment.js';
 import { HealthRoute, HealthServer, ReadinessCheck } from './health.js';
 import { NestLogger } from './nest-logger.js';
 import { ownerName } from './owner.js';
-import { type KeyringSource, PlatformModule } from './platform.module.js';
+import { type KeyringSource, platformModule } from './platform.module.js';
 import { createPool, PostgresDatabase, untilPostgresAnswers } from './postgres.js';
 import { RpcServer } from './rpc-server.js';
 import { Worker, workOf } from './worker.js';
@@ -114,7 +114,7 @@ async function run(options: BootstrapOptions, values: ProcessEnvironment, logger
     process: service,
     sign: signer ? (principal, audience) => signer.sign(principal, audience) : undefined,
   });
-  const platform = PlatformModule.of(
+  const platform = platformModule(
     {
       environment: { values } satisfies Environment,
       logger,

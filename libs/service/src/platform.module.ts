@@ -38,46 +38,46 @@ export interface KeyringSource {
   useFactory: (...dependencies: any[]) => Keyring | Promise<Keyring>;
 }
 
-/** The tokens that every service's features may ask for; each is an abstract class. */
 @Module({})
-export class PlatformModule {
-  static of(parts: PlatformParts, keyring: KeyringSource): DynamicModule {
-    const { environment, logger, database } = parts;
-    const providers: Provider[] = [
-      { provide: Environment, useValue: environment },
-      { provide: Logger, useValue: logger },
-      { provide: Clock, useValue: parts.clock },
-      { provide: Database, useValue: database },
-      { provide: Bus, useValue: parts.bus },
-      { provide: RpcClient, useValue: parts.rpc },
-      { provide: EventStore, useValue: parts.store },
-      { provide: Timers, useValue: parts.timers },
-      { provide: Reservations, useValue: parts.reservations },
-      { provide: Storage, useValue: new LocalStorage(join(environment.values.TENANTRY_DATA_DIR, 'storage')) },
-      { provide: Keyring, inject: keyring.inject ?? [], useFactory: keyring.useFactory },
-      {
-        provide: TenantLog,
-        inject: [EventStore, Keyring],
-        useFactory: (store: EventStore, keys: Keyring) => new DefaultTenantLog(store, keys),
-      },
-      {
-        provide: Tenants,
-        inject: [Keyring],
-        useFactory: (keys: Keyring) =>
-          new PostgresTenants({
-            pool: database.pool,
-            url: environment.values.TENANTRY_POSTGRES_URL,
-            keys,
-            onIdleError: (error) => logger.warn({ err: error }, 'a connection to an isolated database was lost'),
-          }),
-      },
-    ];
-    return {
-      module: PlatformModule,
-      global: true,
-      imports: [DiscoveryModule, ...(keyring.imports ?? [])],
-      providers,
-      exports: [DiscoveryModule, ...providers.map((provider) => (provider as { provide: any }).provide)],
-    };
-  }
+class PlatformModule {}
+
+/** The tokens that every service's features may ask for; each is an abstract class. */
+export function platformModule(parts: PlatformParts, keyring: KeyringSource): DynamicModule {
+  const { environment, logger, database } = parts;
+  const providers: Provider[] = [
+    { provide: Environment, useValue: environment },
+    { provide: Logger, useValue: logger },
+    { provide: Clock, useValue: parts.clock },
+    { provide: Database, useValue: database },
+    { provide: Bus, useValue: parts.bus },
+    { provide: RpcClient, useValue: parts.rpc },
+    { provide: EventStore, useValue: parts.store },
+    { provide: Timers, useValue: parts.timers },
+    { provide: Reservations, useValue: parts.reservations },
+    { provide: Storage, useValue: new LocalStorage(join(environment.values.TENANTRY_DATA_DIR, 'storage')) },
+    { provide: Keyring, inject: keyring.inject ?? [], useFactory: keyring.useFactory },
+    {
+      provide: TenantLog,
+      inject: [EventStore, Keyring],
+      useFactory: (store: EventStore, keys: Keyring) => new DefaultTenantLog(store, keys),
+    },
+    {
+      provide: Tenants,
+      inject: [Keyring],
+      useFactory: (keys: Keyring) =>
+        new PostgresTenants({
+          pool: database.pool,
+          url: environment.values.TENANTRY_POSTGRES_URL,
+          keys,
+          onIdleError: (error) => logger.warn({ err: error }, 'a connection to an isolated database was lost'),
+        }),
+    },
+  ];
+  return {
+    module: PlatformModule,
+    global: true,
+    imports: [DiscoveryModule, ...(keyring.imports ?? [])],
+    providers,
+    exports: [DiscoveryModule, ...providers.map((provider) => (provider as { provide: any }).provide)],
+  };
 }

@@ -205,11 +205,12 @@ describe('a restart of the service', () => {
 
 describe('a broker that is killed', () => {
   it('is asked again when it is back: its answer is late, not lost', async () => {
-    const running = client('provisioning').call(fail, { how: 'slow' });
+    const provisioning = client('provisioning');
+    const running = provisioning.call(fail, { how: 'slow' });
     await sleep(100);
     nats.child.kill('SIGKILL');
     await once(nats.child, 'exit');
-    const meanwhile = client('provisioning').call(greet, { name: 'Eve' });
+    const meanwhile = provisioning.call(greet, { name: 'Eve' });
     const again = spawn('nats-server', ['-a', '127.0.0.1', '-p', String(nats.port)], { stdio: 'ignore' });
     try {
       await expect(running).resolves.toEqual({ text: 'late' });

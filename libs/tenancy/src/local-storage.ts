@@ -24,7 +24,8 @@ export function segmentsOf(key: string): string[] {
   return segments;
 }
 
-const isMissing = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ENOENT';
+/** Nothing is there, or something else is where a folder on the way would be. */
+const isMissing = (error: unknown) => ['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '');
 
 /** Files of tenants in a local folder: `<root>/tenants/<tenant id>/<key>`. Symbolic links are never followed. */
 export class LocalStorage extends Storage {
@@ -87,7 +88,9 @@ export class LocalStorage extends Storage {
   }
 
   override async release(tenantId: string): Promise<void> {
-    await rm(this.#prefix(tenantId), { recursive: true, force: true });
+    await rm(this.#prefix(tenantId), { recursive: true, force: true }).catch((error: unknown) => {
+      if (!isMissing(error)) throw error;
+    });
   }
 
   #prefix(tenantId: string): string {

@@ -45,13 +45,9 @@ export async function startSystem(env: Record<string, string> = {}): Promise<Sys
     });
   }
   const run = async (): Promise<RunFile> => JSON.parse(await readFile(join(dataDir, 'run.json'), 'utf8'));
-  const first = await eventually(
-    async () => {
-      if (child.exitCode !== null) throw new Error(`the launcher ended with ${child.exitCode}:\n${output}`);
-      return run();
-    },
-    { timeoutMs: READY_MS, intervalMs: 100, what: 'run.json' },
-  ).catch((error) => {
+  const ended = exited.then((code) => Promise.reject(new Error(`the launcher ended with ${code}`)));
+  ended.catch(() => undefined); // looked at only while the system comes up
+  const first = await Promise.race([eventually(run, { timeoutMs: READY_MS, intervalMs: 100, what: 'run.json' }), ended]).catch((error) => {
     child.kill('SIGTERM');
     throw new Error(`the system did not come up: ${error.message}\n${output}`);
   });

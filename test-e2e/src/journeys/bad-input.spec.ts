@@ -83,7 +83,7 @@ describe('a creation with', () => {
       `O'Reilly "& Söns"; DROP TABLE tenants;--`,
       '../../etc/passwd',
       '<script>alert(1)</script>',
-      '${7*7} {{7*7}} %s %n',
+      '#{7*7} {{7*7}} %s %n',
       '株式会社テナント',
     ]) {
       const { tenant } = await activeTenant(api, { name: odd, isolation: 'shared' });

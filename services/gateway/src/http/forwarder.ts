@@ -8,16 +8,12 @@ import { RpcClient } from '@tenantry/messaging/rpc';
 import { faultPoint } from '@tenantry/observability/fault';
 import { Logger } from '@tenantry/observability/logger';
 import type { FastifyRequest } from 'fastify';
-import { Idempotency } from '../idempotency/idempotency.js';
+import { Idempotency } from '../idempotency/keyed-requests.js';
 import type { Outcome } from '../idempotency/verdict.js';
 import { matchesEtag, parseIdempotencyKey, parseIfMatch, parseMinPosition } from './conditions.js';
 import { type Endpoint, routeInput } from './endpoint.js';
 import { validated } from './input.js';
 import { type Rendered, renderAnswer, renderProblem } from './rendered.js';
-
-const DEFAULT_TIMEOUT_MS = 10_000;
-/** From the owner's last moment to the answer's record. */
-const RECORDING_MS = 5_000;
 
 /** One request, from its validated parts to the owner of its route and back. */
 @Injectable()
@@ -49,8 +45,7 @@ export class Forwarder {
       id: key === undefined ? newId() : derivedId(exchange.principal.id, endpoint.route.name, key),
     };
     if (key === undefined) return (await this.forward(endpoint, input, command)).rendered;
-    const leaseMs = (endpoint.route.timeoutMs ?? DEFAULT_TIMEOUT_MS) + RECORDING_MS;
-    const { replayed, ...rendered } = await this.idempotency.run({ commandId: command.id, requestHash, leaseMs }, () =>
+    const { replayed, ...rendered } = await this.idempotency.run({ commandId: command.id, requestHash }, () =>
       this.forward(endpoint, input, command),
     );
     return replayed ? { ...rendered, headers: { ...rendered.headers, 'idempotency-replayed': 'true' } } : rendered;

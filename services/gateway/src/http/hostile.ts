@@ -21,7 +21,10 @@ function visit(value: unknown, path: string[], errors: FieldError[]): void {
     return;
   }
   if (typeof value !== 'object' || value === null) return;
-  if (path.length >= MAX_DEPTH) return refuse(errors, path, 'depth', `must not be nested deeper than ${MAX_DEPTH} levels`);
+  if (path.length >= MAX_DEPTH) {
+    refuse(errors, path, 'depth', `must not be nested deeper than ${MAX_DEPTH} levels`);
+    return;
+  }
   for (const name of Object.keys(value)) {
     path.push(name);
     if (broken(name)) refuse(errors, path, 'clean_text', 'is a name with NUL or broken characters');

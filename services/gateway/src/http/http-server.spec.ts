@@ -10,9 +10,9 @@ import type { Bus } from '@tenantry/service/bus';
 import type { ProcessEnvironment } from '@tenantry/service/config';
 import { freePort } from '@tenantry/testing/ports';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { Idempotency } from '../idempotency/idempotency.js';
+import { Idempotency } from '../idempotency/keyed-requests.js';
 import { MemoryFirstRequests } from '../idempotency/memory-first-requests.js';
-import { OperationEvents } from '../operation-events/operation-events.js';
+import { OperationEvents } from '../operation-events/progress-streams.js';
 import { Forwarder } from './forwarder.js';
 import { HttpServer } from './http-server.js';
 

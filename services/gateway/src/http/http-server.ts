@@ -17,8 +17,9 @@ import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify }
 import { Authenticator } from '../auth/authenticator.js';
 import { openApiDocument } from '../openapi/document.js';
 import { documentPage } from '../openapi/page.js';
-import { OperationEvents } from '../operation-events/operation-events.js';
+import { OperationEvents } from '../operation-events/progress-streams.js';
 import { type Endpoint, endpointsOf } from './endpoint.js';
+import type { Exchange } from './exchange.js';
 import { Forwarder } from './forwarder.js';
 import { normalized, parseJson } from './input.js';
 import { JSON_TYPE, type Rendered, renderProblem } from './rendered.js';
@@ -116,12 +117,13 @@ export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShut
   private begin(request: FastifyRequest): void {
     const given = request.headers['x-request-id'];
     const parent = request.headers['traceparent'];
-    request.exchange = {
+    const exchange: Exchange = {
       requestId: typeof given === 'string' && /^[A-Za-z0-9._:-]{1,128}$/.test(given) ? given : randomUUID(),
       traceparent: childTraceparent(typeof parent === 'string' ? parent : undefined),
       startedMs: performance.now(),
       principal: ANONYMOUS,
     };
+    request.exchange = exchange;
   }
 
   private parsers(): void {

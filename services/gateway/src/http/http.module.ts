@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
 import { IdempotencyModule } from '../idempotency/idempotency.module.js';
-import { OperationEvents } from '../operation-events/operation-events.js';
+import { OperationEvents } from '../operation-events/progress-streams.js';
 import { Forwarder } from './forwarder.js';
 import { HttpServer } from './http-server.js';
 

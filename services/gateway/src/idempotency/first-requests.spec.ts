@@ -73,6 +73,13 @@ describe.each([
     await firsts.finish(next.commandId, next.holder, answer, 10_000);
     expect(await firsts.claim(claim({ commandId: gone.commandId }))).toMatchObject({ state: 'done', answer: { status: 202 } });
   });
+  it('stays with whoever prolongs it', async () => {
+    const firsts = make();
+    const mine = claim({ commandId: newId(), leaseMs: -1_000 });
+    await firsts.claim(mine);
+    await firsts.prolong(mine.commandId, mine.holder, 10_000);
+    expect(await firsts.claim(claim({ commandId: mine.commandId }))).toMatchObject({ state: 'in_flight' });
+  });
   it('removes what has expired', async () => {
     const firsts = make();
     const mine = claim({ commandId: newId() });

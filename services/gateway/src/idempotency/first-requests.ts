@@ -15,6 +15,8 @@ export abstract class FirstRequests {
    * Else what is known of the first one.
    */
   abstract claim(claim: Claim): Promise<FirstRequest | null>;
+  /** The work goes on: others wait for `leaseMs` more. */
+  abstract prolong(commandId: string, holder: string, leaseMs: number): Promise<void>;
   /** Writes the first answer down. Whoever has lost the claim meanwhile changes nothing. */
   abstract finish(commandId: string, holder: string, answer: NonNullable<FirstRequest['answer']>, keepMs: number): Promise<void>;
   /** The same request may be tried again at once. */

@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
 import { FirstRequests } from './first-requests.js';
-import { Idempotency } from './idempotency.js';
+import { Idempotency } from './keyed-requests.js';
 import { PostgresFirstRequests } from './postgres-first-requests.js';
 import { PurgeJob } from './purge.job.js';
 

@@ -28,6 +28,11 @@ export class MemoryFirstRequests extends FirstRequests {
     return null;
   }
 
+  override async prolong(commandId: string, holder: string, leaseMs: number): Promise<void> {
+    const row = this.mine(commandId, holder);
+    if (row) row.leaseUntilMs = this.nowMs() + leaseMs;
+  }
+
   override async finish(commandId: string, holder: string, answer: NonNullable<FirstRequest['answer']>, keepMs: number): Promise<void> {
     const row = this.mine(commandId, holder);
     if (row) this.rows.set(commandId, { ...row, state: 'done', answer, expiresAtMs: this.nowMs() + keepMs });

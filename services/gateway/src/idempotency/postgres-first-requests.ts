@@ -12,7 +12,7 @@ interface Row {
   sealed_for: string | null;
 }
 
-/** Table `gateway.idempotency`. A keyed request costs two statements: `claim` and `finish`. */
+/** Table `gateway.idempotency`. A keyed request costs two statements, `claim` and `finish`, and one more for every second and a half that it takes. */
 @Injectable()
 export class PostgresFirstRequests extends FirstRequests {
   constructor(private readonly database: Database) {
@@ -50,6 +50,15 @@ export class PostgresFirstRequests extends FirstRequests {
         answer: state === 'done' && status !== null ? { status, headers: headers ?? {}, body, sealedFor: sealed_for } : null,
       };
     }
+  }
+
+  override async prolong(commandId: string, holder: string, leaseMs: number): Promise<void> {
+    await this.database.pool.query({
+      name: 'idempotency prolong',
+      text: `UPDATE gateway.idempotency SET lease_until = now() + $3 * interval '1 ms'
+             WHERE command_id = $1 AND holder = $2 AND state = 'in_flight'`,
+      values: [commandId, holder, leaseMs],
+    });
   }
 
   override async finish(commandId: string, holder: string, answer: NonNullable<FirstRequest['answer']>, keepMs: number): Promise<void> {

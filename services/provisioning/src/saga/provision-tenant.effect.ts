@@ -32,6 +32,8 @@ import { systemCommand } from './system-command.js';
 export class ProvisionTenant extends EffectHandler<ProvisionPayload> {
   readonly effect = 'provision';
   override readonly concurrency = 16;
+  /** A tenant is never left half made: steps count their own attempts, and what is undone is undone to the end. */
+  override readonly maxAttempts = Number.MAX_SAFE_INTEGER;
 
   constructor(
     private readonly log: TenantLog,

@@ -14,10 +14,10 @@ export interface KeyedRequest {
   commandId: string;
   /** SHA-256 (hex) of the canonical request. */
   requestHash: string;
-  /** Longer than the work can take. */
-  leaseMs: number;
 }
 
+/** After a crash of the gateway that worked on a request, others take it over within this time: sooner than a repeat gives up waiting. */
+const LEASE_MS = 4_000;
 /** How long a repeat waits for the first answer. */
 const WAIT_MS = 10_000;
 const FIRST_POLL_MS = 50;
@@ -80,18 +80,37 @@ export class Idempotency {
     if (this.working.size < MAX_WORKING) this.working.set(request.commandId, { requestHash: request.requestHash, first });
     try {
       const holder = newId();
-      const known = await this.firsts.claim({ ...request, holder });
+      const known = await this.firsts.claim({ ...request, holder, leaseMs: LEASE_MS });
       if (known) {
         resolve(known.answer !== null && known.requestHash === request.requestHash ? known.answer : null);
         return known;
       }
-      const outcome = await work();
+      const outcome = await this.held(request.commandId, holder, work);
       const kept = await this.keep(request.commandId, holder, outcome);
       resolve(kept);
       return outcome;
     } finally {
       this.working.delete(request.commandId);
       resolve(null);
+    }
+  }
+
+  /** Keeps the claim for as long as the work takes. */
+  private async held(commandId: string, holder: string, work: () => Promise<Outcome>): Promise<Outcome> {
+    const timer = setInterval(() => {
+      this.firsts
+        .prolong(commandId, holder, LEASE_MS)
+        .catch((error) =>
+          this.logger.warn(
+            { err: error, commandId },
+            'a claim could not be prolonged: somebody else may do the same work, to the same end',
+          ),
+        );
+    }, LEASE_MS / 2.6);
+    try {
+      return await work();
+    } finally {
+      clearInterval(timer);
     }
   }
 
