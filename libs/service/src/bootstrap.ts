@@ -8,7 +8,6 @@ import { faces } from '@tenantry/contracts/registry';
 import type { ServiceName } from '@tenantry/contracts/route';
 import { CachingKeyring } from '@tenantry/crypto/remote-keyring';
 import { TokenSigner, TokenVerifier } from '@tenantry/crypto/token';
-import { PostgresEventStore } from '@tenantry/event-store/adapters/postgres/postgres-event-store';
 import { connectNats } from '@tenantry/messaging/nats';
 import { Reservations } from '@tenantry/messaging/reservations';
 import type { RpcClient } from '@tenantry/messaging/rpc';
@@ -24,6 +23,7 @@ import type { Bus } from './bus.js';
 import { type ProcessEnvironment, readEnvironment } from './config.js';
 import type { Environment } from './environment.js';
 import { HealthRoute, HealthServer, ReadinessCheck } from './health.js';
+import { MeasuredEventStore } from './measured.js';
 import { NestLogger } from './nest-logger.js';
 import { ownerName } from './owner.js';
 import { type KeyringSource, platformModule } from './platform.module.js';
@@ -107,7 +107,7 @@ async function run(options: BootstrapOptions, values: ProcessEnvironment, logger
     process.exit(1);
   });
 
-  const store = new PostgresEventStore(logPool);
+  const store = new MeasuredEventStore(logPool);
   const clock = options.clock ?? new SystemClock();
   const rpc = new NatsRpcClient({
     connection,
@@ -148,8 +148,6 @@ async function run(options: BootstrapOptions, values: ProcessEnvironment, logger
   @Module({ imports: [platform, ...options.imports] })
   class Root {}
   const app = await NestFactory.createMicroservice(Root, { strategy: server, logger: new NestLogger(logger), abortOnError: false });
-  // Not init(): for a microservice that runs every provider's lifecycle hooks twice.
-  await (app as unknown as { registerModules(): Promise<void> }).registerModules();
 
   const providers = app
     .get(DiscoveryService, { strict: false })

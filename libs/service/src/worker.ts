@@ -9,6 +9,7 @@ import { TimerPoller } from '@tenantry/messaging/timers';
 import type { Logger } from '@tenantry/observability/logger';
 import type { Tenants } from '@tenantry/tenancy/tenants';
 import type { Pool } from 'pg';
+import { measuredEffects } from './measured.js';
 
 /** What the providers of the service's modules have in store for the worker. */
 export interface Work {
@@ -54,7 +55,7 @@ export class Worker {
   private readonly timers: TimerPoller;
 
   constructor({ work, ...parts }: WorkerParts) {
-    this.effects = new EffectWorker({ ...parts, handlers: work.effects });
+    this.effects = new EffectWorker({ ...parts, handlers: work.effects.map(measuredEffects) });
     this.timers = new TimerPoller({ ...parts, handlers: work.timers });
     this.runner = new Runner({ ...parts, projections: work.projections, processes: work.processes, onEffects: () => this.effects.wake() });
   }

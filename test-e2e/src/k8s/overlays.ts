@@ -14,7 +14,6 @@ export interface Manifest {
   apiVersion: string;
   kind: string;
   metadata: { name: string; namespace?: string; labels?: Record<string, string> };
-  // biome-ignore lint/suspicious/noExplicitAny: a manifest of any kind
   spec?: any;
   data?: Record<string, string>;
   stringData?: Record<string, string>;

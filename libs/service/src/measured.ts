@@ -1,0 +1,39 @@
+import { DomainError } from '@tenantry/contracts/errors';
+import { PostgresEventStore } from '@tenantry/event-store/adapters/postgres/postgres-event-store';
+import type { AppendCommand, AppendResult } from '@tenantry/event-store/port';
+import type { Effect, EffectHandler } from '@tenantry/messaging/effects';
+import { appended, effects } from '@tenantry/observability/metrics';
+
+const codeOf = (error: unknown): string => (error instanceof DomainError ? error.code : 'failed');
+
+/** The log, with the time that each append takes, waiting for its group included. */
+export class MeasuredEventStore extends PostgresEventStore {
+  override async append(command: AppendCommand): Promise<AppendResult> {
+    const end = appended.startTimer();
+    try {
+      const result = await super.append(command);
+      end({ outcome: result.outcome });
+      return result;
+    } catch (error) {
+      end({ outcome: codeOf(error) });
+      throw error;
+    }
+  }
+}
+
+/** The same handler, with the time that each run takes. */
+export const measuredEffects = <P>(handler: EffectHandler<P>): EffectHandler<P> =>
+  Object.create(handler, {
+    run: {
+      value: async (effect: Effect<P>): Promise<void> => {
+        const end = effects.startTimer({ effect: handler.effect });
+        try {
+          await handler.run(effect);
+          end({ outcome: 'done' });
+        } catch (error) {
+          end({ outcome: error instanceof Error ? error.name : 'failed' });
+          throw error;
+        }
+      },
+    },
+  }) as EffectHandler<P>;
