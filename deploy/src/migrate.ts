@@ -1,10 +1,6 @@
-import { realpathSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import { migrate } from '@tenantry/tenancy/migrate';
 import type { ServicePasswords } from '@tenantry/tenancy/roles';
-
-export { type MigrateOptions, type MigrateOutcome, migrate } from '@tenantry/tenancy/migrate';
 
 /** The program: prints what it applied. */
 async function main(env: NodeJS.ProcessEnv): Promise<void> {
@@ -19,9 +15,7 @@ async function main(env: NodeJS.ProcessEnv): Promise<void> {
   console.log(`${applied.length === 0 ? 'Nothing to do' : `${applied.length} applied`} (${Math.round(durationMs)} ms)`);
 }
 
-if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  main(process.env).catch((error: unknown) => {
-    console.error(error instanceof Error ? error.message : error);
-    process.exitCode = 1;
-  });
-}
+main(process.env).catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+});

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { migrate } from '@tenantry/tenancy/migrate';
 import { untilListening } from '@tenantry/testing/nats';
 import { freePort, portIsFree } from '@tenantry/testing/ports';
-import { migrate } from '../migrate.js';
 import { type DataFolder, dataFolder, makeFolders, writeWhole } from './files.js';
 import { endLeftovers } from './leftovers.js';
 import { type Lock, takeLock } from './lock.js';

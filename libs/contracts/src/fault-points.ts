@@ -17,6 +17,4 @@ export const faultPoints = {
   identity: ['secure.done', 'secure.recorded', 'invite.done', 'invite.recorded', ...worker],
   relay: ['publish.done', 'publish.recorded'],
 } as const satisfies Record<string, readonly string[]>;
-export type FaultProcess = keyof typeof faultPoints;
 export const faultActions = ['kill', 'fail', 'hang', 'kill-postgres', 'kill-nats'] as const;
-export type FaultAction = (typeof faultActions)[number];

@@ -13,9 +13,6 @@ export const services = [
 ] as const;
 export type ServiceName = (typeof services)[number];
 
-/** Every process that has credentials on the bus. */
-export const processes = [...services, 'edge'] as const;
-
 /**
  * What a service answers to a call. `body` is the canonical (platform surface) shape.
  * `version` becomes the ETag, `position` the header `Tenantry-Position`.

@@ -12,7 +12,7 @@ import { fold } from './aggregate.js';
 import { bodyHash } from './hash.js';
 import { type EncryptPersonal, personalFields } from './personal-fields.js';
 import type { EventStore, Head, LogSlice, PreparedEvent, StreamSlice } from './port.js';
-import { type SystemCommand, type Target, TenantLog, type Transacted } from './tenant-log.js';
+import { type Assumed, type SystemCommand, type Target, TenantLog, type Transacted } from './tenant-log.js';
 
 const MAX_TRIES = 20;
 
@@ -31,6 +31,7 @@ export class DefaultTenantLog extends TenantLog {
     of: Aggregate<State, Set>,
     target: Target,
     decide: Decision<State, Set>,
+    assumed?: Assumed<State>,
   ): Promise<Transacted<State, Set>> {
     type Event = Stored<EventOf<Set>>;
     const { tenant, command } = target;
@@ -38,6 +39,10 @@ export class DefaultTenantLog extends TenantLog {
     let state = of.initial;
     let version = -1;
     let position = -1;
+    if (assumed && !(isRequest(command) && command.ifMatch !== undefined)) {
+      const first = await this.onBelief(of, target, decide, assumed);
+      if (first) return first;
+    }
     for (let tries = 1; ; tries++) {
       // After a conflict only what is new is read; what was read before has not changed.
       const slice = await this.store.readStream(tenant, stream, { fromVersion: version + 1, commandId: command.id });
@@ -74,6 +79,45 @@ export class DefaultTenantLog extends TenantLog {
         // Spreads those that collided; the log itself does the waiting.
         if (tries > 1) await sleep(Math.random() * Math.min(tries, 10) * 2);
       }
+    }
+  }
+
+  /** One try without reading; null where the belief was wrong, or cannot be told from wrong: a refusal, or nothing to append. */
+  private async onBelief<State, Set extends EventSet>(
+    of: Aggregate<State, Set>,
+    { tenant, stream = of.stream, command }: Target,
+    decide: Decision<State, Set>,
+    { state, version }: Assumed<State>,
+  ): Promise<Transacted<State, Set> | null> {
+    let decided: EventOf<Set>[];
+    try {
+      decided = decide(state);
+    } catch (error) {
+      if (error instanceof DomainError) return null;
+      throw error;
+    }
+    if (decided.length === 0) return null;
+    const { events, requestHmac } = await this.prepare(of.events, tenant, stream, command, decided);
+    try {
+      const result = await this.store.append({
+        tenantId: tenant,
+        commandId: command.id,
+        requestHmac,
+        stream,
+        expectedVersion: version,
+        events,
+      });
+      if (result.outcome === 'repeated') return null;
+      return {
+        state: fold(of, result.events as Stored<EventOf<Set>>[], state),
+        events: result.events as Transacted<State, Set>['events'],
+        version: version + result.events.length,
+        position: result.events.at(-1)?.position ?? -1,
+        repeated: false,
+      };
+    } catch (error) {
+      if (error instanceof DomainError && error.code === 'log.conflict') return null;
+      throw error;
     }
   }
 

@@ -20,6 +20,14 @@ export interface Target {
   command: CommandContext | SystemCommand;
 }
 
+/** What the caller believes a stream to be, from its last command on it, or because it must be new. */
+export interface Assumed<State> {
+  state: State;
+  version: number;
+}
+/** The belief that a stream does not exist yet. */
+export const newStream = <State>(of: { initial: State }): Assumed<State> => ({ state: of.initial, version: -1 });
+
 export interface Transacted<State, Set extends EventSet> {
   /** After the command's events; for a repeat, as it was right after the first time. */
   state: State;
@@ -38,12 +46,14 @@ export abstract class TenantLog {
    * Load, decide, append; on conflict again. Encrypts personal fields with the key of the event's subject.
    * A repeated command id gets the first result without deciding again.
    * With `ifMatch` in the command, a stream at another version is refused before deciding.
+   * With `assumed`, the first try reads nothing: where the belief was wrong (another version, or nothing to append) the stream is read after all.
    * @throws DomainError of the decision; `precondition.failed`; `idempotency.mismatch`; `log.conflict` after 20 tries
    */
   abstract transact<State, Set extends EventSet>(
     of: Aggregate<State, Set>,
     target: Target,
     decide: Decision<State, Set>,
+    assumed?: Assumed<State>,
   ): Promise<Transacted<State, Set>>;
   /** State and version of one stream at its current end. */
   abstract load<State, Set extends EventSet>(

@@ -13,7 +13,8 @@ export interface NatsSettings {
 
 /**
  * A connection that is there for ever: it waits for a server that is not up yet and comes back after every loss,
- * with jitter, so that a restarted broker isn't met by everyone at once. What is published while it is away is kept and sent later.
+ * with jitter, so that a restarted broker isn't met by everyone at once. What is published while it is away is lost (the client empties
+ * its buffer at every dial): nothing that matters may count on it, and what is only a wake-up is made good by the next poll.
  */
 export async function connectNats({ url, process, credsFile, logger }: NatsSettings): Promise<NatsConnection> {
   const connection = await connect({
@@ -28,6 +29,10 @@ export async function connectNats({ url, process, credsFile, logger }: NatsSetti
     reconnectJitterTLS: 500,
     pingInterval: 20_000,
     ignoreAuthErrorAbort: true,
+    // Else every request and JetStream publish makes an Error for its stack.
+    noAsyncTraces: true,
+    // Plain text is never good enough where TLS was asked for, whatever the server offers.
+    tls: url.startsWith('tls://') ? {} : undefined,
   });
   void logStatus(connection, logger);
   return connection;

@@ -34,6 +34,8 @@ export interface RelayOptions {
   maxPendingMessages: number;
   maxPendingBytes: number;
   pollMs: number;
+  /** From the end of one round to the begin of the next. */
+  gapMs: number;
   leaseMs: number;
   publishTimeoutMs: number;
 }
@@ -43,6 +45,7 @@ const defaults: RelayOptions = {
   maxPendingMessages: 512,
   maxPendingBytes: 4 * 1024 * 1024,
   pollMs: 1_000,
+  gapMs: 15,
   leaseMs: 10_000,
   publishTimeoutMs: 5_000,
 };
@@ -68,6 +71,7 @@ export class Relay {
   private polling: Promise<void> | null = null;
   private leasing: Promise<void> | null = null;
   private failures = 0;
+  private endedMs = 0;
   private stopped = true;
 
   constructor(private readonly parts: RelayParts) {
@@ -143,10 +147,13 @@ export class Relay {
     const inMs = this.queue.nextInMs(performance.now());
     if (inMs === null) return;
     clearTimeout(this.pumpTimer);
-    if (inMs > 0) this.pumpTimer = setTimeout(() => this.schedule(), Math.ceil(inMs));
+    // A round costs the same for one log as for many: the next one waits a little for more of them.
+    const waitMs = Math.max(inMs, this.endedMs + this.options.gapMs - performance.now());
+    if (waitMs > 0) this.pumpTimer = setTimeout(() => this.schedule(), Math.ceil(waitMs));
     else {
       this.round = this.publishRound().finally(() => {
         this.round = null;
+        this.endedMs = performance.now();
         this.schedule();
       });
     }

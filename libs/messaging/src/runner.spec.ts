@@ -226,7 +226,7 @@ describe('wake-ups', () => {
 describe("rows in the tenant's schema", () => {
   it('wait for the place to be there, and catch up when its step is said to be done', async () => {
     const id = newId();
-    await runner({ projections: [everything], nats: connection });
+    await runner({ projections: [everything], nats: connection, options: { tenantDelayMs: 50 } });
     await append(id, 'TenantRegistered', { name: 'x' });
     wake(id, 'TenantRegistered', {});
     await new Promise((resolve) => setTimeout(resolve, 200));

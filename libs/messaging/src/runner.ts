@@ -52,9 +52,9 @@ const defaults: RunnerOptions = {
   batch: 32,
   concurrency: 4,
   serviceIntervalMs: 50,
-  serviceGapMs: 20,
+  serviceGapMs: 30,
   tenantIntervalMs: 250,
-  tenantDelayMs: 100,
+  tenantDelayMs: 250,
   sweepMs: 5_000,
 };
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;

@@ -1,4 +1,4 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Histogram, Registry } from 'prom-client';
 
 /** Everything that this process measures. */
 export const registry = new Registry();
@@ -15,14 +15,8 @@ export const exposition = async (): Promise<{ contentType: string; text: string 
   text: await registry.metrics(),
 });
 
-/** The counter of that name; made at the first call. Names begin with `tenantry_` and end in their unit; labels have few values, never a tenant. */
-export const counter = <L extends string>(name: string, help: string, labels: readonly L[] = []): Counter<L> =>
-  (registry.getSingleMetric(name) as Counter<L> | undefined) ?? new Counter({ name, help, labelNames: labels, registers: [registry] });
-
-export const gauge = <L extends string>(name: string, help: string, labels: readonly L[] = []): Gauge<L> =>
-  (registry.getSingleMetric(name) as Gauge<L> | undefined) ?? new Gauge({ name, help, labelNames: labels, registers: [registry] });
-
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+/** The histogram of that name; made at the first call. Names begin with `tenantry_` and end in their unit; labels have few values, never a tenant. */
 export const histogram = <L extends string>(
   name: string,
   help: string,
@@ -37,6 +31,4 @@ export const rpcServed = histogram('tenantry_rpc_served_seconds', 'Calls served,
 /** Calls that this process made. */
 export const rpcCalled = histogram('tenantry_rpc_called_seconds', 'Calls made, by operation and outcome', ['operation', 'outcome']);
 export const appended = histogram('tenantry_log_append_seconds', 'Appends to tenant logs, by outcome', ['outcome']);
-/** From an event's commit to the commit of the rows that follow from it. */
-export const projectionLag = histogram('tenantry_projection_lag_seconds', 'From the commit of an event to its rows', ['placement']);
 export const effects = histogram('tenantry_effects_seconds', 'Effects run, by kind and outcome', ['effect', 'outcome']);

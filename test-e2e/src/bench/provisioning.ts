@@ -68,7 +68,7 @@ async function provision(system: System, isolation: string, n: number) {
       adminEmail: `admin${index}@bench.example`,
     });
     if (created.status !== 202) throw new Error(`${created.status}: ${created.text}`);
-    const tenant = await settled(system.api, created.body.id, 60_000);
+    const tenant = await settled(system.api, created.body.id, 60_000, 100);
     if (tenant.status !== 'active') throw new Error(`tenant ${tenant.id} is ${tenant.status}: ${tenant.statusReason}`);
   });
   const after = await cpuSeconds(system);

@@ -4,14 +4,14 @@ import type { Api } from './api.js';
 export const PLATFORM = '/api/v1/platform';
 
 /** Waits until the tenant has left `pending`, and gives it. */
-export const settled = (on: Api, tenantId: string, timeoutMs = 30_000) =>
+export const settled = (on: Api, tenantId: string, timeoutMs = 30_000, intervalMs = 20) =>
   eventually(
     async () => {
       const { status, body } = await on.get(`${PLATFORM}/tenants/${tenantId}`);
       if (status !== 200 || body.status === 'pending') throw new Error(`tenant is ${status} ${body?.status}`);
       return body;
     },
-    { timeoutMs, intervalMs: 20, what: `tenant ${tenantId} to leave pending` },
+    { timeoutMs, intervalMs, what: `tenant ${tenantId} to leave pending` },
   );
 
 /** A created tenant that is active; fails with the operation when it is not. */

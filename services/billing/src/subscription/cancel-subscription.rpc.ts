@@ -5,8 +5,9 @@ import { derivedId } from '@tenantry/contracts/ids';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Timers } from '@tenantry/messaging/effects';
 import { Handles } from '@tenantry/messaging/handles';
+import type { Caller } from '@tenantry/messaging/rpc';
+import { operationCommand } from '@tenantry/service/operation-command';
 import type { z } from 'zod';
-import { billingService } from './actor.js';
 import { cancel, subscription } from './subscription.js';
 import { TRIAL_END } from './trial-end.timer.js';
 
@@ -19,9 +20,9 @@ export class CancelSubscriptionRpc {
   ) {}
 
   @Handles(cancelSubscription)
-  async handle(input: z.infer<typeof cancelSubscription.input>): Promise<z.infer<typeof cancelSubscription.output>> {
+  async handle(input: z.infer<typeof cancelSubscription.input>, caller: Caller): Promise<z.infer<typeof cancelSubscription.output>> {
     const { tenantId, operationId, reason } = input;
-    const command = { id: derivedId('subscription.cancel', operationId), actor: billingService, correlationId: operationId };
+    const command = operationCommand(derivedId('subscription.cancel', operationId), operationId, caller);
     await this.log.transact(subscription, { tenant: tenantId, command }, cancel(reason, this.clock.now()));
     // Only tidiness: a timer that fires for a cancelled subscription changes nothing.
     await this.timers.cancel(tenantId, TRIAL_END);

@@ -1,12 +1,13 @@
 import { Controller } from '@nestjs/common';
 import { openSubscription } from '@tenantry/contracts/billing/routes';
 import { derivedId } from '@tenantry/contracts/ids';
-import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { newStream, TenantLog } from '@tenantry/event-store/tenant-log';
 import { Timers } from '@tenantry/messaging/effects';
 import { Handles } from '@tenantry/messaging/handles';
+import type { Caller } from '@tenantry/messaging/rpc';
 import { faultPoint } from '@tenantry/observability/fault';
+import { operationCommand } from '@tenantry/service/operation-command';
 import type { z } from 'zod';
-import { billingService } from './actor.js';
 import { open, subscription } from './subscription.js';
 import { TRIAL_END } from './trial-end.timer.js';
 
@@ -19,10 +20,10 @@ export class OpenSubscriptionRpc {
   ) {}
 
   @Handles(openSubscription)
-  async handle(input: z.infer<typeof openSubscription.input>): Promise<z.infer<typeof openSubscription.output>> {
+  async handle(input: z.infer<typeof openSubscription.input>, caller: Caller): Promise<z.infer<typeof openSubscription.output>> {
     const { tenantId, operationId } = input;
-    const command = { id: derivedId('subscription.open', operationId), actor: billingService, correlationId: operationId };
-    const { state } = await this.log.transact(subscription, { tenant: tenantId, command }, open(input));
+    const command = operationCommand(derivedId('subscription.open', operationId), operationId, caller);
+    const { state } = await this.log.transact(subscription, { tenant: tenantId, command }, open(input), newStream(subscription));
     await faultPoint('open.done');
     // A decision leaves a subscription; the type can't say so.
     if (state.status === 'none') throw new Error(`subscription.open left ${tenantId} without one`);

@@ -8,7 +8,6 @@ import { DefaultTenantLog } from '@tenantry/event-store/tenant-log-default';
 import { Timers } from '@tenantry/messaging/effects';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { plan as planAggregate, publish } from '../plan/plan.js';
-import { billingService } from './actor.js';
 import { CancelSubscriptionRpc } from './cancel-subscription.rpc.js';
 import { GetSubscriptionRpc } from './get-subscription.rpc.js';
 import { OpenSubscriptionRpc } from './open-subscription.rpc.js';
@@ -38,17 +37,22 @@ beforeEach(() => {
   tenantId = randomUUID();
 });
 
+const caller = { service: 'provisioning' };
 const plan = (trialDays: number): PlanSnapshot => ({ ...shippedPlans.business, id: 'business', version: 1, trialDays });
 const open = (trialDays = 14, operationId = 'a6d5b4a8-9a0a-4c7a-9a39-4a4f8d1c2b3e') =>
-  new OpenSubscriptionRpc(log, timers).handle({
-    tenantId,
-    operationId,
-    plan: plan(trialDays),
-    timezone: 'Europe/Berlin',
-    startsAt: '2026-01-31T10:00:00.000Z',
-    billingEmail: 'money@example.com',
-  });
-const cancel = (operationId = newId()) => new CancelSubscriptionRpc(log, timers, clock).handle({ tenantId, operationId, reason: 'undone' });
+  new OpenSubscriptionRpc(log, timers).handle(
+    {
+      tenantId,
+      operationId,
+      plan: plan(trialDays),
+      timezone: 'Europe/Berlin',
+      startsAt: '2026-01-31T10:00:00.000Z',
+      billingEmail: 'money@example.com',
+    },
+    caller,
+  );
+const cancel = (operationId = newId()) =>
+  new CancelSubscriptionRpc(log, timers, clock).handle({ tenantId, operationId, reason: 'undone' }, caller);
 const get = () => new GetSubscriptionRpc(log, clock).handle({ tenantId } as never);
 const events = async () => (await log.readLog(tenantId, 0)).events;
 const trialEndsAt = '2026-02-14T10:00:00.000Z';
@@ -142,7 +146,11 @@ describe('reading the subscription', () => {
   });
   it('tells a tenant without a subscription from one that is not there', async () => {
     await expect(get()).rejects.toMatchObject({ code: 'tenant.not_found' });
-    const elsewhere = { tenant: tenantId, stream: 'elsewhere', command: { id: newId(), actor: billingService } };
+    const elsewhere = {
+      tenant: tenantId,
+      stream: 'elsewhere',
+      command: { id: newId(), actor: { kind: 'service' as const, id: 'billing' } },
+    };
     await log.transact(planAggregate, elsewhere, publish('free', 1, shippedPlans.free));
     await expect(get()).rejects.toMatchObject({ code: 'subscription.not_found' });
   });

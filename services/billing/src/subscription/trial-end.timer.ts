@@ -1,7 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { type DueTimer, TimerHandler } from '@tenantry/messaging/effects';
-import { billingService } from './actor.js';
 import { endTrial, subscription } from './subscription.js';
 
 /** Purpose of the timer that is due when a trial ends. */
@@ -15,6 +14,10 @@ export class TrialEndTimer extends TimerHandler {
   }
 
   override async fire({ tenantId, dueAt, commandId }: DueTimer): Promise<void> {
-    await this.log.transact(subscription, { tenant: tenantId, command: { id: commandId, actor: billingService } }, endTrial(dueAt));
+    await this.log.transact(
+      subscription,
+      { tenant: tenantId, command: { id: commandId, actor: { kind: 'service', id: 'billing' } } },
+      endTrial(dueAt),
+    );
   }
 }

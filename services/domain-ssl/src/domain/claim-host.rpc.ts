@@ -10,6 +10,7 @@ import { Reservations } from '@tenantry/messaging/reservations';
 import type { Caller } from '@tenantry/messaging/rpc';
 import { faultPoint } from '@tenantry/observability/fault';
 import { Environment } from '@tenantry/service/environment';
+import { operationCommand } from '@tenantry/service/operation-command';
 import type { z } from 'zod';
 import { dnsRecords } from './dns-records.js';
 import { claim, domain, domainIdOf, HOST, register } from './domain.js';
@@ -47,7 +48,8 @@ export class ClaimHostRpc {
     const domainId = domainIdOf(tenantId, host);
     const stream = `domain-${domainId}`;
     // First the stream, then the reservation, then the claim at what was seen of the stream: an abandonment in between shows.
-    const { state: before } = await this.log.load(domain, { tenant: tenantId, stream });
+    const seen = await this.log.load(domain, { tenant: tenantId, stream });
+    const before = seen.state;
     if (before.status !== 'active') {
       const reserved = await this.reservations.reserve(HOST, host, { tenantId, claim: stream, ttlMs: CLAIM_MS });
       if (reserved !== 'reserved')
@@ -58,6 +60,7 @@ export class ClaimHostRpc {
           domain,
           { tenant: tenantId, stream, command: command('claim-host', input, domainId, before.changes, caller) },
           claim({ domainId, host, unicodeHost: unicodeHost(host), primary, ssl, claimedAt: this.clock.now() }, before.changes),
+          seen,
         );
       } catch (error) {
         // Decided again from the start, reservation included.
@@ -77,13 +80,15 @@ export class ClaimHostRpc {
     const { tenantId, host, ssl, primary } = input;
     const domainId = domainIdOf(tenantId, host);
     const stream = `domain-${domainId}`;
-    const { state: before } = await this.log.load(domain, { tenant: tenantId, stream });
+    const seen = await this.log.load(domain, { tenant: tenantId, stream });
+    const before = seen.state;
     await faultPoint('claim.done');
     const records = dnsRecords({ tenantId, host, baseDomain: this.environment.values.TENANTRY_BASE_DOMAIN });
     await this.log.transact(
       domain,
       { tenant: tenantId, stream, command: command('register-host', input, domainId, before.changes, caller) },
       register({ domainId, host, unicodeHost: unicodeHost(host), primary, ssl, records, registeredAt: this.clock.now() }),
+      seen,
     );
     await faultPoint('claim.recorded');
     return { domainId, status: 'pending' };
@@ -91,9 +96,5 @@ export class ClaimHostRpc {
 }
 
 /** The same at every repeat, another one after each event of the stream: a host may be claimed again after a release. */
-const command = (name: string, { operationId }: Input, domainId: string, changes: number, caller: Caller) => ({
-  id: derivedId(name, operationId, domainId, changes),
-  actor: { kind: 'service' as const, id: caller.service },
-  correlationId: operationId,
-  traceparent: caller.traceparent,
-});
+const command = (name: string, { operationId }: Input, domainId: string, changes: number, caller: Caller) =>
+  operationCommand(derivedId(name, operationId, domainId, changes), operationId, caller);

@@ -6,6 +6,7 @@ import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
 import { Reservations } from '@tenantry/messaging/reservations';
 import type { Caller } from '@tenantry/messaging/rpc';
+import { operationCommand } from '@tenantry/service/operation-command';
 import type { z } from 'zod';
 import { domain, domainIdOf, HOST, release } from './domain.js';
 import { HostTable } from './host-table.js';
@@ -33,12 +34,7 @@ export class ReleaseHostRpc {
         {
           tenant: tenantId,
           stream,
-          command: {
-            id: derivedId('release-host', operationId, domainId, state.changes),
-            actor: { kind: 'service', id: caller.service },
-            correlationId: operationId,
-            traceparent: caller.traceparent,
-          },
+          command: operationCommand(derivedId('release-host', operationId, domainId, state.changes), operationId, caller),
         },
         release({ domainId, host, releasedAt: this.clock.now() }),
       );

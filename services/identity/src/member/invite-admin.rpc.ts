@@ -7,6 +7,7 @@ import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
 import type { Caller } from '@tenantry/messaging/rpc';
 import { faultPoint } from '@tenantry/observability/fault';
+import { operationCommand } from '@tenantry/service/operation-command';
 import type { z } from 'zod';
 import { InvitationTable } from './invitation-table.js';
 import { invite, member } from './member.js';
@@ -48,12 +49,7 @@ export class InviteAdminRpc {
       {
         tenant: tenantId,
         stream,
-        command: {
-          id: derivedId('invite-admin', invitationId),
-          actor: { kind: 'service', id: caller.service },
-          correlationId: operationId,
-          traceparent: caller.traceparent,
-        },
+        command: operationCommand(derivedId('invite-admin', invitationId), operationId, caller),
       },
       invite({
         memberId,

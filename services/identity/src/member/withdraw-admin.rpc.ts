@@ -5,6 +5,7 @@ import { derivedId } from '@tenantry/contracts/ids';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
 import type { Caller } from '@tenantry/messaging/rpc';
+import { operationCommand } from '@tenantry/service/operation-command';
 import type { z } from 'zod';
 import { InvitationTable } from './invitation-table.js';
 import { adminMemberId } from './invite-admin.rpc.js';
@@ -32,12 +33,7 @@ export class WithdrawAdminRpc {
         {
           tenant: tenantId,
           stream,
-          command: {
-            id: derivedId('withdraw-admin', state.invitationId),
-            actor: { kind: 'service', id: caller.service },
-            correlationId: operationId,
-            traceparent: caller.traceparent,
-          },
+          command: operationCommand(derivedId('withdraw-admin', state.invitationId), operationId, caller),
         },
         removeMember({ memberId, reason: 'provisioning_failed', removedAt: this.clock.now() }),
       );

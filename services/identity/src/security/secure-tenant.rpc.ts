@@ -1,10 +1,11 @@
 import { Controller } from '@nestjs/common';
 import { secureTenant } from '@tenantry/contracts/identity/operations';
 import { derivedId } from '@tenantry/contracts/ids';
-import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { newStream, TenantLog } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
 import type { Caller } from '@tenantry/messaging/rpc';
 import { faultPoint } from '@tenantry/observability/fault';
+import { operationCommand } from '@tenantry/service/operation-command';
 import type { z } from 'zod';
 import { KeyStore } from '../keys/key-store.js';
 import { initialize, security } from './security.js';
@@ -30,14 +31,10 @@ export class SecureTenantRpc {
       security,
       {
         tenant: tenantId,
-        command: {
-          id: derivedId('secure', tenantId, operationId),
-          actor: { kind: 'service', id: caller.service },
-          correlationId: operationId,
-          traceparent: caller.traceparent,
-        },
+        command: operationCommand(derivedId('secure', tenantId, operationId), operationId, caller),
       },
       initialize({ securityLevel, keyVersion }),
+      newStream(security),
     );
     await faultPoint('secure.recorded');
     return { keyVersion: state.status === 'initialized' ? state.keyVersion : keyVersion };

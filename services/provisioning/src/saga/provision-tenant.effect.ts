@@ -2,7 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { Clock } from '@tenantry/contracts/clock';
 import { derivedId } from '@tenantry/contracts/ids';
 import type { ProvisioningStep } from '@tenantry/contracts/tenant/events';
-import { TenantLog } from '@tenantry/event-store/tenant-log';
+import type { Decision } from '@tenantry/event-store/aggregate';
+import { type Assumed, TenantLog } from '@tenantry/event-store/tenant-log';
 import { ComeBack, type Effect, EffectHandler } from '@tenantry/messaging/effects';
 import { faultPoint } from '@tenantry/observability/fault';
 import { Logger } from '@tenantry/observability/logger';
@@ -51,20 +52,20 @@ export class ProvisionTenant extends EffectHandler<ProvisionPayload> {
     ]);
     const tenant = registered(life.state);
     if (tenant.operationId !== operationId || tenant.status === 'failed') return; // undone, or retried since
-    const context: StepContext = { tenantId, operationId, tenant, commandId: (name) => derivedId('command', operationId, name) };
-    let state = progress.state;
+    const context: StepContext = { tenantId, operationId, tenant, life, commandId: (name) => derivedId('command', operationId, name) };
+    let known: Known = progress;
     while (!signal.aborted) {
-      const undoing = givenUp(state);
-      const step = undoing ? nextUndo(state) : nextStep(state);
+      const undoing = givenUp(known.state);
+      const step = undoing ? nextUndo(known.state) : nextStep(known.state);
       if (undoing && step === null) return this.close(context, undoing);
       if (step === null) return;
-      state = undoing ? await this.undo(context, step) : await this.advance(context, state, step);
+      known = undoing ? await this.undo(context, known, step) : await this.advance(context, known, step);
     }
     throw new ComeBack(0);
   }
 
-  private async advance(context: StepContext, state: Operation, name: ProvisioningStep): Promise<Operation> {
-    const { retryAt, attempt: attempts } = state.steps[name];
+  private async advance(context: StepContext, known: Known, name: ProvisioningStep): Promise<Known> {
+    const { retryAt, attempt: attempts } = known.state.steps[name];
     const waitMs = retryAt === null ? 0 : Date.parse(retryAt) - this.clock.nowMs();
     if (waitMs > 0) throw new ComeBack(waitMs);
     const step = this.steps.of(name);
@@ -86,20 +87,21 @@ export class ProvisionTenant extends EffectHandler<ProvisionPayload> {
       const afterMs = retryAfterMs(error, attempt, Math.random());
       const retryAt = afterMs === null ? null : new Date(this.clock.nowMs() + afterMs).toISOString();
       this.logger.warn({ err: error, tenantId: context.tenantId, step: name, attempt, retryAt }, 'a provisioning step failed');
-      return this.record(context, `${name}.failed.${attempt}`, failStep({ ...progress(), error: failure(error), retryAt }));
+      return this.record(context, known, `${name}.failed.${attempt}`, failStep({ ...progress(), error: failure(error), retryAt }));
     }
-    const next = await this.record(context, `${name}.completed`, completeStep({ ...progress(), skipped }));
+    const next = await this.record(context, known, `${name}.completed`, completeStep({ ...progress(), skipped }));
     await faultPoint(`${name}.recorded`);
     return next;
   }
 
-  private async undo(context: StepContext, name: ProvisioningStep): Promise<Operation> {
+  private async undo(context: StepContext, known: Known, name: ProvisioningStep): Promise<Known> {
     const startedAt = this.clock.now();
     const begun = performance.now();
     await this.steps.of(name).undo(context); // a failure here is tried again by the effect's own backoff
     const durationMs = Math.round((performance.now() - begun) * 10) / 10;
     return this.record(
       context,
+      known,
       `${name}.compensated`,
       compensateStep({ operationId: context.operationId, step: name, attempt: 1, startedAt, durationMs }),
     );
@@ -113,12 +115,12 @@ export class ProvisionTenant extends EffectHandler<ProvisionPayload> {
     );
   }
 
-  private async record(
-    { tenantId, operationId, commandId }: StepContext,
-    name: string,
-    decide: Parameters<typeof this.log.transact<Operation, typeof operation.events>>[2],
-  ): Promise<Operation> {
+  private record({ tenantId, operationId, commandId }: StepContext, known: Known, name: string, decide: Decide): Promise<Known> {
     const target = { tenant: tenantId, stream: `operation-${operationId}`, command: systemCommand(commandId(name)) };
-    return (await this.log.transact(operation, target, decide)).state;
+    return this.log.transact(operation, target, decide, known);
   }
 }
+
+/** The operation as this process knows it: nobody else writes its stream, but for a cancellation, which a conflict shows. */
+type Known = Assumed<Operation>;
+type Decide = Decision<Operation, typeof operation.events>;

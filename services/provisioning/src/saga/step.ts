@@ -1,10 +1,13 @@
 import type { ProvisioningStep } from '@tenantry/contracts/tenant/events';
-import type { RegisteredTenant } from '../tenant/tenant.js';
+import type { Assumed } from '@tenantry/event-store/tenant-log';
+import type { RegisteredTenant, Tenant } from '../tenant/tenant.js';
 
 export interface StepContext {
   tenantId: string;
   operationId: string;
   tenant: RegisteredTenant;
+  /** The tenant's stream as the saga last saw it; a step that appends to it leaves the new one here. */
+  life: Assumed<Tenant>;
   /** Id for a command of this step: the same at every attempt. */
   commandId: (name: string) => string;
 }

@@ -3,7 +3,7 @@ import { Clock } from '@tenantry/contracts/clock';
 import { derivedId } from '@tenantry/contracts/ids';
 import { createTenant } from '@tenantry/contracts/tenant/routes';
 import { Keyring } from '@tenantry/crypto/keyring';
-import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { newStream, TenantLog } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
 import type { Call, Reply } from '@tenantry/messaging/rpc';
 import { operationId } from '../operation/operation.js';
@@ -41,6 +41,7 @@ export class CreateTenantRpc {
       tenant,
       { tenant: tenantId, command },
       register(registration(asked, { operationId: operation, ...names, plan, now: this.clock.now() })),
+      newStream(tenant),
     );
     return accepted(this.keyring, tenantId, registered(done.state), done);
   }

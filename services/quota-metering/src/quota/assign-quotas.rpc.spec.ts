@@ -34,16 +34,20 @@ beforeEach(() => {
 });
 
 const operation = newId();
+const caller = { service: 'provisioning' };
 const assign = (operationId = operation, onto: Ledger = ledger, trialDays = 0) =>
-  new AssignQuotasRpc(log, onto).handle({
-    tenantId,
-    operationId,
-    plan: { ...shippedPlans.free, id: 'free', version: 1, trialDays },
-    overrides: { users: 2 },
-    timezone: 'Europe/Berlin',
-    startsAt: '2026-01-15T10:00:00.000Z',
-  });
-const withdraw = (operationId = operation) => new WithdrawQuotasRpc(log, ledger, clock).handle({ tenantId, operationId });
+  new AssignQuotasRpc(log, onto).handle(
+    {
+      tenantId,
+      operationId,
+      plan: { ...shippedPlans.free, id: 'free', version: 1, trialDays },
+      overrides: { users: 2 },
+      timezone: 'Europe/Berlin',
+      startsAt: '2026-01-15T10:00:00.000Z',
+    },
+    caller,
+  );
+const withdraw = (operationId = operation) => new WithdrawQuotasRpc(log, ledger, clock).handle({ tenantId, operationId }, caller);
 const types = async () => (await log.readLog(tenantId, 0)).events.map(({ type }) => type);
 const command = (id: string = newId()): CommandContext => ({
   id,

@@ -2,9 +2,11 @@ import { Controller } from '@nestjs/common';
 import { trialEnd } from '@tenantry/contracts/billing/period';
 import { derivedId } from '@tenantry/contracts/ids';
 import { assignQuotas } from '@tenantry/contracts/quota/routes';
-import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { newStream, TenantLog } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
+import type { Caller } from '@tenantry/messaging/rpc';
 import { faultPoint } from '@tenantry/observability/fault';
+import { operationCommand } from '@tenantry/service/operation-command';
 import type { z } from 'zod';
 import { Ledger } from '../usage/ledger.js';
 import { assign, quotas } from './quotas.js';
@@ -21,14 +23,10 @@ export class AssignQuotasRpc {
   ) {}
 
   @Handles(assignQuotas)
-  async handle(input: z.infer<typeof assignQuotas.input>): Promise<z.infer<typeof assignQuotas.output>> {
+  async handle(input: z.infer<typeof assignQuotas.input>, caller: Caller): Promise<z.infer<typeof assignQuotas.output>> {
     const { tenantId, operationId, plan } = input;
-    const command = {
-      id: derivedId('quotas.assign', operationId),
-      actor: { kind: 'service' as const, id: 'quota-metering' },
-      correlationId: operationId,
-    };
-    const { state, position } = await this.log.transact(quotas, { tenant: tenantId, command }, assign(input));
+    const command = operationCommand(derivedId('quotas.assign', operationId), operationId, caller);
+    const { state, position } = await this.log.transact(quotas, { tenant: tenantId, command }, assign(input), newStream(quotas));
     await faultPoint('assign.done');
     // A decision leaves quotas assigned; the type can't say so.
     if (state.status !== 'assigned') throw new Error(`quotas.assign left ${tenantId} ${state.status}`);

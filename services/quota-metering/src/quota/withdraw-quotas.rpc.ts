@@ -4,6 +4,8 @@ import { derivedId } from '@tenantry/contracts/ids';
 import { withdrawQuotas } from '@tenantry/contracts/quota/routes';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
+import type { Caller } from '@tenantry/messaging/rpc';
+import { operationCommand } from '@tenantry/service/operation-command';
 import type { z } from 'zod';
 import { Ledger } from '../usage/ledger.js';
 import { quotas, withdraw } from './quotas.js';
@@ -17,12 +19,11 @@ export class WithdrawQuotasRpc {
   ) {}
 
   @Handles(withdrawQuotas)
-  async handle({ tenantId, operationId }: z.infer<typeof withdrawQuotas.input>): Promise<z.infer<typeof withdrawQuotas.output>> {
-    const command = {
-      id: derivedId('quotas.withdraw', operationId),
-      actor: { kind: 'service' as const, id: 'quota-metering' },
-      correlationId: operationId,
-    };
+  async handle(
+    { tenantId, operationId }: z.infer<typeof withdrawQuotas.input>,
+    caller: Caller,
+  ): Promise<z.infer<typeof withdrawQuotas.output>> {
+    const command = operationCommand(derivedId('quotas.withdraw', operationId), operationId, caller);
     const { state, position } = await this.log.transact(quotas, { tenant: tenantId, command }, withdraw(this.clock.now()));
     if (state.status === 'withdrawn') await this.ledger.withdraw(tenantId, position);
     return {};

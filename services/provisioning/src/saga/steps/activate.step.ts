@@ -18,11 +18,12 @@ export class ActivateStep extends Step {
   override skip(tenant: RegisteredTenant): boolean {
     return tenant.activation === 'review';
   }
-  async run({ tenantId, operationId, commandId }: StepContext): Promise<void> {
+  async run({ tenantId, operationId, life, commandId }: StepContext): Promise<void> {
     await this.log.transact(
       tenantAggregate,
       { tenant: tenantId, command: systemCommand(commandId('activate')) },
       activate({ operationId, reason: 'provisioned' }, this.clock.now()),
+      life,
     );
   }
 }

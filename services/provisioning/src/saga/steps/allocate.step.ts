@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { newStream, TenantLog } from '@tenantry/event-store/tenant-log';
 import { placementFor } from '@tenantry/tenancy/names';
 import { place, placement, unplace } from '../../placement/placement.js';
 import { Step, type StepContext } from '../step.js';
@@ -15,7 +15,12 @@ export class AllocateStep extends Step {
   async run({ tenantId, tenant, commandId }: StepContext): Promise<void> {
     const workerGroup = tenant.features['worker_group'] ? `tenant-${tenant.slug}` : 'shared';
     const { tenantId: _, ready: __, ...chosen } = placementFor(tenantId, tenant.isolation, { workerGroup });
-    await this.log.transact(placement, { tenant: tenantId, command: systemCommand(commandId('place')) }, place(chosen));
+    await this.log.transact(
+      placement,
+      { tenant: tenantId, command: systemCommand(commandId('place')) },
+      place(chosen),
+      newStream(placement),
+    );
   }
   override async undo({ tenantId, commandId }: StepContext): Promise<void> {
     await this.log.transact(placement, { tenant: tenantId, command: systemCommand(commandId('unplace')) }, unplace);

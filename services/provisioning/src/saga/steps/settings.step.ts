@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { newStream, TenantLog } from '@tenantry/event-store/tenant-log';
 import { config, initialize } from '../../config/config.js';
 import { initialSettings } from '../../config/initial-settings.js';
 import { Step, type StepContext } from '../step.js';
@@ -17,6 +17,7 @@ export class SettingsStep extends Step {
       config,
       { tenant: tenantId, command: systemCommand(commandId('settings')) },
       initialize(initialSettings(tenant), tenant.features),
+      newStream(config),
     );
   }
 }

@@ -45,10 +45,11 @@ export class VerifyStep extends Step {
   async run(context: StepContext): Promise<void> {
     const { tenantId, operationId, commandId } = context;
     await Promise.all([this.api(tenantId), this.rows(tenantId), this.file(tenantId), this.event(tenantId), this.route(context)]);
-    await this.log.transact(
+    context.life = await this.log.transact(
       tenantAggregate,
       { tenant: tenantId, command: systemCommand(commandId('provisioned')) },
       markProvisioned(operationId, this.clock.now()),
+      context.life,
     );
   }
 
