@@ -1,6 +1,7 @@
 import { access, constants, readFile, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { faultPoints } from '@tenantry/contracts/fault-points';
+import { services } from '@tenantry/contracts/route';
 import { portIsFree } from '@tenantry/testing/ports';
 import { postgresBinaries, serverAccount } from '@tenantry/testing/postgres-binaries';
 import { isAlive } from '@tenantry/testing/process';
@@ -9,7 +10,7 @@ import { dataFolder, readIfThere } from './local/files.js';
 import { findProgram, natsRemedy } from './local/nats-server.js';
 import { isLauncher } from './local/process-identity.js';
 import { root } from './local/services.js';
-import { readSettings, type Settings, serviceNames, slips } from './local/settings.js';
+import { readSettings, type Settings, slips } from './local/settings.js';
 
 /** `npm run doctor`: everything that keeps `npm start` from working here, each with its remedy. Ends with 1 when there is something. */
 interface Finding {
@@ -65,11 +66,11 @@ async function launcherOf(settings: Settings): Promise<number | undefined> {
 
 async function build(): Promise<Finding> {
   const missing: string[] = [];
-  for (const name of serviceNames) {
+  for (const name of services) {
     await access(join(root, 'services', name, 'dist', 'main.js')).catch(() => missing.push(name));
   }
   return missing.length === 0
-    ? ok('Build', `${serviceNames.length} services`)
+    ? ok('Build', `${services.length} services`)
     : wrong('Build', `not built: ${missing.join(', ')}`, 'run npm run build and mend what it reports');
 }
 

@@ -1,9 +1,9 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { type ServiceName, services } from '@tenantry/contracts/route';
 import { dataFolder, makeFolders, readIfThere, writeWhole } from '../local/files.js';
 import { prepareNatsAccounts } from '../local/nats-accounts.js';
 import { prepareKeys, prepareSecrets } from '../local/secrets.js';
-import { type ServiceName, serviceNames } from '../local/settings.js';
 
 export interface CredentialOptions {
   /** The control-plane database as the services reach it, without a login; the query (TLS) goes on to every service. */
@@ -47,7 +47,7 @@ export async function generateCredentials(dir: string, options: CredentialOption
   const accounts = await prepareNatsAccounts(store);
 
   const processes = new Map<ServiceName, string>();
-  for (const name of serviceNames) {
+  for (const name of services) {
     const folder = join(root, 'processes', name);
     const login = withLogin(postgresUrl, `tenantry_${name.replaceAll('-', '_')}`, secrets.servicePasswords[name]!);
     await write(folder, {

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type ServiceName, services } from '@tenantry/contracts/route';
 import { migrate } from '@tenantry/tenancy/migrate';
 import { untilListening } from '@tenantry/testing/nats';
 import { freePort, portIsFree } from '@tenantry/testing/ports';
@@ -13,7 +14,7 @@ import { choosePorts } from './ports.js';
 import { type EmbeddedPostgres, embeddedPostgres } from './postgres.js';
 import { prepareKeys, prepareSecrets } from './secrets.js';
 import { root, service } from './services.js';
-import { type ServiceName, type Settings, serviceNames } from './settings.js';
+import type { Settings } from './settings.js';
 import { type Program, type RunningProcess, Supervisor } from './supervisor.js';
 import { type Watchdog, watchdog } from './watchdog.js';
 
@@ -64,7 +65,7 @@ export class Launcher {
       prepareNatsAccounts(folder),
     ]);
 
-    const instances = serviceNames.flatMap((name) =>
+    const instances = services.flatMap((name) =>
       Array.from({ length: settings.replicas.get(name) ?? 1 }, (_, replica) => ({
         name,
         replica,

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { encodeAccount, encodeOperator, encodeUser, fmtCreds, type Permissions, parseCreds, type User } from '@nats-io/jwt';
 import { createAccount, createOperator, createUser, fromSeed, type KeyPair } from '@nats-io/nkeys';
+import { type ServiceName, services } from '@tenantry/contracts/route';
 import { type DataFolder, keep, readIfThere, writeWhole } from './files.js';
 import { processPermissions, readerPermissions } from './nats-permissions.js';
-import { type ServiceName, serviceNames } from './settings.js';
 
 const text = new TextDecoder();
 const bytes = new TextEncoder();
@@ -57,7 +57,7 @@ export async function prepareNatsAccounts(folder: DataFolder): Promise<NatsAccou
   }
 
   const creds = new Map<ServiceName, string>();
-  for (const name of serviceNames) {
+  for (const name of services) {
     const file = join(credsFolder, `${name}.creds`);
     await writeCreds(file, name, platform, processPermissions(name));
     creds.set(name, file);

@@ -1,5 +1,5 @@
 import type { Permissions } from '@nats-io/jwt';
-import type { ServiceName } from './settings.js';
+import type { ServiceName } from '@tenantry/contracts/route';
 
 /** A reply is due within this time; requests that take longer have given up anyway. */
 const replyTtlNs = 120_000_000_000;

@@ -1,8 +1,8 @@
 import { createPublicKey, generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
+import { services } from '@tenantry/contracts/route';
 import { createApiKey } from '@tenantry/crypto/api-key';
 import { type DataFolder, keep, writeWhole } from './files.js';
-import { serviceNames } from './settings.js';
 
 /** Made at the first start and kept in `secrets.json`. */
 export interface Secrets {
@@ -34,7 +34,7 @@ export async function prepareSecrets(folder: DataFolder, baseDomain: string): Pr
     adminPassword: password(),
   });
   const secrets = JSON.parse(await keep(folder.secretsFile, () => JSON.stringify(fresh(), null, 2))) as Secrets;
-  const missing = serviceNames.filter((name) => secrets.servicePasswords[name] === undefined);
+  const missing = services.filter((name) => secrets.servicePasswords[name] === undefined);
   if (missing.length > 0) {
     for (const name of missing) secrets.servicePasswords[name] = password();
     await writeWhole(folder.secretsFile, JSON.stringify(secrets, null, 2));

@@ -2,10 +2,11 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import type { ServiceName } from '@tenantry/contracts/route';
 import type { DataFolder } from './files.js';
 import type { NatsAccounts } from './nats-accounts.js';
 import type { KeyFiles } from './secrets.js';
-import type { ServiceName, Settings } from './settings.js';
+import type { Settings } from './settings.js';
 import type { Program } from './supervisor.js';
 
 /** The checkout. */

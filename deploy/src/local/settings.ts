@@ -1,9 +1,6 @@
 import { isAbsolute, resolve } from 'node:path';
 import { faultActions, faultPoints } from '@tenantry/contracts/fault-points';
-
-/** The processes of the system, in the order in which they are listed. Each is `services/<name>/dist/main.js`. */
-export const serviceNames = ['relay', 'gateway', 'provisioning', 'quota-metering', 'domain-ssl', 'billing', 'audit', 'identity'] as const;
-export type ServiceName = (typeof serviceNames)[number];
+import { type ServiceName, services } from '@tenantry/contracts/route';
 
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'];
 
@@ -80,7 +77,7 @@ export function readSettings(env: NodeJS.ProcessEnv, cwd: string): { settings: S
   for (const part of (value('TENANTRY_REPLICAS') ?? '').split(',').filter((text) => text.trim() !== '')) {
     const [name = '', count = ''] = part.split('=').map((text) => text.trim());
     const number = Number(count);
-    if (!isService(name)) wrong('TENANTRY_REPLICAS', `there is no process "${name}"`, `use one of ${serviceNames.join(', ')}`);
+    if (!isService(name)) wrong('TENANTRY_REPLICAS', `there is no process "${name}"`, `use one of ${services.join(', ')}`);
     else if (!Number.isInteger(number) || number < 1 || number > 16) {
       wrong('TENANTRY_REPLICAS', `"${part}" gives no number from 1 to 16`, 'write for example gateway=2,billing=2');
     } else replicas.set(name, number);
@@ -103,7 +100,7 @@ export function readSettings(env: NodeJS.ProcessEnv, cwd: string): { settings: S
 }
 
 export function isService(name: string): name is ServiceName {
-  return (serviceNames as readonly string[]).includes(name);
+  return (services as readonly string[]).includes(name);
 }
 
 /** `TENANTRY_…` variables that are nearly the name of one that we read, and so probably a slip. */

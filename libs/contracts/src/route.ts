@@ -1,16 +1,7 @@
 import type { z } from 'zod';
 
-export const services = [
-  'gateway',
-  'provisioning',
-  'quota-metering',
-  'domain-ssl',
-  'billing',
-  'audit',
-  'identity',
-  'insight',
-  'relay',
-] as const;
+/** Every service there is: each is a process, `services/<name>/dist/main.js`. The launcher, the bus's credentials, the doctor and the manifests' tests go through this list. */
+export const services = ['gateway', 'provisioning', 'quota-metering', 'domain-ssl', 'billing', 'audit', 'identity', 'relay'] as const;
 export type ServiceName = (typeof services)[number];
 
 /**

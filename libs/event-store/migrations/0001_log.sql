@@ -108,10 +108,7 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
--- A plan for one log looks at one partition. A kept plan looks at all, and is thrown away in every session whenever a schema is made,
--- that is with every dedicated tenant: making it again costs three times what planning for one partition does.
-SET plan_cache_mode = force_custom_plan
--- The tables may still be empty: an index is always right here.
+-- Plans may be kept from when the tables were still empty: an index is always right here.
 SET enable_seqscan = off
 AS $$
 #variable_conflict use_column
@@ -260,6 +257,8 @@ END $$;
 -- A stream from a version on, and before it what is known of a command id (null: not asked), in one snapshot.
 -- The command's row has is_event = false and holds in position and previous_in_context its first and last position, in body_hash its HMAC.
 -- Reading is in functions so that their settings hold whoever reads. They run with the caller's rights.
+-- A plan for one log looks at one partition. A kept plan looks at all, and is thrown away in every session whenever a schema is made, that is
+-- with every dedicated tenant: making it again costs twice what planning for one partition does.
 CREATE FUNCTION log.read_stream(of_tenant uuid, of_stream text, from_version bigint, of_command text)
 RETURNS TABLE (
   is_event boolean, tenant_id uuid, "position" bigint, stream text, stream_version bigint, id uuid, context text, type text, version integer,

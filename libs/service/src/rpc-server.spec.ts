@@ -196,7 +196,7 @@ describe('a restart of the service', () => {
     await expect(waiting).resolves.toEqual({ text: 'provisioning greets Bob' });
   });
   it('is given up after the timeout', async () => {
-    const absent = { ...greet, owner: 'insight' as const };
+    const absent = { ...greet, owner: 'relay' as const };
     await expect(client('provisioning').call(absent, { name: 'Bob' }, { timeoutMs: 200 })).rejects.toMatchObject({
       code: 'service.unavailable',
     });

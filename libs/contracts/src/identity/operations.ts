@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { operation } from '../route.js';
+import { operation, services } from '../route.js';
 import { Uuid } from '../values.js';
 
 const owner = 'identity';
@@ -8,7 +8,7 @@ const owner = 'identity';
 export const ensureKeys = operation({
   name: 'keys.ensure',
   owner,
-  callers: ['gateway', 'provisioning', 'quota-metering', 'domain-ssl', 'billing', 'audit', 'relay', 'insight'],
+  callers: services.filter((name) => name !== 'identity'),
   input: z.object({ tenantId: Uuid, subjects: z.array(z.string().min(1).max(200)).min(1).max(100) }),
   output: z.object({ keys: z.array(z.object({ subject: z.string(), id: z.string(), key: z.string().describe('base64, 32 bytes') })) }),
 });

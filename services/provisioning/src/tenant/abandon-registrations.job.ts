@@ -4,6 +4,8 @@ import { derivedId } from '@tenantry/contracts/ids';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { type Reservation, Reservations } from '@tenantry/messaging/reservations';
 import { Logger } from '@tenantry/observability/logger';
+import { Environment } from '@tenantry/service/environment';
+import { every } from '@tenantry/service/every';
 import { systemCommand } from '../saga/system-command.js';
 import { abandon, tenant } from './tenant.js';
 
@@ -16,23 +18,22 @@ const BATCH = 100;
  */
 @Injectable()
 export class AbandonRegistrations implements OnApplicationBootstrap, OnApplicationShutdown {
-  private timer?: NodeJS.Timeout;
+  private end?: () => Promise<void>;
   constructor(
     private readonly reservations: Reservations,
     private readonly log: TenantLog,
     private readonly clock: Clock,
     private readonly logger: Logger,
+    private readonly environment: Environment,
   ) {}
 
   onApplicationBootstrap(): void {
-    this.timer = setInterval(
-      () => void this.sweep().catch((error) => this.logger.warn({ err: error }, 'expired slugs could not be released')),
-      EVERY_MS,
-    );
-    this.timer.unref();
+    if (this.environment.values.TENANTRY_ROLE === 'api') return;
+    const failed = (error: unknown) => this.logger.warn({ err: error }, 'expired slugs could not be released; the next round tries again');
+    this.end = every(EVERY_MS, () => this.sweep(), failed);
   }
-  onApplicationShutdown(): void {
-    clearInterval(this.timer);
+  async onApplicationShutdown(): Promise<void> {
+    await this.end?.();
   }
 
   async sweep(): Promise<void> {
