@@ -41,7 +41,7 @@ export async function checkWhole(system: System, tenantId: string, timeoutMs: nu
   const { api } = system;
   const tenant = await settled(api, tenantId, timeoutMs);
   const run = await system.run();
-  const events = await eventsOf(api, tenantId);
+  const events = await eventually(() => eventsOf(api, tenantId), { timeoutMs, what: 'the log to be read' });
   expect(events.map((event) => event.position)).toEqual(events.map((_, position) => position));
   const count = (type: string) => events.filter((event) => event.type === type).length;
   const active = tenant.status === 'active';
@@ -57,7 +57,9 @@ export async function checkWhole(system: System, tenantId: string, timeoutMs: nu
   admin.on('error', () => undefined); // Postgres may be one of the victims; the query below tells
   try {
     const key = tenantId.replaceAll('-', '');
-    const rows = async (sql: string) => (await admin.query(sql, [`%${key}%`])).rowCount;
+    // PostgreSQL may be one of the victims, and on its way back.
+    const rows = async (sql: string) =>
+      (await eventually(() => admin.query(sql, [`%${key}%`]), { timeoutMs: 30_000, what: 'PostgreSQL to answer' })).rowCount;
     const there = active && tenant.isolation !== 'shared' ? 1 : 0;
     expect(await rows('SELECT 1 FROM pg_roles WHERE rolname LIKE $1'), 'roles').toBe(there);
     if (tenant.isolation === 'dedicated')
@@ -69,17 +71,24 @@ export async function checkWhole(system: System, tenantId: string, timeoutMs: nu
         timeoutMs,
         what: 'the invitation to be sent',
       });
-      const mails = ((await (await fetch(run.mailOutboxUrl)).json()) as any[]).filter((mail) => mail.tenantId === tenantId);
+      const outbox = await eventually(async () => (await (await fetch(run.mailOutboxUrl)).json()) as any[], {
+        timeoutMs,
+        what: 'the outbox to answer',
+      });
+      const mails = outbox.filter((mail) => mail.tenantId === tenantId);
       expect(mails, 'mails').toHaveLength(1);
-      const all = await eventsOf(api, tenantId);
-      expect(all.filter((event) => event.type === 'InvitationSent')).toHaveLength(1);
-      await eventually(
+      // The last step is recorded just after the tenant is active: what is compared is what is there now.
+      const all = await eventually(
         async () => {
-          const audit = (await api.get(`${PLATFORM}/tenants/${tenantId}/audit-logs?limit=200`)).body;
-          return audit.items?.length === all.length;
+          const [log, audit] = await Promise.all([
+            eventsOf(api, tenantId),
+            api.get(`${PLATFORM}/tenants/${tenantId}/audit-logs?limit=200`),
+          ]);
+          return audit.body?.items?.length === log.length && log;
         },
         { timeoutMs, what: 'the audit trail to hold every event once' },
       );
+      expect(all.filter((event) => event.type === 'InvitationSent')).toHaveLength(1);
       await checkBus(run, tenantId, all.length, timeoutMs);
     }
   } finally {
