@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { MemoryEventStore } from './adapters/memory/memory-event-store.js';
 import { aggregate } from './aggregate.js';
 import { isIntact } from './hash.js';
+import { newStream } from './tenant-log.js';
 import { DefaultTenantLog } from './tenant-log-default.js';
 
 const counterEvents = events('tenant', {
@@ -151,6 +152,43 @@ describe('transact', () => {
     });
     expect(decide).not.toHaveBeenCalled();
     expect(await log.transact(counter, { tenant, command: request({ ifMatch: 0 }) }, count(1))).toMatchObject({ version: 1 });
+  });
+});
+
+describe('transact with a belief about the stream', () => {
+  it('reads nothing where the belief is right', async () => {
+    const { log, store, tenant } = setUp();
+    const reads = vi.spyOn(store, 'readStream');
+    const first = await log.transact(counter, { tenant, command: system() }, count(1), newStream(counter));
+    const second = await log.transact(counter, { tenant, command: system() }, count(2), first);
+    expect(second).toMatchObject({ state: { sum: 3 }, version: 1, position: 1 });
+    expect(reads).not.toHaveBeenCalled();
+  });
+
+  it('decides on what is there where it is wrong', async () => {
+    const { log, tenant } = setUp();
+    await log.transact(counter, { tenant, command: system() }, count(5));
+    const late = await log.transact(counter, { tenant, command: system() }, upTo(8, 3), newStream(counter));
+    expect(late).toMatchObject({ state: { sum: 8 }, version: 1 });
+    expect(await log.transact(counter, { tenant, command: system() }, upTo(8, 1), newStream(counter))).toMatchObject({
+      events: [],
+      version: 1,
+    });
+  });
+
+  it('refuses, and does nothing, only on what is there', async () => {
+    const { log, tenant } = setUp();
+    await log.transact(counter, { tenant, command: system() }, count(1));
+    const full = { state: { sum: 100, notes: 0 }, version: 7 };
+    expect(await log.transact(counter, { tenant, command: system() }, upTo(100, 1), full)).toMatchObject({ state: { sum: 2 } });
+  });
+
+  it('gives a repeat the first result', async () => {
+    const { log, tenant } = setUp();
+    const command = system();
+    const first = await log.transact(counter, { tenant, command }, count(1), newStream(counter));
+    await log.transact(counter, { tenant, command: system() }, count(1));
+    expect(await log.transact(counter, { tenant, command }, count(1), newStream(counter))).toEqual({ ...first, repeated: true });
   });
 });
 

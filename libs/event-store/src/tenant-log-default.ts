@@ -55,48 +55,40 @@ export class DefaultTenantLog extends TenantLog {
       }
       const decided = decide(state);
       if (decided.length === 0) return { state, events: [], version, position, repeated: false };
-      const { events, requestHmac } = await this.prepare(of.events, tenant, stream, command, decided);
-      try {
-        const result = await this.store.append({
-          tenantId: tenant,
-          commandId: command.id,
-          requestHmac,
-          stream,
-          expectedVersion: version,
-          events,
-        });
-        if (result.outcome === 'repeated') return this.repeated(of, target, commandOf(result.events, requestHmac));
-        const appended = result.events as Event[];
-        return {
-          state: fold(of, appended, state),
-          events: appended as Transacted<State, Set>['events'],
-          version: version + appended.length,
-          position: appended.at(-1)?.position ?? position,
-          repeated: false,
-        };
-      } catch (error) {
-        if (!(error instanceof DomainError) || error.code !== 'log.conflict' || tries >= MAX_TRIES) throw error;
-        // Spreads those that collided; the log itself does the waiting.
-        if (tries > 1) await sleep(Math.random() * Math.min(tries, 10) * 2);
-      }
+      const done = await this.append(of, target, { state, version }, decided);
+      if (done === 'repeated') continue; // by somebody else, since we looked
+      if (done !== 'conflict') return done;
+      if (tries >= MAX_TRIES) throw new DomainError('log.conflict');
+      // Spreads those that collided; the log itself does the waiting.
+      if (tries > 1) await sleep(Math.random() * Math.min(tries, 10) * 2);
     }
   }
 
   /** One try without reading; null where the belief was wrong, or cannot be told from wrong: a refusal, or nothing to append. */
   private async onBelief<State, Set extends EventSet>(
     of: Aggregate<State, Set>,
-    { tenant, stream = of.stream, command }: Target,
+    target: Target,
     decide: Decision<State, Set>,
-    { state, version }: Assumed<State>,
+    assumed: Assumed<State>,
   ): Promise<Transacted<State, Set> | null> {
     let decided: EventOf<Set>[];
     try {
-      decided = decide(state);
+      decided = decide(assumed.state);
     } catch (error) {
       if (error instanceof DomainError) return null;
       throw error;
     }
     if (decided.length === 0) return null;
+    const done = await this.append(of, target, assumed, decided);
+    return done === 'repeated' || done === 'conflict' ? null : done;
+  }
+
+  private async append<State, Set extends EventSet>(
+    of: Aggregate<State, Set>,
+    { tenant, stream = of.stream, command }: Target,
+    { state, version }: Assumed<State>,
+    decided: EventOf<Set>[],
+  ): Promise<Transacted<State, Set> | 'repeated' | 'conflict'> {
     const { events, requestHmac } = await this.prepare(of.events, tenant, stream, command, decided);
     try {
       const result = await this.store.append({
@@ -107,16 +99,17 @@ export class DefaultTenantLog extends TenantLog {
         expectedVersion: version,
         events,
       });
-      if (result.outcome === 'repeated') return null;
+      if (result.outcome === 'repeated') return 'repeated';
+      const appended = result.events as Stored<EventOf<Set>>[];
       return {
-        state: fold(of, result.events as Stored<EventOf<Set>>[], state),
-        events: result.events as Transacted<State, Set>['events'],
-        version: version + result.events.length,
-        position: result.events.at(-1)?.position ?? -1,
+        state: fold(of, appended, state),
+        events: appended as Transacted<State, Set>['events'],
+        version: version + appended.length,
+        position: appended.at(-1)?.position ?? -1,
         repeated: false,
       };
     } catch (error) {
-      if (error instanceof DomainError && error.code === 'log.conflict') return null;
+      if (error instanceof DomainError && error.code === 'log.conflict') return 'conflict';
       throw error;
     }
   }
@@ -196,12 +189,6 @@ export class DefaultTenantLog extends TenantLog {
 }
 
 const isRequest = (command: CommandContext | SystemCommand): command is CommandContext => 'requestHash' in command;
-
-const commandOf = (events: StoredEvent[], requestHmac: string | null): NonNullable<StreamSlice['command']> => {
-  const [first, last] = [events[0], events.at(-1)];
-  if (!first || !last) throw new Error('a command has at least one event');
-  return { stream: first.stream, requestHmac, firstPosition: first.position, lastPosition: last.position };
-};
 
 function keyOf(keys: Map<string, DataKey>, subject: string): DataKey {
   const key = keys.get(subject);
