@@ -42,7 +42,7 @@ function messageOf(issue: Issue, rule: string): string {
     case 'type':
       return `must be ${issue.code === 'invalid_type' ? article(issue.expected) : 'of another type'}`;
     case 'enum':
-      return issue.code === 'invalid_value' ? `must be ${issue.values.map((value) => JSON.stringify(value)).join(' or ')}` : issue.message;
+      return issue.code === 'invalid_value' ? oneOf(issue.values) : issue.message;
     case 'min_length':
     case 'min':
       return issue.code === 'too_small' ? `must ${size('at least', issue.minimum, issue.origin)}` : issue.message;
@@ -61,6 +61,7 @@ function messageOf(issue: Issue, rule: string): string {
       return issue.message;
   }
 }
+const oneOf = (values: readonly z.core.util.Primitive[]) => `must be ${values.map((value) => JSON.stringify(value)).join(' or ')}`;
 const article = (type: string) => (type === 'int' ? 'a whole number' : /^[aeio]/.test(type) ? `an ${type}` : `a ${type}`);
 function size(bound: string, limit: number | bigint, origin: string): string {
   if (origin === 'string') return `have ${bound} ${limit} character${limit === 1 ? '' : 's'}`;
@@ -95,6 +96,9 @@ function unionErrors(alternatives: Issue[][], path: PropertyKey[], message: stri
       alternatives.flat().flatMap((issue) => (issue.path.length === 0 && issue.code === 'invalid_type' ? [article(issue.expected)] : [])),
     ),
   ];
+  const choices = meant.flat().flatMap((issue) => (issue.path.length === 0 && issue.code === 'invalid_value' ? issue.values : []));
+  if (choices.length > 0 && meant.every((issues) => issues.every((issue) => issue.code === 'invalid_value')))
+    return [{ field: pathOf(path), rule: 'enum', message: oneOf(choices) }];
   const said = meant.length === 0 && types.length > 0 ? `must be ${types.join(' or ')}` : (meant[0]?.[0]?.message ?? message);
   return [{ field: pathOf(path), rule: meant.length === 0 ? 'type' : 'format', message: said }];
 }

@@ -41,6 +41,17 @@ const contacts = {
   contactPhone: personal(z.string()).optional(),
 };
 
+const changeable = z.object({
+  name: z.string().optional(),
+  timezone: z.string().optional(),
+  locale: z.string().optional(),
+  language: z.string().optional(),
+  currency: z.string().optional(),
+  theme: z.string().optional(),
+  tags: z.array(z.string()).optional(),
+  ...contacts,
+});
+
 export const StepError = z.object({ code: z.string(), detail: z.string() });
 const step = {
   operationId: z.string(),
@@ -89,16 +100,8 @@ export const tenantEvents = events('tenant', {
     version: 1,
     summary: "A tenant's name, contacts, region settings or tags changed",
     subject: () => 'contacts',
-    data: z.object({
-      name: z.string().optional(),
-      timezone: z.string().optional(),
-      locale: z.string().optional(),
-      language: z.string().optional(),
-      currency: z.string().optional(),
-      theme: z.string().optional(),
-      tags: z.array(z.string()).optional(),
-      ...contacts,
-    }),
+    /** `before` has what the changed fields were; one that was empty is not named. */
+    data: changeable.extend({ before: changeable.optional() }),
   }),
   TenantProvisioned: event({
     version: 1,

@@ -191,6 +191,10 @@ describe('the tenant surface', () => {
     expect(json).toHaveLength(1);
     expect(headers.get('x-total-count')).toBe('17');
   });
+  it('gives arrays that are whole their length', async () => {
+    owners.answer = () => ({ status: 200, body: { items: [] } });
+    expect((await ask('GET', `/api/tenants/${tenantA}/members`, { key: keyOfA })).headers.get('x-total-count')).toBe('0');
+  });
 });
 
 describe('credentials', () => {

@@ -20,7 +20,9 @@ export function renderAnswer({ face }: Endpoint, answer: Answer & { stale?: bool
   if (answer.version !== undefined) headers['etag'] = etagOf(answer.version);
   if (answer.position) headers['tenantry-position'] = `${answer.position.tenantId}:${answer.position.position}`;
   if (answer.location !== undefined) headers['location'] = answer.location;
-  if (answer.total !== undefined) headers['x-total-count'] = String(answer.total);
+  // Lists of the tenant surface are bare arrays; one that came without a total was not paged, and is whole.
+  const total = answer.total ?? (face !== null && Array.isArray(body) ? body.length : undefined);
+  if (total !== undefined) headers['x-total-count'] = String(total);
   if (answer.retryAfterSeconds !== undefined) headers['retry-after'] = String(answer.retryAfterSeconds);
   if (answer.stale) headers['tenantry-stale'] = 'true';
   return { status: face?.status?.[answer.status] ?? answer.status, headers, body: body === undefined ? '' : JSON.stringify(body) };

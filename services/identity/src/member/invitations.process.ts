@@ -5,7 +5,14 @@ import type { SendInvitation } from './send-invitation.effect.js';
 export const invitations = processManager({
   name: 'invitations',
   on: {
-    MemberInvited: ({ data: { memberId, invitationId, tenantName, expiresAt } }) =>
-      effect('send-invitation', { memberId, invitationId, tenantName, expiresAt } satisfies SendInvitation),
+    MemberInvited: ({ data: { memberId, invitationId, tenantName, expiresAt }, metadata: { correlationId, traceparent } }) =>
+      effect('send-invitation', {
+        memberId,
+        invitationId,
+        tenantName,
+        expiresAt,
+        correlationId,
+        traceparent,
+      } satisfies SendInvitation),
   },
 });

@@ -14,6 +14,9 @@ export interface SendInvitation {
   invitationId: string;
   tenantName: string;
   expiresAt: string;
+  /** What the invitation was part of. */
+  correlationId?: string;
+  traceparent?: string;
 }
 
 @Injectable()
@@ -31,7 +34,7 @@ export class SendInvitationEffect extends EffectHandler<SendInvitation> {
   }
 
   override async run({ id, tenantId, causationId, payload }: Effect<SendInvitation>): Promise<void> {
-    const { memberId, invitationId, tenantName, expiresAt } = payload;
+    const { memberId, invitationId, tenantName, expiresAt, correlationId, traceparent } = payload;
     const stream = `member-${memberId}`;
     const { state } = await this.log.load(member, { tenant: tenantId, stream });
     // Withdrawn meanwhile, or sent already and only the effect's outcome was lost.
@@ -51,7 +54,10 @@ export class SendInvitationEffect extends EffectHandler<SendInvitation> {
       {
         tenant: tenantId,
         stream,
-        command: { id: derivedId('invitation-sent', id), actor: { kind: 'service', id: 'identity' }, causationId },
+        command: {
+          ...{ id: derivedId('invitation-sent', id), actor: { kind: 'service', id: 'identity' } },
+          ...{ causationId, correlationId, traceparent },
+        },
       },
       recordSent({ memberId, invitationId, simulated: this.mailer.simulated, sentAt: this.clock.now() }),
     );

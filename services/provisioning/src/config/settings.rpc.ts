@@ -21,7 +21,8 @@ export class SettingsRpc {
   async list({ tenantId }: Call<typeof listSettings>): Reply<typeof listSettings> {
     const { state, version, position } = await this.existing(tenantId);
     const items = await Promise.all(Object.values(state.settings).map((setting) => this.view(tenantId, setting)));
-    return { status: 200, body: { items }, version, position: { tenantId, position } };
+    // Before the step `settings` has run there is no version that a change could be conditional on.
+    return { status: 200, body: { items }, ...(version < 0 ? {} : { version, position: { tenantId, position } }) };
   }
 
   @Handles(getSetting)

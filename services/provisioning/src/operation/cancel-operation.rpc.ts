@@ -25,7 +25,7 @@ export class CancelOperationRpc {
     await this.log.transact(
       operation,
       { tenant, stream: `operation-${id}`, command },
-      requestCancel(id, body?.reason ?? 'manual', this.clock.now()),
+      requestCancel(id, body?.reason ?? 'cancelled on request', this.clock.now()),
     );
     const { view, position } = await this.operations.view(id);
     return { status: 202, body: view, position, location: `/api/v1/platform/operations/${id}` };

@@ -5,6 +5,7 @@ import type { ProvisioningStep } from '@tenantry/contracts/tenant/events';
 import type { Decision } from '@tenantry/event-store/aggregate';
 import { type Assumed, TenantLog } from '@tenantry/event-store/tenant-log';
 import { ComeBack, type Effect, EffectHandler } from '@tenantry/messaging/effects';
+import { runWith } from '@tenantry/observability/context';
 import { faultPoint } from '@tenantry/observability/fault';
 import { Logger } from '@tenantry/observability/logger';
 import {
@@ -45,14 +46,21 @@ export class ProvisionTenant extends EffectHandler<ProvisionPayload> {
     super();
   }
 
-  async run({ tenantId, payload: { operationId }, signal }: Effect<ProvisionPayload>): Promise<void> {
+  override run(effect: Effect<ProvisionPayload>): Promise<void> {
+    const { tenantId, payload } = effect;
+    return runWith({ tenantId, traceparent: payload.traceparent }, () => this.drive(effect));
+  }
+
+  private async drive({ tenantId, payload: { operationId, traceparent }, causationId, signal }: Effect<ProvisionPayload>): Promise<void> {
     const [life, progress] = await Promise.all([
       this.log.load(tenantAggregate, { tenant: tenantId }),
       this.log.load(operation, { tenant: tenantId, stream: `operation-${operationId}` }),
     ]);
     const tenant = registered(life.state);
     if (tenant.operationId !== operationId || tenant.status === 'failed') return; // undone, or retried since
-    const context: StepContext = { tenantId, operationId, tenant, life, commandId: (name) => derivedId('command', operationId, name) };
+    const cause = { causationId, correlationId: operationId, traceparent };
+    const command = (name: string) => systemCommand(derivedId('command', operationId, name), cause);
+    const context: StepContext = { tenantId, operationId, tenant, life, command };
     let known: Known = progress;
     while (!signal.aborted) {
       const undoing = givenUp(known.state);
@@ -107,16 +115,16 @@ export class ProvisionTenant extends EffectHandler<ProvisionPayload> {
     );
   }
 
-  private async close({ tenantId, operationId, commandId }: StepContext, why: { step: ProvisioningStep; reason: Failure }): Promise<void> {
+  private async close({ tenantId, operationId, command }: StepContext, why: { step: ProvisioningStep; reason: Failure }): Promise<void> {
     await this.log.transact(
       tenantAggregate,
-      { tenant: tenantId, command: systemCommand(commandId('failed')) },
+      { tenant: tenantId, command: command('failed') },
       fail(operationId, why.step, why.reason, this.clock.now()),
     );
   }
 
-  private record({ tenantId, operationId, commandId }: StepContext, known: Known, name: string, decide: Decide): Promise<Known> {
-    const target = { tenant: tenantId, stream: `operation-${operationId}`, command: systemCommand(commandId(name)) };
+  private record({ tenantId, operationId, command }: StepContext, known: Known, name: string, decide: Decide): Promise<Known> {
+    const target = { tenant: tenantId, stream: `operation-${operationId}`, command: command(name) };
     return this.log.transact(operation, target, decide, known);
   }
 }

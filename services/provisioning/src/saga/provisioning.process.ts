@@ -1,14 +1,20 @@
+import type { EventMetadata } from '@tenantry/contracts/events';
 import { effect, processManager } from '@tenantry/messaging/projection';
 
 export interface ProvisionPayload {
   operationId: string;
+  /** The trace of the request that began it. */
+  traceparent?: string;
 }
+
+const provision = (operationId: string, { traceparent }: EventMetadata) =>
+  effect('provision', { operationId, traceparent } satisfies ProvisionPayload);
 
 /** A registered tenant, or a failed one that is tried again, is provisioned. */
 export const provisioning = processManager({
   name: 'provisioning',
   on: {
-    TenantRegistered: ({ data }) => effect('provision', { operationId: data.operationId } satisfies ProvisionPayload),
-    TenantProvisioningRetried: ({ data }) => effect('provision', { operationId: data.operationId } satisfies ProvisionPayload),
+    TenantRegistered: ({ data, metadata }) => provision(data.operationId, metadata),
+    TenantProvisioningRetried: ({ data, metadata }) => provision(data.operationId, metadata),
   },
 });

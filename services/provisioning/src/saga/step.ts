@@ -1,5 +1,5 @@
 import type { ProvisioningStep } from '@tenantry/contracts/tenant/events';
-import type { Assumed } from '@tenantry/event-store/tenant-log';
+import type { Assumed, SystemCommand } from '@tenantry/event-store/tenant-log';
 import type { RegisteredTenant, Tenant } from '../tenant/tenant.js';
 
 export interface StepContext {
@@ -8,8 +8,8 @@ export interface StepContext {
   tenant: RegisteredTenant;
   /** The tenant's stream as the saga last saw it; a step that appends to it leaves the new one here. */
   life: Assumed<Tenant>;
-  /** Id for a command of this step: the same at every attempt. */
-  commandId: (name: string) => string;
+  /** A command of this step, as part of the operation: its id is the same at every attempt. */
+  command: (name: string) => SystemCommand;
 }
 
 /** One step of provisioning. `run` and `undo` are idempotent: either may have happened already, in part or whole. */

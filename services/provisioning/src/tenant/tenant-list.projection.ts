@@ -69,7 +69,7 @@ export const tenantList = projection({
       });
     },
     TenantUpdated: (event) => {
-      const { adminEmail: _a, billingEmail: _b, contactPhone: _c, ...shown } = event.data;
+      const { adminEmail: _a, billingEmail: _b, contactPhone: _c, before: _d, ...shown } = event.data;
       return patch(tenants, { tenantId: event.tenantId }, { ...shown, ...at(event) });
     },
     TenantProvisioned: (event) => patch(tenants, { tenantId: event.tenantId }, at(event)),

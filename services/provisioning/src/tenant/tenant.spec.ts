@@ -73,9 +73,18 @@ describe('a tenant that could not be completed', () => {
 });
 
 describe('an update', () => {
-  it('records what changed and nothing else', () => {
+  it('records what changed, with what it was, and nothing else', () => {
     const events = update({ name: 'Acme Ltd', timezone: 'UTC' }, {})(pending());
-    expect(events).toEqual([{ type: 'TenantUpdated', data: { name: 'Acme Ltd' } }]);
+    expect(events).toEqual([{ type: 'TenantUpdated', data: { name: 'Acme Ltd', before: { name: 'Acme' } } }]);
+  });
+  it('names no value from before where there was none', () => {
+    const [event] = update({ contactPhone: '+49 30 1' }, {})(pending());
+    expect(event?.data).toEqual({ contactPhone: '+49 30 1', before: {} });
+  });
+  it('leaves the tenant with the new values only', () => {
+    const state = given(register(asked()), update({ theme: 'dark' }, {}));
+    expect(state).toMatchObject({ theme: 'dark' });
+    expect(state).not.toHaveProperty('before');
   });
   it('compares contacts in clear', () =>
     expect(update({ adminEmail: 'a@b.example' }, { adminEmail: 'a@b.example' })(pending())).toEqual([]));

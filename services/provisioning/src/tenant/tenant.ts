@@ -6,7 +6,8 @@ import { aggregate } from '@tenantry/event-store/aggregate';
 
 type TenantEvent = EventOf<typeof tenantEvents>;
 export type Registration = Extract<TenantEvent, { type: 'TenantRegistered' }>['data'];
-type Update = Extract<TenantEvent, { type: 'TenantUpdated' }>['data'];
+type Updated = Extract<TenantEvent, { type: 'TenantUpdated' }>['data'];
+type Update = Omit<Updated, 'before'>;
 
 export interface RegisteredTenant extends Registration {
   status: TenantStatus;
@@ -38,8 +39,10 @@ export const tenant = aggregate<Tenant, typeof tenantEvents>({
     switch (event.type) {
       case 'RegistrationAbandoned':
         return { status: 'none' };
-      case 'TenantUpdated':
-        return { ...state, ...event.data, updatedAt };
+      case 'TenantUpdated': {
+        const { before: _, ...changed } = event.data;
+        return { ...state, ...changed, updatedAt };
+      }
       case 'TenantProvisioned':
         return { ...state, provisioned: true, updatedAt };
       case 'TenantActivated':
@@ -74,15 +77,18 @@ export const abandon =
 
 const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
 
-/** What is not named, or is as it was, stays out of the event. `known` holds the contacts in clear. */
+/** What is not named, or is as it was, stays out of the event; what changed goes in with what it was. `known` holds the contacts in clear. */
 export const update =
   (change: Update, known: Partial<Update>) =>
   (state: Tenant): TenantEvent[] => {
-    const before: Record<string, unknown> = { ...registered(state), ...known };
-    const changed = Object.fromEntries(
-      Object.entries(change).filter(([field, value]) => value !== undefined && !same(value, before[field])),
+    const was: Record<string, unknown> = { ...registered(state), ...known };
+    const changed: Update = Object.fromEntries(
+      Object.entries(change).filter(([field, value]) => value !== undefined && !same(value, was[field])),
     );
-    return Object.keys(changed).length === 0 ? [] : [{ type: 'TenantUpdated', data: changed }];
+    const fields = Object.keys(changed);
+    if (fields.length === 0) return [];
+    const before: Update = Object.fromEntries(fields.flatMap((field) => (was[field] === undefined ? [] : [[field, was[field]]])));
+    return [{ type: 'TenantUpdated', data: { ...changed, before } }];
   };
 
 export const markProvisioned =

@@ -59,9 +59,9 @@ describe('the answer to a change', () => {
       errors: [{ field: 'amount', rule: 'quota' }],
     });
   });
-  it('over the limit of a gauge gives no time to come back', () => {
+  it('over the limit of a gauge says to ask again in a minute: only a release makes room', () => {
     const error = refusal(() => answerOf(asked, { outcome: 'exceeded', used: 8, limit: 10, periodEnd: null }, nowMs));
-    expect(error).toMatchObject({ code: 'quota.exceeded', retryAfterSeconds: undefined });
+    expect(error).toMatchObject({ code: 'quota.exceeded', retryAfterSeconds: 60 });
   });
   it('names the field that was wrong', () => {
     expect(refusal(() => answerOf(asked, { outcome: 'below_zero', used: 2 }, nowMs))).toMatchObject({

@@ -46,7 +46,7 @@ export const allowance = ({ limit, used }: Standing, amount: number) => ({
 
 /**
  * The answer to a consumption or release.
- * @throws DomainError `quota.exceeded` (with Retry-After where waiting helps), `idempotency.mismatch`, `request.invalid`
+ * @throws DomainError `quota.exceeded` (with Retry-After), `idempotency.mismatch`, `request.invalid`
  */
 export function answerOf(asked: { resource: string; amount: number }, result: Outcome, nowMs: number) {
   switch (result.outcome) {
@@ -72,6 +72,9 @@ export function answerOf(asked: { resource: string; amount: number }, result: Ou
   }
 }
 
+/** Nobody knows when a gauge has room again: what is held is released by people. So soon it is worth asking again. */
+const GAUGE_RETRY_SECONDS = 60;
+
 function exceeded(
   asked: { resource: string; amount: number },
   { limit, used, periodEnd }: Extract<Outcome, { limit: unknown }>,
@@ -82,7 +85,7 @@ function exceeded(
   return new DomainError('quota.exceeded', {
     detail: `${asked.amount} of ${asked.resource} was asked for, ${remaining} of ${limit} are left: ${remedy}.`,
     errors: [{ field: 'amount', rule: 'quota', message: `must not exceed the ${remaining} left of ${asked.resource}` }],
-    retryAfterSeconds: periodEnd === null ? undefined : Math.max(1, Math.ceil((Date.parse(periodEnd) - nowMs) / 1000)),
+    retryAfterSeconds: periodEnd === null ? GAUGE_RETRY_SECONDS : Math.max(1, Math.ceil((Date.parse(periodEnd) - nowMs) / 1000)),
     extensions: { resource: asked.resource, limit, used, remaining },
   });
 }

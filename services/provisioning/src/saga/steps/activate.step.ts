@@ -3,7 +3,6 @@ import { Clock } from '@tenantry/contracts/clock';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { activate, type RegisteredTenant, tenant as tenantAggregate } from '../../tenant/tenant.js';
 import { Step, type StepContext } from '../step.js';
-import { systemCommand } from '../system-command.js';
 
 /** Opens the tenant, unless its configuration is to be reviewed first. */
 @Injectable()
@@ -18,10 +17,10 @@ export class ActivateStep extends Step {
   override skip(tenant: RegisteredTenant): boolean {
     return tenant.activation === 'review';
   }
-  async run({ tenantId, operationId, life, commandId }: StepContext): Promise<void> {
+  async run({ tenantId, operationId, life, command }: StepContext): Promise<void> {
     await this.log.transact(
       tenantAggregate,
-      { tenant: tenantId, command: systemCommand(commandId('activate')) },
+      { tenant: tenantId, command: command('activate') },
       activate({ operationId, reason: 'provisioned' }, this.clock.now()),
       life,
     );

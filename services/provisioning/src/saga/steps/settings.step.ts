@@ -3,7 +3,6 @@ import { newStream, TenantLog } from '@tenantry/event-store/tenant-log';
 import { config, initialize } from '../../config/config.js';
 import { initialSettings } from '../../config/initial-settings.js';
 import { Step, type StepContext } from '../step.js';
-import { systemCommand } from '../system-command.js';
 
 /** First settings and features. */
 @Injectable()
@@ -12,10 +11,10 @@ export class SettingsStep extends Step {
   constructor(private readonly log: TenantLog) {
     super();
   }
-  async run({ tenantId, tenant, commandId }: StepContext): Promise<void> {
+  async run({ tenantId, tenant, command }: StepContext): Promise<void> {
     await this.log.transact(
       config,
-      { tenant: tenantId, command: systemCommand(commandId('settings')) },
+      { tenant: tenantId, command: command('settings') },
       initialize(initialSettings(tenant), tenant.features),
       newStream(config),
     );

@@ -13,7 +13,6 @@ import { sql } from 'drizzle-orm';
 import { markProvisioned, tenant as tenantAggregate } from '../../tenant/tenant.js';
 import { EventProbe } from '../event-probe.js';
 import { Step, type StepContext } from '../step.js';
-import { systemCommand } from '../system-command.js';
 
 const HTTP_TIMEOUT_MS = 5_000;
 const NOBODY = '00000000-0000-4000-8000-000000000000';
@@ -43,11 +42,11 @@ export class VerifyStep extends Step {
   }
 
   async run(context: StepContext): Promise<void> {
-    const { tenantId, operationId, commandId } = context;
+    const { tenantId, operationId, command } = context;
     await Promise.all([this.api(tenantId), this.rows(tenantId), this.file(tenantId), this.event(tenantId), this.route(context)]);
     context.life = await this.log.transact(
       tenantAggregate,
-      { tenant: tenantId, command: systemCommand(commandId('provisioned')) },
+      { tenant: tenantId, command: command('provisioned') },
       markProvisioned(operationId, this.clock.now()),
       context.life,
     );
@@ -97,7 +96,7 @@ export class VerifyStep extends Step {
   }
 
   private async event(tenantId: string): Promise<void> {
-    if (!(await this.events.onBus(tenantId, 'tenant', 'TenantRegistered')))
+    if (!(await this.events.onBus(tenantId)))
       throw new DomainError('service.unavailable', { detail: 'The first event has not reached the bus yet.' });
   }
 
