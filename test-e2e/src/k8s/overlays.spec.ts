@@ -23,6 +23,8 @@ describe.skipIf(!tool).each(['local', 'production'])(`the overlay %s, built by k
   let all: Manifest[];
   beforeAll(async () => {
     all = await build(tool!.path, join(folder.path, 'k8s/overlays', overlay));
+    // The overlay itself builds from a clean clone; its Secrets come from files that each installation makes.
+    if (overlay === 'local') all.push(...(await build(tool!.path, join(folder.path, 'k8s/overlays/local/secrets'))));
   });
   const of = (kind: string) => all.filter((manifest) => manifest.kind === kind);
   const named = (kind: string) => new Set(of(kind).map(({ metadata }) => metadata.name));
@@ -264,7 +266,7 @@ describe.skipIf(!tool).each(['local', 'production'])(`the overlay %s, built by k
     const text = of('ConfigMap').find(({ metadata }) => metadata.name.startsWith('nats-config-'))!.data!['nats.conf']!;
     await certificates(join(home, 'tls'));
     for (const path of ['config', 'credentials', 'data']) await mkdir(join(home, path), { recursive: true });
-    await cp(join(folder.path, 'k8s/overlays/local/credentials/nats/accounts.conf'), join(home, 'credentials/accounts.conf'));
+    await cp(join(folder.path, 'k8s/overlays/local/secrets/credentials/nats/accounts.conf'), join(home, 'credentials/accounts.conf'));
     const accounts = join(home, 'credentials/accounts.conf');
     await writeFile(accounts, (await readFile(accounts, 'utf8')).replaceAll('/data/', `${home}/data/`));
     await writeFile(join(home, 'config/nats.conf'), text.replaceAll('/etc/nats/', `${home}/`).replaceAll('/data/', `${home}/data/`));

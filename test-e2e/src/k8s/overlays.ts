@@ -36,7 +36,7 @@ export async function kubectl(): Promise<{ path: string; version: string } | und
 export async function manifests(): Promise<TemporaryFolder> {
   const folder = await temporaryFolder();
   await cp(join(root, 'k8s'), join(folder.path, 'k8s'), { recursive: true });
-  const out = join(folder.path, 'k8s/overlays/local/credentials');
+  const out = join(folder.path, 'k8s/overlays/local/secrets/credentials');
   await rm(out, { recursive: true, force: true });
   await run(process.execPath, [join(root, 'deploy/dist/credentials/main.js'), '--out', out]);
   return folder;
