@@ -13,6 +13,8 @@ export interface Answer<B = unknown> {
   body: B;
   version?: number;
   position?: { tenantId: string; position: number };
+  /** Of what is made of several streams, instead of `version`: the position up to which it is true; the ETag is `W/"<asOf>"`. */
+  asOf?: number;
   location?: string;
   /** For bare-array lists: `X-Total-Count`. */
   total?: number;

@@ -1,6 +1,12 @@
 import { z } from 'zod';
 import { type EventOf, event, events, personal } from '../events.js';
 
+const priced = z.object({
+  plan: z.object({ id: z.string(), version: z.number().int() }),
+  priceMinor: z.number().int(),
+  currency: z.string(),
+});
+
 /** Stream `subscription`. Owner: billing. */
 export const billingEvents = events('billing', {
   SubscriptionOpened: event({
@@ -17,6 +23,16 @@ export const billingEvents = events('billing', {
       periodStart: z.string(),
       periodEnd: z.string(),
       openedAt: z.string(),
+    }),
+  }),
+  SubscriptionPlanChanged: event({
+    version: 1,
+    summary: "The subscription follows a change of the tenant's plan; the running period is not prorated",
+    data: priced.extend({
+      before: priced,
+      /** Of the `TenantPlanChanged` that it follows: an older one that comes late changes nothing. */
+      planPosition: z.number().int().min(0),
+      changedAt: z.string(),
     }),
   }),
   TrialEnded: event({

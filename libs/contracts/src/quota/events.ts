@@ -11,6 +11,12 @@ export const QuotaLimit = z.object({
   source: z.enum(['plan', 'override']),
 });
 
+const planned = z.object({
+  plan: z.object({ id: z.string(), version: z.number().int() }),
+  retentionDays: z.number().int(),
+  quotas: z.array(QuotaLimit),
+});
+
 /** Stream `quotas`. Owner: quota-metering. */
 export const quotaEvents = events('quota', {
   QuotasAssigned: event({
@@ -23,6 +29,16 @@ export const quotaEvents = events('quota', {
       quotas: z.array(QuotaLimit),
       periodStart: z.string(),
       periodEnd: z.string(),
+    }),
+  }),
+  QuotasChanged: event({
+    version: 1,
+    summary: "The tenant's limits and retention follow a change of its plan; overrides stay",
+    data: planned.extend({
+      before: planned,
+      /** Of the `TenantPlanChanged` that they follow: an older one that comes late changes nothing. */
+      planPosition: z.number().int().min(0),
+      changedAt: z.string(),
     }),
   }),
   QuotasWithdrawn: event({

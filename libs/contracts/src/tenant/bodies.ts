@@ -1,12 +1,13 @@
 import { z } from 'zod';
+import { SettingKey } from '../config/events.js';
+import { Theme } from '../config/known-settings.js';
 import { Currency, Email, InstantText, Isolation, Locale, Phone, Slug, TimeZone, text, Uuid } from '../values.js';
-import { ProvisioningStep } from './events.js';
+import { ProvisioningStep, suspensionCauses } from './events.js';
 
-const Theme = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,49}$/i, 'must consist of letters, digits, hyphens and underscores');
 const Language = Locale;
 const Region = z.string().regex(/^[a-z0-9][a-z0-9-]{0,39}$/, 'must be a region name such as eu-central-1');
 const Tag = z.string().regex(/^[\p{L}\p{N}][\p{L}\p{N}_.:-]{0,49}$/u, 'must consist of letters, digits and _ . : -');
-const Key = z.string().regex(/^[A-Za-z][A-Za-z0-9_.-]{0,254}$/, 'must begin with a letter and consist of letters, digits and _ . -');
+const Key = SettingKey;
 
 /** A host name, or a label below the platform's base domain. International names are accepted. */
 const HostInput = z
@@ -73,8 +74,19 @@ export const CreateTenantBody = z.strictObject({
 });
 export type CreateTenantBody = z.infer<typeof CreateTenantBody>;
 
-/** What is not named stays as it is. */
-export const UpdateTenantBody = z.strictObject({ name: text(200).optional(), ...contacts, ...regional, tags: Tags.optional() });
+const removable = {
+  adminEmail: Email.nullable().optional(),
+  billingEmail: Email.nullable().optional(),
+  contactPhone: Phone.nullable().optional(),
+};
+/** What is not named stays as it is; null removes a contact. A running trial goes on with another plan. */
+export const UpdateTenantBody = z.strictObject({
+  name: text(200).optional(),
+  plan: z.union([PlanName, z.strictObject({ id: PlanName })]).optional(),
+  ...removable,
+  ...regional,
+  tags: Tags.optional(),
+});
 export type UpdateTenantBody = z.infer<typeof UpdateTenantBody>;
 
 export const tenantStatuses = ['pending', 'failed', 'trial', 'active', 'suspended', 'archived', 'deleting', 'deleted'] as const;
@@ -86,7 +98,8 @@ export const Tenant = z.object({
   name: z.string(),
   slug: z.string(),
   status: TenantStatus,
-  statusReason: z.string().nullable(),
+  statusReason: z.string().nullable().describe('What was said when the status changed; where nothing was, its cause'),
+  statusCause: z.enum(['provisioned', ...suspensionCauses]).nullable(),
   plan: z.object({ id: z.string(), version: z.number().int() }),
   priority: z.number().int(),
   isolation: Isolation,
@@ -112,8 +125,8 @@ export type Tenant = z.infer<typeof Tenant>;
 
 export const OperationRef = z.object({ id: Uuid, url: z.string() });
 export const TenantAccepted = Tenant.extend({ operation: OperationRef });
-/** In lists personal fields are left out. */
-export const TenantListItem = Tenant.omit({ adminEmail: true, billingEmail: true, contactPhone: true, features: true });
+/** In lists personal fields are left out: `statusReason` says the cause. */
+export const TenantListItem = Tenant.omit({ adminEmail: true, billingEmail: true, contactPhone: true, features: true, statusCause: true });
 export type TenantListItem = z.infer<typeof TenantListItem>;
 
 export const operationStatuses = [
@@ -148,6 +161,8 @@ export const OperationView = z.object({
 export type OperationView = z.infer<typeof OperationView>;
 
 export const ReasonBody = z.strictObject({ reason: text(500).optional() });
+/** `cause` is manual unless given. */
+export const TransitionBody = ReasonBody.extend({ cause: z.enum(suspensionCauses).optional() });
 export const PlacementView = z.object({
   server: z.string(),
   database: z.string(),

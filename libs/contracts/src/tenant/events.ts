@@ -40,6 +40,12 @@ const contacts = {
   billingEmail: personal(z.string()).optional(),
   contactPhone: personal(z.string()).optional(),
 };
+/** Null: the tenant has no such contact any more. */
+const changedContacts = {
+  adminEmail: personal(z.string()).nullable().optional(),
+  billingEmail: personal(z.string()).nullable().optional(),
+  contactPhone: personal(z.string()).nullable().optional(),
+};
 
 const changeable = z.object({
   name: z.string().optional(),
@@ -49,8 +55,24 @@ const changeable = z.object({
   currency: z.string().optional(),
   theme: z.string().optional(),
   tags: z.array(z.string()).optional(),
-  ...contacts,
+  ...changedContacts,
 });
+
+/** What a plan decides of a tenant, apart from its limits. */
+const planned = z.object({ plan: PlanSnapshot, priority: z.number().int(), features: z.record(z.string(), z.boolean()) });
+
+export const suspensionCauses = ['payment', 'policy', 'manual'] as const;
+/** What somebody typed to say why: personal, under a key of its own. */
+const reason = personal(z.string()).optional();
+const reasons = () => 'reasons';
+/** Up to version 1 the one field held a word of the system or what somebody typed. */
+const typed = (text: unknown, words: readonly string[]) => (words.includes(text as string) ? {} : { reason: text });
+const withTypedReason =
+  (words: readonly string[]) =>
+  ({ reason: given, ...rest }: Record<string, unknown>) => ({
+    ...rest,
+    ...typed(given, words),
+  });
 
 export const StepError = z.object({ code: z.string(), detail: z.string() });
 const step = {
@@ -97,9 +119,11 @@ export const tenantEvents = events('tenant', {
     data: z.object({ slug: z.string(), abandonedAt: z.string() }),
   }),
   TenantUpdated: event({
-    version: 1,
+    version: 2,
     summary: "A tenant's name, contacts, region settings or tags changed",
     subject: () => 'contacts',
+    // Since version 2 a contact may be null.
+    upcasters: { 1: (old) => old },
     /** `before` has what the changed fields were; one that was empty is not named. */
     data: changeable.extend({ before: changeable.optional() }),
   }),
@@ -109,14 +133,51 @@ export const tenantEvents = events('tenant', {
     data: z.object({ operationId: z.string(), provisionedAt: z.string() }),
   }),
   TenantActivated: event({
-    version: 1,
+    version: 2,
     summary: 'The tenant may be used',
+    subject: reasons,
     data: z.object({
       operationId: z.string().optional(),
       status: z.enum(['active', 'trial']),
-      reason: z.string(),
+      cause: z.enum(['provisioned', 'manual']),
+      reason,
       activatedAt: z.string(),
     }),
+    upcasters: {
+      1: ({ reason: given, ...rest }) => ({
+        ...rest,
+        cause: given === 'provisioned' ? 'provisioned' : 'manual',
+        ...typed(given, ['provisioned', 'manual']),
+      }),
+    },
+  }),
+  TenantSuspended: event({
+    version: 1,
+    summary: 'The tenant may not be used until it is reactivated',
+    subject: reasons,
+    data: z.object({
+      cause: z.enum(suspensionCauses),
+      reason,
+      before: z.object({ status: z.enum(['active', 'trial']) }),
+      suspendedAt: z.string(),
+    }),
+  }),
+  TenantReactivated: event({
+    version: 1,
+    summary: 'The tenant may be used again, as it was before its suspension',
+    subject: reasons,
+    data: z.object({
+      status: z.enum(['active', 'trial']),
+      cause: z.enum(suspensionCauses),
+      reason,
+      before: z.object({ status: z.literal('suspended') }),
+      reactivatedAt: z.string(),
+    }),
+  }),
+  TenantPlanChanged: event({
+    version: 1,
+    summary: 'The tenant has another plan; limits, subscription and settings follow',
+    data: planned.extend({ before: planned, changedAt: z.string() }),
   }),
   TenantProvisioningFailed: event({
     version: 1,
@@ -124,9 +185,11 @@ export const tenantEvents = events('tenant', {
     data: z.object({ operationId: z.string(), step: ProvisioningStep, reason: StepError, failedAt: z.string() }),
   }),
   TenantProvisioningRetried: event({
-    version: 1,
+    version: 2,
     summary: 'The provisioning of a failed tenant begins again',
-    data: z.object({ operationId: z.string(), reason: z.string(), retriedAt: z.string() }),
+    subject: reasons,
+    data: z.object({ operationId: z.string(), reason, retriedAt: z.string() }),
+    upcasters: { 1: withTypedReason(['manual']) },
   }),
   ProvisioningStepCompleted: event({
     version: 1,
@@ -139,9 +202,11 @@ export const tenantEvents = events('tenant', {
     data: z.object({ ...step, error: StepError, retryAt: z.string().nullable() }),
   }),
   ProvisioningCancelRequested: event({
-    version: 1,
+    version: 2,
     summary: 'The provisioning is to stop and be undone',
-    data: z.object({ operationId: z.string(), reason: z.string(), requestedAt: z.string() }),
+    subject: reasons,
+    data: z.object({ operationId: z.string(), reason, requestedAt: z.string() }),
+    upcasters: { 1: withTypedReason(['cancelled on request']) },
   }),
   ProvisioningStepCompensated: event({
     version: 1,

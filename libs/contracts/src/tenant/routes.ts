@@ -11,6 +11,7 @@ import {
   TenantAccepted,
   TenantListItem,
   TenantStatus,
+  TransitionBody,
   tenantStatuses,
   UpdateTenantBody,
 } from './bodies.js';
@@ -68,7 +69,7 @@ export const getTenant = route({
 });
 export const updateTenant = route({
   name: 'tenants.update',
-  summary: "Change a tenant's name, contacts, regional settings or tags",
+  summary: "Change a tenant's name, plan, contacts, regional settings or tags; a change of plan needs billing:update as well",
   owner,
   tag,
   scope,
@@ -90,6 +91,50 @@ export const activateTenant = route({
   path: `${base}/:tenantId/activate`,
   params: ById,
   body: ReasonBody,
+  bodyOptional: true,
+  answers: { 200: Tenant },
+});
+export const suspendTenant = route({
+  name: 'tenants.suspend',
+  summary: 'Suspend a tenant: its own keys are refused until it is reactivated',
+  owner,
+  tag,
+  scope,
+  permission: 'tenant:suspend',
+  method: 'POST',
+  path: `${base}/:tenantId/suspend`,
+  params: ById,
+  body: TransitionBody,
+  bodyOptional: true,
+  answers: { 200: Tenant },
+});
+export const reactivateTenant = route({
+  name: 'tenants.reactivate',
+  summary: 'End a suspension; the tenant is again what it was before',
+  owner,
+  tag,
+  scope,
+  permission: 'tenant:suspend',
+  method: 'POST',
+  path: `${base}/:tenantId/reactivate`,
+  params: ById,
+  body: TransitionBody,
+  bodyOptional: true,
+  answers: { 200: Tenant },
+});
+/** The states that a tenant can be asked to go to. */
+const ToStatus = z.strictObject({ tenantId: Uuid, status: z.enum(['active', 'trial', 'suspended']) });
+export const setTenantStatus = route({
+  name: 'tenants.set-status',
+  summary: 'Bring a tenant to a status: activates, suspends or reactivates it, as its state asks for',
+  owner,
+  tag,
+  scope,
+  permission: 'tenant:suspend',
+  method: 'POST',
+  path: `${base}/:tenantId/status/:status`,
+  params: ToStatus,
+  body: TransitionBody,
   bodyOptional: true,
   answers: { 200: Tenant },
 });
@@ -314,14 +359,17 @@ export const tenantFaces = [
     method: 'PUT',
     path: '/api/tenants/:tenantId',
     params: ById,
-    body: OrganizationBody.pick({ billing_email: true, contact_phone: true, timezone: true, locale: true }).extend({
+    body: OrganizationBody.pick({ tenant_tier: true, timezone: true, locale: true }).extend({
       organization_name: text(200).optional(),
+      billing_email: Email.nullable().optional(),
+      contact_phone: Phone.nullable().optional(),
     }),
     answers: { 200: Organization },
     request: ({ params, body }) => ({
       params,
       body: {
         name: body.organization_name,
+        plan: body.tenant_tier,
         billingEmail: body.billing_email,
         contactPhone: body.contact_phone,
         timezone: body.timezone,
@@ -331,18 +379,18 @@ export const tenantFaces = [
     answer: organization,
   }),
   face({
-    of: activateTenant,
-    summary: 'Activate a tenant',
+    of: setTenantStatus,
+    summary: 'Activate, suspend or reactivate a tenant',
     tag: orgTag,
     scope: 'platform',
-    permission: 'tenant:update',
+    permission: 'tenant:suspend',
     method: 'POST',
     path: '/api/tenants/:tenantId/status/:status',
-    params: z.strictObject({ tenantId: Uuid, status: z.literal('active') }),
-    body: ReasonBody,
+    params: ToStatus,
+    body: TransitionBody,
     bodyOptional: true,
     answers: { 200: Organization },
-    request: ({ params, body }) => ({ params: { tenantId: params.tenantId }, body }),
+    request: ({ params, body }) => ({ params, body }),
     answer: organization,
   }),
 ];
@@ -353,6 +401,9 @@ export const tenantRoutes = [
   getTenant,
   updateTenant,
   activateTenant,
+  suspendTenant,
+  reactivateTenant,
+  setTenantStatus,
   retryTenant,
   getPlacement,
   listEvents,

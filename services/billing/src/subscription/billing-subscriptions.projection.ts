@@ -41,6 +41,12 @@ export const billingSubscriptionsProjection = projection({
         periodStart: data.periodStart,
         periodEnd: data.periodEnd,
       }),
+    SubscriptionPlanChanged: ({ tenantId, data }) =>
+      patch(
+        billingSubscriptions,
+        { tenantId },
+        { planId: data.plan.id, planVersion: data.plan.version, priceMinor: data.priceMinor, currency: data.currency },
+      ),
     TrialEnded: ({ tenantId, data }) =>
       patch(billingSubscriptions, { tenantId }, { status: 'active', periodStart: data.periodStart, periodEnd: data.periodEnd }),
     SubscriptionCancelled: ({ tenantId }) => patch(billingSubscriptions, { tenantId }, { status: 'cancelled' }),

@@ -2,7 +2,7 @@ import type { BillingEvent } from '@tenantry/contracts/billing/events';
 import { type PlanSnapshot, shippedPlans } from '@tenantry/contracts/plans';
 import { fold } from '@tenantry/event-store/aggregate';
 import { describe, expect, it } from 'vitest';
-import { cancel, endTrial, type Order, open, subscription, subscriptionView } from './subscription.js';
+import { cancel, endTrial, followPlan, type Order, open, subscription, subscriptionView } from './subscription.js';
 
 const tenant = '3f0c9c7e-52a5-4a64-9f0b-0d6a4a3a5d11';
 const given = (...events: BillingEvent[]) => fold(subscription, events as never);
@@ -113,5 +113,37 @@ describe('the view of a subscription', () => {
     expect(() => subscriptionView(tenant, given(), '2026-01-01T00:00:00.000Z')).toThrow(
       expect.objectContaining({ code: 'subscription.not_found' }),
     );
+  });
+});
+
+describe('following another plan', () => {
+  const now = '2026-03-01T00:00:00.000Z';
+  const to = (id: 'free' | 'enterprise', at: number) => followPlan({ ...shippedPlans[id], id, version: 1, trialDays: 0 }, at, now);
+
+  it('takes its price, in the running period and with the running trial', () => {
+    const before = given(opened({ plan: plan(14) }));
+    const [event] = to('enterprise', 20)(before);
+    expect(event?.data).toMatchObject({
+      plan: { id: 'enterprise' },
+      priceMinor: 199_900,
+      before: { plan: { id: 'business' }, priceMinor: 79_900 },
+    });
+    const state = given(opened({ plan: plan(14) }), event as BillingEvent);
+    expect(subscriptionView(tenant, state, now)).toMatchObject({
+      plan: { id: 'enterprise', version: 1 },
+      priceMinor: 199_900,
+      trialEndsAt: trialEnds,
+    });
+    expect(state.status).toBe('trialing');
+  });
+  it('is done once, and not by a change of plan that is older', () => {
+    const state = given(opened(), ...to('enterprise', 20)(given(opened())));
+    expect(to('enterprise', 20)(state)).toEqual([]);
+    expect(to('free', 19)(state)).toEqual([]);
+    expect(to('free', 21)(state)).toHaveLength(1);
+  });
+  it('leaves a subscription that ended, or that there is not', () => {
+    expect(to('enterprise', 20)(given(opened(), cancelled))).toEqual([]);
+    expect(to('enterprise', 20)(given())).toEqual([]);
   });
 });

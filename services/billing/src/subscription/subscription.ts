@@ -7,7 +7,8 @@ import type { Personal } from '@tenantry/contracts/events';
 import type { PlanSnapshot } from '@tenantry/contracts/plans';
 import { aggregate } from '@tenantry/event-store/aggregate';
 
-type Opened = Extract<BillingEvent, { type: 'SubscriptionOpened' }>['data'];
+/** `planPosition`: of the tenant's change of plan that the terms follow from; absent for those of the first plan. */
+type Opened = Extract<BillingEvent, { type: 'SubscriptionOpened' }>['data'] & { planPosition?: number };
 export type Subscription =
   | { status: 'none' }
   | ({ status: 'trialing'; trialEndsAt: Instant } & Opened)
@@ -24,6 +25,11 @@ export const subscription = aggregate<Subscription, typeof billingEvents>({
       case 'SubscriptionOpened': {
         const { trialEndsAt } = event.data;
         return trialEndsAt === null ? { ...event.data, status: 'active' } : { ...event.data, status: 'trialing', trialEndsAt };
+      }
+      case 'SubscriptionPlanChanged': {
+        if (state.status === 'none') return state;
+        const { plan, priceMinor, currency, planPosition } = event.data;
+        return { ...state, plan, priceMinor, currency, planPosition };
       }
       case 'TrialEnded':
         return state.status === 'trialing' ? { ...state, status: 'active' } : state;
@@ -63,6 +69,30 @@ export const open =
           periodStart: period.start,
           periodEnd: period.end,
           openedAt: startsAt,
+        },
+      },
+    ];
+  };
+
+/**
+ * The plan and price of the tenant's new plan, from now on: without proration, so the running period costs what the plan at its end does.
+ * `planPosition` is that of the change of plan: what follows from an older one than the terms that there are changes nothing.
+ */
+export const followPlan =
+  (plan: PlanSnapshot, planPosition: number, now: Instant) =>
+  (state: Subscription): BillingEvent[] => {
+    if (state.status !== 'trialing' && state.status !== 'active') return [];
+    if ((state.planPosition ?? -1) >= planPosition) return [];
+    return [
+      {
+        type: 'SubscriptionPlanChanged',
+        data: {
+          plan: { id: plan.id, version: plan.version },
+          priceMinor: plan.priceMinor,
+          currency: plan.currency,
+          before: { plan: state.plan, priceMinor: state.priceMinor, currency: state.currency },
+          planPosition,
+          changedAt: now,
         },
       },
     ];

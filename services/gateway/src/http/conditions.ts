@@ -3,6 +3,9 @@ import type { CommandContext } from '@tenantry/contracts/route';
 
 export const etagOf = (version: number): string => `"${version}"`;
 
+/** For what is made of several streams: it can be cached, and not be changed by `If-Match`. */
+export const weakEtagOf = (position: number): string => `W/"${position}"`;
+
 /** The version that the caller expects. `*`, like no header, expects none in particular. @throws DomainError `precondition.failed` for what is no ETag of ours */
 export function parseIfMatch(header: string | undefined): number | undefined {
   if (header === undefined || header.trim() === '*') return undefined;
@@ -14,7 +17,8 @@ export function parseIfMatch(header: string | undefined): number | undefined {
 /** Whether what the caller has is what it would get (RFC 9110, weak comparison). */
 export function matchesEtag(header: string | undefined, etag: string | undefined): boolean {
   if (header === undefined || etag === undefined) return false;
-  return header.split(',').some((one) => one.trim() === '*' || one.trim().replace(/^W\//, '') === etag);
+  const opaque = (tag: string) => tag.trim().replace(/^W\//, '');
+  return header.split(',').some((one) => one.trim() === '*' || opaque(one) === opaque(etag));
 }
 
 /** `<tenantId>:<position>`: the position that a query must have seen. @throws DomainError `request.invalid` */

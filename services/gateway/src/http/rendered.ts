@@ -1,7 +1,7 @@
 import { DomainError, toProblem } from '@tenantry/contracts/errors';
 import type { Answer } from '@tenantry/contracts/route';
 import { traceIdOf } from '@tenantry/observability/traceparent';
-import { etagOf } from './conditions.js';
+import { etagOf, weakEtagOf } from './conditions.js';
 import type { Endpoint } from './endpoint.js';
 
 /** An answer as it goes over the wire, and into the table of first answers. */
@@ -18,6 +18,7 @@ export function renderAnswer({ face }: Endpoint, answer: Answer & { stale?: bool
   const body = face === null || answer.body === undefined ? answer.body : face.answer(answer.body, answer.status);
   const headers: Record<string, string> = body === undefined ? {} : { 'content-type': JSON_TYPE };
   if (answer.version !== undefined) headers['etag'] = etagOf(answer.version);
+  else if (answer.asOf !== undefined) headers['etag'] = weakEtagOf(answer.asOf);
   if (answer.position) headers['tenantry-position'] = `${answer.position.tenantId}:${answer.position.position}`;
   if (answer.location !== undefined) headers['location'] = answer.location;
   // Lists of the tenant surface are bare arrays; one that came without a total was not paged, and is whole.

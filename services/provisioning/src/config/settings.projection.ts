@@ -1,4 +1,5 @@
-import { projection, upsert } from '@tenantry/messaging/projection';
+import { type RegionalSetting, regionalSettings } from '@tenantry/contracts/config/known-settings';
+import { patch, projection, upsert } from '@tenantry/messaging/projection';
 import { boolean, jsonb, pgTable, primaryKey, timestamp, uuid, varchar } from 'drizzle-orm/pg-core';
 
 /** In the tenant's schema; values stay encrypted. */
@@ -19,11 +20,21 @@ export const configSettings = pgTable(
 /** One row per setting, for SQL readers. To rebuild, raise `version`. */
 export const settingsProjection = projection({
   name: 'config-settings',
-  version: 1,
+  version: 2,
   placement: 'tenant',
   tables: [configSettings],
   on: {
     SettingsInitialized: (event) =>
       event.data.settings.map((setting) => upsert(configSettings, { tenantId: event.tenantId, ...setting, updatedAt: event.recordedAt })),
+    SettingChanged: ({ tenantId, recordedAt, data: { before: _, ...setting } }) =>
+      upsert(configSettings, { tenantId, ...setting, updatedAt: recordedAt }),
+    // The regional settings are fields of the tenant.
+    TenantUpdated: ({ tenantId, recordedAt, data }) =>
+      Object.keys(regionalSettings).flatMap((key) => {
+        const value = data[key as RegionalSetting];
+        return value === undefined
+          ? []
+          : [patch(configSettings, { tenantId, key }, { value: JSON.stringify(value), updatedAt: recordedAt })];
+      }),
   },
 });

@@ -22,11 +22,7 @@ export class CancelOperationRpc {
   async handle({ params, body, command }: Call<typeof cancelOperation>): Reply<typeof cancelOperation> {
     const id = params.operationId;
     const tenant = await this.index.tenantOf(id);
-    await this.log.transact(
-      operation,
-      { tenant, stream: `operation-${id}`, command },
-      requestCancel(id, body?.reason ?? 'cancelled on request', this.clock.now()),
-    );
+    await this.log.transact(operation, { tenant, stream: `operation-${id}`, command }, requestCancel(id, body?.reason, this.clock.now()));
     const { view, position } = await this.operations.view(id);
     return { status: 202, body: view, position, location: `/api/v1/platform/operations/${id}` };
   }

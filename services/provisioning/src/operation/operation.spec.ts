@@ -31,7 +31,7 @@ describe('the progress of a provisioning', () => {
       state = apply(state, completeStep({ ...common, step, skipped: step === 'admin' })(state));
     }
     expect(seen).toEqual(provisioningSteps);
-    expect(operationView('op', 't', state, { createdAt: NOW, finishedAt: NOW, failedAt: null }).status).toBe('succeeded');
+    expect(operationView('op', 't', state, { createdAt: NOW, finishedAt: NOW, failedAt: null }, null).status).toBe('succeeded');
   });
   it('stays at a step that failed and may be tried again', () => {
     const state = apply(operation.initial, failStep({ ...common, step: 'register', error, retryAt: NOW })(operation.initial));
@@ -57,7 +57,7 @@ describe('the progress of a provisioning', () => {
           state = apply(state, compensateStep({ ...common, step })(state));
         }
         expect(undone).toEqual(provisioningSteps.slice(0, failsAt + 1).reverse());
-        expect(operationView('op', 't', state, { createdAt: NOW, finishedAt: null, failedAt: NOW })).toMatchObject({
+        expect(operationView('op', 't', state, { createdAt: NOW, finishedAt: null, failedAt: NOW }, null)).toMatchObject({
           status: 'compensated',
           error,
         });
@@ -66,7 +66,9 @@ describe('the progress of a provisioning', () => {
   });
   it('can be cancelled until it is about to be done', () => {
     const state = apply(operation.initial, requestCancel('op', 'wrong name', NOW)(operation.initial));
-    expect(givenUp(state)).toMatchObject({ step: 'register', reason: { code: 'operation.cancelled', detail: 'wrong name' } });
+    expect(givenUp(state)).toMatchObject({ step: 'register', reason: { code: 'operation.cancelled', detail: 'cancelled on request' } });
+    const view = operationView('op', 't', state, { createdAt: NOW, finishedAt: null, failedAt: null }, 'wrong name');
+    expect(view).toMatchObject({ status: 'compensating', error: { code: 'operation.cancelled', detail: 'wrong name' } });
     const done = provisioningSteps
       .slice(0, -1)
       .reduce((now, step) => apply(now, completeStep({ ...common, step, skipped: false })(now)), operation.initial);

@@ -1,5 +1,5 @@
 import { DomainError } from '@tenantry/contracts/errors';
-import type { EventOf } from '@tenantry/contracts/events';
+import type { EventOf, Personal } from '@tenantry/contracts/events';
 import { derivedId } from '@tenantry/contracts/ids';
 import type { OperationView } from '@tenantry/contracts/tenant/bodies';
 import { type ProvisioningStep, provisioningSteps, tenantEvents } from '@tenantry/contracts/tenant/events';
@@ -29,7 +29,7 @@ export interface Operation {
   steps: Record<ProvisioningStep, StepState>;
   /** Why it is being undone, once it is. */
   givenUp: { step: ProvisioningStep; reason: Failure } | null;
-  cancelled: string | null;
+  cancelled: { reason: Personal | null } | null;
 }
 
 const pending: StepState = { status: 'pending', attempt: 0, startedAt: null, durationMs: null, error: null, retryAt: null, undone: false };
@@ -66,7 +66,7 @@ export const operation = aggregate<Operation, typeof tenantEvents>({
         return set({ step, undone: true, status: state.steps[step].status === 'failed' ? 'failed' : 'compensated' });
       }
       case 'ProvisioningCancelRequested':
-        return { ...state, cancelled: event.data.reason };
+        return { ...state, cancelled: { reason: event.data.reason ?? null } };
       default:
         return state;
     }
@@ -86,8 +86,11 @@ export function givenUp(state: Operation): { step: ProvisioningStep; reason: Fai
   if (state.givenUp) return state.givenUp;
   if (state.cancelled === null || provisioningSteps.every((step) => ['succeeded', 'skipped'].includes(state.steps[step].status)))
     return null;
-  return { step: nextStep(state) ?? 'activate', reason: { code: 'operation.cancelled', detail: state.cancelled } };
+  // Not what somebody typed: this goes on into events that say it in clear.
+  return { step: nextStep(state) ?? 'activate', reason: cancellation(null) };
 }
+
+const cancellation = (reason: string | null): Failure => ({ code: 'operation.cancelled', detail: reason ?? 'cancelled on request' });
 
 export const completeStep =
   (progress: Progress) =>
@@ -105,7 +108,7 @@ export const compensateStep =
     state.steps[progress.step].undone ? [] : [{ type: 'ProvisioningStepCompensated', data: progress }];
 
 export const requestCancel =
-  (id: string, reason: string, now: string) =>
+  (id: string, reason: string | undefined, now: string) =>
   (state: Operation): TenantEvent[] => {
     if (state.cancelled !== null) return [];
     if (state.givenUp || nextStep(state) === null || nextStep(state) === 'activate')
@@ -113,12 +116,13 @@ export const requestCancel =
     return [{ type: 'ProvisioningCancelRequested', data: { operationId: id, reason, requestedAt: now } }];
   };
 
-/** How the operation looks from outside. `end`: when its tenant became usable or failed. */
+/** How the operation looks from outside. `cancelReason`: why somebody cancelled it, in clear. */
 export function operationView(
   id: string,
   tenantId: string,
   state: Operation,
   times: { createdAt: string; finishedAt: string | null; failedAt: string | null },
+  cancelReason: string | null,
 ): OperationView {
   const undoing = state.givenUp !== null || state.cancelled !== null;
   const next = nextStep(state);
@@ -144,7 +148,7 @@ export function operationView(
       const running = status === 'running' && name === next && step.status === 'pending';
       return { name, ...step, status: running ? ('running' as const) : step.status };
     }),
-    error: state.givenUp?.reason ?? (state.cancelled === null ? null : { code: 'operation.cancelled', detail: state.cancelled }),
+    error: state.givenUp?.reason ?? (state.cancelled === null ? null : cancellation(cancelReason)),
     createdAt: times.createdAt,
     finishedAt: times.failedAt ?? times.finishedAt,
   };

@@ -3,6 +3,7 @@ import type { StoredOf } from '@tenantry/contracts/catalogue';
 import { DomainError } from '@tenantry/contracts/errors';
 import type { StoredEvent } from '@tenantry/contracts/events';
 import type { OperationView } from '@tenantry/contracts/tenant/bodies';
+import { Keyring } from '@tenantry/crypto/keyring';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { tenant } from '../tenant/tenant.js';
 import { operation, operationView } from './operation.js';
@@ -17,6 +18,7 @@ export class Operations {
   constructor(
     private readonly log: TenantLog,
     private readonly index: OperationIndex,
+    private readonly keyring: Keyring,
   ) {}
 
   /** @throws DomainError `operation.not_found` */
@@ -32,12 +34,10 @@ export class Operations {
     const last = progress.events.findLast(
       (event) => event.type === 'ProvisioningStepCompleted' && (event as StoredOf<'ProvisioningStepCompleted'>).data.step === 'activate',
     );
+    const times = { createdAt: start.recordedAt, finishedAt: last?.recordedAt ?? null, failedAt: failed?.recordedAt ?? null };
+    const reason = progress.state.cancelled?.reason ?? null;
     return {
-      view: operationView(id, tenantId, progress.state, {
-        createdAt: start.recordedAt,
-        finishedAt: last?.recordedAt ?? null,
-        failedAt: failed?.recordedAt ?? null,
-      }),
+      view: operationView(id, tenantId, progress.state, times, reason === null ? null : await this.keyring.reveal(tenantId, reason)),
       position: { tenantId, position: Math.max(life.position, progress.position) },
     };
   }

@@ -24,7 +24,7 @@ export class RetryOperationRpc {
       throw new DomainError('operation.not_retriable', {
         detail: `The operation is ${before.view.status}; only one that was undone can be retried.`,
       });
-    const { state } = await this.retries.retry(tenantId, body?.reason ?? 'manual', command);
+    const { state } = await this.retries.retry(tenantId, body?.reason, command);
     const { view, position } = await this.operations.view(state.operationId);
     return { status: 202, body: view, position, location: `/api/v1/platform/operations/${state.operationId}` };
   }

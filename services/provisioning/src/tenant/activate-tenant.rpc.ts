@@ -18,11 +18,10 @@ export class ActivateTenantRpc {
 
   @Handles(activateTenant)
   async handle({ tenantId, body, command }: Call<typeof activateTenant>): Reply<typeof activateTenant> {
-    const reason = body?.reason ?? 'manual';
     const { state, version, position } = await this.log.transact(
       tenant,
       { tenant: tenantId, command },
-      activate({ reason }, this.clock.now()),
+      activate({ cause: 'manual', reason: body?.reason }, this.clock.now()),
     );
     const view = await tenantView(this.keyring, tenantId, registered(state), { version, position });
     return { status: 200, body: view, version, position: { tenantId, position } };

@@ -15,7 +15,7 @@ export class RetryTenantRpc {
 
   @Handles(retryTenant)
   async handle({ tenantId, body, command }: Call<typeof retryTenant>): Reply<typeof retryTenant> {
-    const done = await this.retries.retry(tenantId, body?.reason ?? 'manual', command);
+    const done = await this.retries.retry(tenantId, body?.reason, command);
     return accepted(this.keyring, tenantId, done.state, done);
   }
 }

@@ -36,10 +36,10 @@ const at = (event: At) => ({ updatedAt: event.recordedAt, version: event.streamV
 const status = (event: At, value: string, reason: string | null) =>
   patch(tenants, { tenantId: event.tenantId }, { status: value, statusReason: reason, ...at(event) });
 
-/** One row per tenant, for the list. To rebuild, raise `version`. */
+/** One row per tenant, for the list; of reasons it knows the cause only. To rebuild, raise `version`. */
 export const tenantList = projection({
   name: 'tenant-list',
-  version: 1,
+  version: 2,
   placement: 'service',
   tables: [tenants],
   on: {
@@ -73,7 +73,13 @@ export const tenantList = projection({
       return patch(tenants, { tenantId: event.tenantId }, { ...shown, ...at(event) });
     },
     TenantProvisioned: (event) => patch(tenants, { tenantId: event.tenantId }, at(event)),
-    TenantActivated: (event) => status(event, event.data.status, event.data.reason),
+    TenantActivated: (event) => status(event, event.data.status, event.data.cause),
+    TenantSuspended: (event) => status(event, 'suspended', event.data.cause),
+    TenantReactivated: (event) => status(event, event.data.status, event.data.cause),
+    TenantPlanChanged: (event) => {
+      const { plan, priority } = event.data;
+      return patch(tenants, { tenantId: event.tenantId }, { plan: plan.id, planVersion: plan.version, priority, ...at(event) });
+    },
     TenantProvisioningFailed: (event) => status(event, 'failed', event.data.reason.detail),
     TenantProvisioningRetried: (event) => status(event, 'pending', null),
   },

@@ -17,7 +17,7 @@ export class TenantRetry {
 
   async retry(
     tenantId: string,
-    reason: string,
+    reason: string | undefined,
     command: CommandContext,
   ): Promise<{ state: RegisteredTenant; version: number; position: number }> {
     const { events } = await this.log.load(tenant, { tenant: tenantId });

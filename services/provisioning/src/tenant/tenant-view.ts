@@ -6,15 +6,18 @@ type At = { version: number; position: number };
 
 /** As the API shows it, contacts in clear. */
 export async function tenantView(keyring: Keyring, id: string, state: RegisteredTenant, { version, position }: At): Promise<TenantBody> {
-  const [adminEmail, billingEmail, contactPhone] = await Promise.all(
-    [state.adminEmail, state.billingEmail, state.contactPhone].map((value) => (value === undefined ? null : keyring.reveal(id, value))),
+  const [adminEmail, billingEmail, contactPhone, reason] = await Promise.all(
+    [state.adminEmail, state.billingEmail, state.contactPhone, state.statusReason ?? undefined].map((value) =>
+      value === undefined ? null : keyring.reveal(id, value),
+    ),
   );
   return {
     id,
     name: state.name,
     slug: state.slug,
     status: state.status,
-    statusReason: state.statusReason,
+    statusReason: reason ?? state.statusCause,
+    statusCause: state.statusCause,
     plan: { id: state.plan.id, version: state.plan.version },
     priority: state.priority,
     isolation: state.isolation,

@@ -11,11 +11,21 @@ import { ListTenantsRpc } from './list-tenants.rpc.js';
 import { Names } from './names.js';
 import { RetryTenantRpc } from './retry-tenant.rpc.js';
 import { tenantList } from './tenant-list.projection.js';
+import { TenantStatusRpc } from './tenant-status.rpc.js';
 import { UpdateTenantRpc } from './update-tenant.rpc.js';
 
 @Module({
   imports: [OperationModule],
-  controllers: [CreateTenantRpc, GetTenantRpc, ListTenantsRpc, UpdateTenantRpc, ActivateTenantRpc, RetryTenantRpc, ListEventsRpc],
+  controllers: [
+    CreateTenantRpc,
+    GetTenantRpc,
+    ListTenantsRpc,
+    UpdateTenantRpc,
+    ActivateTenantRpc,
+    TenantStatusRpc,
+    RetryTenantRpc,
+    ListEventsRpc,
+  ],
   providers: [Names, Plans, AbandonRegistrations, provide(tenantList)],
 })
 export class TenantModule {}

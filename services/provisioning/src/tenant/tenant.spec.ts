@@ -3,7 +3,22 @@ import { shippedPlans } from '@tenantry/contracts/plans';
 import { fold } from '@tenantry/event-store/aggregate';
 import { describe, expect, it } from 'vitest';
 import { draft, registration } from './registration.js';
-import { abandon, activate, fail, markProvisioned, register, retry, type Tenant, tenant, update } from './tenant.js';
+import {
+  abandon,
+  activate,
+  changePlan,
+  fail,
+  markProvisioned,
+  reactivate,
+  register,
+  retry,
+  suspend,
+  type Tenant,
+  tenant,
+  together,
+  toStatus,
+  update,
+} from './tenant.js';
 
 const NOW = '2026-01-01T00:00:00.000Z';
 const asked = (over = {}) =>
@@ -38,20 +53,20 @@ describe('a registration', () => {
 });
 
 describe('activation', () => {
-  it('waits until everything was verified', () => expect(() => activate({ reason: 'manual' }, NOW)(pending())).toThrow(/provisioned/));
+  it('waits until everything was verified', () => expect(() => activate({ cause: 'manual' }, NOW)(pending())).toThrow(/provisioned/));
   it('makes the tenant active', () =>
-    expect(given(register(asked()), markProvisioned('op-1', NOW), activate({ reason: 'provisioned' }, NOW))).toMatchObject({
+    expect(given(register(asked()), markProvisioned('op-1', NOW), activate({ cause: 'provisioned' }, NOW))).toMatchObject({
       status: 'active',
     }));
   it('begins with the trial where there is one', () => {
     const trial = provisioned({ plan: { id: 'pro', trial: true } });
-    expect(activate({ operationId: 'op-1', reason: 'provisioned' }, NOW)(trial)).toMatchObject([{ data: { status: 'trial' } }]);
+    expect(activate({ operationId: 'op-1', cause: 'provisioned' }, NOW)(trial)).toMatchObject([{ data: { status: 'trial' } }]);
   });
   it('is not repeated', () => {
-    const active = given(register(asked()), markProvisioned('op-1', NOW), activate({ reason: 'x' }, NOW));
-    expect(activate({ reason: 'x' }, NOW)(active)).toEqual([]);
+    const active = given(register(asked()), markProvisioned('op-1', NOW), activate({ cause: 'manual' }, NOW));
+    expect(activate({ cause: 'manual' }, NOW)(active)).toEqual([]);
   });
-  it('is refused for a failed tenant', () => expect(() => activate({ reason: 'manual' }, NOW)(failed())).toThrow(/failed/));
+  it('is refused for a failed tenant', () => expect(() => activate({ cause: 'manual' }, NOW)(failed())).toThrow(/failed/));
 });
 
 describe('a tenant that could not be completed', () => {
@@ -72,6 +87,107 @@ describe('a tenant that could not be completed', () => {
   it('is the only kind that can be retried', () => expect(() => retry('op-2', 'manual', NOW)(pending())).toThrow(/Only a failed/));
 });
 
+const manual = { cause: 'manual' } as const;
+const active = (over = {}) => given(register(asked(over)), markProvisioned('op-1', NOW), activate({ cause: 'provisioned' }, NOW));
+const onTrial = () =>
+  given(
+    register(asked({ plan: { id: 'pro', trial: true } })),
+    markProvisioned('op-1', NOW),
+    activate({ operationId: 'op-1', cause: 'provisioned' }, NOW),
+  );
+/** The state after decisions on a state. */
+const then = (state: Tenant, ...decisions: Decide[]): Tenant =>
+  decisions.reduce<Tenant>(
+    (now, decide) => fold(tenant, decide(now).map((event) => ({ ...event, recordedAt: NOW }) as StoredEvent) as never, now),
+    state,
+  );
+
+describe('a suspension', () => {
+  it.each([
+    ['an active tenant', active],
+    ['a tenant on trial', onTrial],
+  ])('of %s ends with the state before', (_what, tenantOf) => {
+    const before = tenantOf();
+    const suspended = then(before, suspend({ cause: 'payment', reason: 'invoice 7' }, NOW));
+    expect(suspended).toMatchObject({ status: 'suspended', statusCause: 'payment', statusReason: 'invoice 7' });
+    expect(then(suspended, reactivate(manual, NOW))).toMatchObject({ status: before.status, suspendedFrom: null, statusReason: null });
+  });
+  it('is not repeated, nor is its end', () => {
+    expect(suspend(manual, NOW)(then(active(), suspend(manual, NOW)))).toEqual([]);
+    expect(reactivate(manual, NOW)(active())).toEqual([]);
+    expect(reactivate(manual, NOW)(onTrial())).toEqual([]);
+  });
+  it.each([
+    ['pending', pending],
+    ['failed', failed],
+  ])('is refused for a tenant that is %s, and so is its end', (status, tenantOf) => {
+    expect(() => suspend(manual, NOW)(tenantOf())).toThrow(status);
+    expect(() => reactivate(manual, NOW)(tenantOf())).toThrow(status);
+  });
+  it('is not ended by an activation', () =>
+    expect(() => activate({ cause: 'manual' }, NOW)(then(active(), suspend(manual, NOW)))).toThrow(/reactivate/));
+});
+
+describe('a wanted status', () => {
+  const from = (state: Tenant, wanted: 'active' | 'trial' | 'suspended') => types(toStatus(wanted, manual, NOW)(state));
+  it.each([
+    ['active', 'provisioned', provisioned, ['TenantActivated']],
+    ['active', 'on trial', onTrial, ['TenantActivated']],
+    ['active', 'suspended', () => then(active(), suspend(manual, NOW)), ['TenantReactivated']],
+    ['active', 'suspended on trial', () => then(onTrial(), suspend(manual, NOW)), ['TenantReactivated']],
+    ['trial', 'suspended on trial', () => then(onTrial(), suspend(manual, NOW)), ['TenantReactivated']],
+    ['suspended', 'active', active, ['TenantSuspended']],
+    ['active', 'active', active, []],
+    ['trial', 'on trial', onTrial, []],
+    ['suspended', 'suspended', () => then(active(), suspend(manual, NOW)), []],
+  ] as const)('%s from %s', (wanted, _what, state, expected) => expect(from(state(), wanted)).toEqual(expected));
+  it('is refused where nothing leads there', () => {
+    expect(() => from(active(), 'trial')).toThrow(/trial/);
+    expect(() => from(then(active(), suspend(manual, NOW)), 'trial')).toThrow(/trial/);
+    expect(() => from(failed(), 'active')).toThrow(/failed/);
+  });
+});
+
+describe('a change of plan', () => {
+  const business = { ...shippedPlans.business, id: 'business', version: 3 };
+  it('records both plans whole', () => {
+    const [event] = changePlan(business, NOW)(active());
+    expect(event).toMatchObject({
+      type: 'TenantPlanChanged',
+      data: {
+        plan: { ...business, trialDays: 0 },
+        priority: business.priority,
+        features: { custom_domains: true, manual_certificates: true },
+        before: { plan: { id: 'free', version: 1, limits: shippedPlans.free.limits }, priority: shippedPlans.free.priority, features: {} },
+      },
+    });
+  });
+  it('leaves a priority, and features, that were set otherwise', () => {
+    const state = active({ priority: 77, features: { custom_domains: false, beta: true } });
+    expect(then(state, changePlan(business, NOW))).toMatchObject({
+      priority: 77,
+      features: { custom_domains: false, manual_certificates: true, beta: true },
+    });
+  });
+  it('ends the features of the plan before, and begins them again', () => {
+    const free = { ...shippedPlans.free, id: 'free', version: 1 };
+    const down = then(active(), changePlan(business, NOW), changePlan(free, NOW));
+    expect(down).toMatchObject({ plan: { id: 'free' } });
+    expect(down).toHaveProperty('features', {});
+    expect(then(down, changePlan(business, NOW))).toHaveProperty('features', { custom_domains: true, manual_certificates: true });
+  });
+  it('goes on with a running trial', () =>
+    expect(then(onTrial(), changePlan(business, NOW))).toMatchObject({ status: 'trial', plan: { id: 'business', trialDays: 14 } }));
+  it('to the plan that it has, in whichever version, changes nothing', () =>
+    expect(changePlan({ ...shippedPlans.free, id: 'free', version: 2 }, NOW)(active())).toEqual([]));
+  it('waits until the tenant is provisioned', () => expect(() => changePlan(business, NOW)(pending())).toThrow(/pending/));
+  it('goes with an update as one command', () =>
+    expect(types(together(update({ name: 'Acme Ltd' }, {}), changePlan(business, NOW))(active()))).toEqual([
+      'TenantUpdated',
+      'TenantPlanChanged',
+    ]));
+});
+
 describe('an update', () => {
   it('records what changed, with what it was, and nothing else', () => {
     const events = update({ name: 'Acme Ltd', timezone: 'UTC' }, {})(pending());
@@ -85,6 +201,15 @@ describe('an update', () => {
     const state = given(register(asked()), update({ theme: 'dark' }, {}));
     expect(state).toMatchObject({ theme: 'dark' });
     expect(state).not.toHaveProperty('before');
+  });
+  it('removes a contact with null, once', () => {
+    const known = { billingEmail: 'a@b.example' };
+    const state = pending();
+    const removal = update({ billingEmail: null }, known);
+    expect(removal({ ...state, ...known } as Tenant)).toMatchObject([{ data: { billingEmail: null, before: known } }]);
+    const gone = then({ ...state, ...known } as Tenant, removal);
+    expect(gone).toHaveProperty('billingEmail', undefined);
+    expect(update({ billingEmail: null }, {})(gone)).toEqual([]);
   });
   it('compares contacts in clear', () =>
     expect(update({ adminEmail: 'a@b.example' }, { adminEmail: 'a@b.example' })(pending())).toEqual([]));

@@ -1,17 +1,29 @@
 import { DomainError } from '@tenantry/contracts/errors';
 import type { EventOf, Personal } from '@tenantry/contracts/events';
+import type { PlanTerms } from '@tenantry/contracts/plans';
 import type { TenantStatus } from '@tenantry/contracts/tenant/bodies';
-import { type ProvisioningStep, tenantEvents } from '@tenantry/contracts/tenant/events';
-import { aggregate } from '@tenantry/event-store/aggregate';
+import { type ProvisioningStep, type suspensionCauses, tenantEvents } from '@tenantry/contracts/tenant/events';
+import { aggregate, type Decision } from '@tenantry/event-store/aggregate';
 
 type TenantEvent = EventOf<typeof tenantEvents>;
 export type Registration = Extract<TenantEvent, { type: 'TenantRegistered' }>['data'];
 type Updated = Extract<TenantEvent, { type: 'TenantUpdated' }>['data'];
 type Update = Omit<Updated, 'before'>;
+type Decide = Decision<Tenant, typeof tenantEvents>;
+type Usable = 'trial' | 'active';
+type Cause = (typeof suspensionCauses)[number];
+/** Why, as its caller says. */
+export interface Why {
+  cause: Cause;
+  reason?: string;
+}
 
 export interface RegisteredTenant extends Registration {
   status: TenantStatus;
-  statusReason: string | null;
+  statusCause: Cause | 'provisioned' | null;
+  statusReason: Personal | null;
+  /** What a suspended tenant was before; null for any other. */
+  suspendedFrom: Usable | null;
   /** Everything exists and was verified. */
   provisioned: boolean;
   /** The provisioning that is going on, or went on last. */
@@ -32,7 +44,8 @@ export const tenant = aggregate<Tenant, typeof tenantEvents>({
   evolve: (state, event): Tenant => {
     if (event.type === 'TenantRegistered') {
       const at = event.recordedAt;
-      return { ...event.data, status: 'pending', statusReason: null, provisioned: false, createdAt: at, updatedAt: at };
+      const fresh = { status: 'pending', statusCause: null, statusReason: null, suspendedFrom: null, provisioned: false } as const;
+      return { ...event.data, ...fresh, createdAt: at, updatedAt: at };
     }
     if (state.status === 'none') return state;
     const updatedAt = event.recordedAt;
@@ -41,20 +54,34 @@ export const tenant = aggregate<Tenant, typeof tenantEvents>({
         return { status: 'none' };
       case 'TenantUpdated': {
         const { before: _, ...changed } = event.data;
-        return { ...state, ...changed, updatedAt };
+        const now = Object.fromEntries(Object.entries(changed).map(([field, value]) => [field, value ?? undefined]));
+        return { ...state, ...now, updatedAt };
       }
       case 'TenantProvisioned':
         return { ...state, provisioned: true, updatedAt };
       case 'TenantActivated':
-        return { ...state, status: event.data.status, statusReason: event.data.reason, updatedAt };
+        return { ...state, status: event.data.status, ...why(event.data), updatedAt };
+      case 'TenantSuspended':
+        return { ...state, status: 'suspended', suspendedFrom: event.data.before.status, ...why(event.data), updatedAt };
+      case 'TenantReactivated':
+        return { ...state, status: event.data.status, suspendedFrom: null, ...why(event.data), updatedAt };
+      case 'TenantPlanChanged': {
+        const { plan, priority, features } = event.data;
+        return { ...state, plan, priority, features, updatedAt };
+      }
       case 'TenantProvisioningFailed':
-        return { ...state, status: 'failed', statusReason: event.data.reason.detail, provisioned: false, updatedAt };
+        return { ...state, status: 'failed', statusCause: null, statusReason: event.data.reason.detail, provisioned: false, updatedAt };
       case 'TenantProvisioningRetried':
-        return { ...state, status: 'pending', statusReason: null, operationId: event.data.operationId, updatedAt };
+        return { ...state, status: 'pending', statusCause: null, statusReason: null, operationId: event.data.operationId, updatedAt };
       default:
         return state; // progress of the operation, on streams of its own
     }
   },
+});
+
+const why = ({ cause, reason }: { cause: RegisteredTenant['statusCause']; reason?: Personal }) => ({
+  statusCause: cause,
+  statusReason: reason ?? null,
 });
 
 export function registered(state: Tenant): RegisteredTenant {
@@ -75,7 +102,7 @@ export const abandon =
   (state: Tenant): TenantEvent[] =>
     state.status === 'none' ? [{ type: 'RegistrationAbandoned', data: { slug, abandonedAt: now } }] : [];
 
-const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
+const same = (a: unknown, b: unknown) => JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
 
 /** What is not named, or is as it was, stays out of the event; what changed goes in with what it was. `known` holds the contacts in clear. */
 export const update =
@@ -87,8 +114,43 @@ export const update =
     );
     const fields = Object.keys(changed);
     if (fields.length === 0) return [];
-    const before: Update = Object.fromEntries(fields.flatMap((field) => (was[field] === undefined ? [] : [[field, was[field]]])));
+    const before: Update = Object.fromEntries(fields.flatMap((field) => (was[field] == null ? [] : [[field, was[field]]])));
     return [{ type: 'TenantUpdated', data: { ...changed, before } }];
+  };
+
+/** Several decisions as one command: each sees the state before all of them. */
+export const together =
+  (...decisions: Decide[]): Decide =>
+  (state) =>
+    decisions.flatMap((decide) => decide(state));
+
+/**
+ * Moves the tenant to another plan; on the plan that it has already it stays, on the version that it has. A running trial goes on.
+ * The priority follows where it was the plan's; features of the old plan end, those of the new one begin, what was set otherwise stays.
+ */
+export const changePlan =
+  (to: PlanTerms & { id: string; version: number }, now: string) =>
+  (state: Tenant): TenantEvent[] => {
+    const { plan, priority, features, provisioned, status } = registered(state);
+    if (plan.id === to.id) return [];
+    if (!provisioned)
+      throw new DomainError('tenant.not_ready', {
+        detail: `A tenant that is ${status} gets another plan once it is provisioned; wait for that, then ask again.`,
+      });
+    const kept = Object.fromEntries(Object.entries(features).filter(([name, on]) => !on || !plan.features.includes(name)));
+    const begun = Object.fromEntries(to.features.map((name) => [name, true]));
+    return [
+      {
+        type: 'TenantPlanChanged',
+        data: {
+          plan: { ...to, trialDays: plan.trialDays },
+          priority: priority === plan.priority ? to.priority : priority,
+          features: { ...begun, ...kept },
+          before: { plan, priority, features },
+          changedAt: now,
+        },
+      },
+    ];
   };
 
 export const markProvisioned =
@@ -98,7 +160,7 @@ export const markProvisioned =
 
 /** By the saga (`operationId`) or by a person after the review. */
 export const activate =
-  (given: { operationId?: string; reason: string }, now: string) =>
+  (given: { operationId?: string; cause: 'provisioned' | 'manual'; reason?: string }, now: string) =>
   (state: Tenant): TenantEvent[] => {
     const current = registered(state);
     if (current.status === 'active') return [];
@@ -108,10 +170,46 @@ export const activate =
         detail: 'The tenant is still being provisioned; wait for its operation to reach activate.',
       });
     if (current.status !== 'pending' && current.status !== 'trial')
-      throw new DomainError('tenant.transition_not_allowed', { detail: `A tenant that is ${current.status} cannot be activated.` });
+      throw notAllowed(current.status, `activated${current.status === 'suspended' ? '; reactivate it' : ''}`);
     const status = current.status === 'pending' && current.plan.trialDays > 0 ? 'trial' : 'active';
-    return [{ type: 'TenantActivated', data: { operationId: given.operationId, status, reason: given.reason, activatedAt: now } }];
+    return [{ type: 'TenantActivated', data: { ...given, status, activatedAt: now } }];
   };
+
+export const suspend =
+  ({ cause, reason }: Why, now: string) =>
+  (state: Tenant): TenantEvent[] => {
+    const { status } = registered(state);
+    if (status === 'suspended') return [];
+    if (status !== 'trial' && status !== 'active') throw notAllowed(status, 'suspended; only one that is active or on trial can');
+    return [{ type: 'TenantSuspended', data: { cause, reason, before: { status }, suspendedAt: now } }];
+  };
+
+/** Back to what it was. */
+export const reactivate =
+  ({ cause, reason }: Why, now: string) =>
+  (state: Tenant): TenantEvent[] => {
+    const { status, suspendedFrom } = registered(state);
+    if (status === 'trial' || status === 'active') return [];
+    if (suspendedFrom === null) throw notAllowed(status, 'reactivated; only a suspended one can');
+    return [
+      { type: 'TenantReactivated', data: { status: suspendedFrom, cause, reason, before: { status: 'suspended' }, reactivatedAt: now } },
+    ];
+  };
+
+/** What brings the tenant, as it is, to a status; back to a trial only where it was one. */
+export const toStatus =
+  (wanted: Usable | 'suspended', why: Why, now: string) =>
+  (state: Tenant): TenantEvent[] => {
+    const { status, suspendedFrom } = registered(state);
+    if (status === wanted) return [];
+    if (wanted === 'suspended') return suspend(why, now)(state);
+    if (status === 'suspended' && (wanted === 'active' || suspendedFrom === 'trial')) return reactivate(why, now)(state);
+    if (wanted === 'active') return activate({ cause: 'manual', reason: why.reason }, now)(state);
+    throw notAllowed(status, 'brought to a trial; only one that was suspended during its trial can');
+  };
+
+const notAllowed = (status: TenantStatus, what: string) =>
+  new DomainError('tenant.transition_not_allowed', { detail: `A tenant that is ${status} cannot be ${what}.` });
 
 export const fail =
   (operationId: string, step: ProvisioningStep, reason: { code: string; detail: string }, now: string) =>
@@ -122,7 +220,7 @@ export const fail =
   };
 
 export const retry =
-  (operationId: string, reason: string, now: string) =>
+  (operationId: string, reason: string | undefined, now: string) =>
   (state: Tenant): TenantEvent[] => {
     const current = registered(state);
     if (current.status !== 'failed')

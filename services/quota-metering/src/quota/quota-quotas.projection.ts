@@ -1,5 +1,5 @@
 import { resourceNames } from '@tenantry/contracts/plans';
-import { projection, remove, upsert } from '@tenantry/messaging/projection';
+import { patch, projection, remove, upsert } from '@tenantry/messaging/projection';
 import { bigint, pgTable, primaryKey, text, timestamp, uuid } from 'drizzle-orm/pg-core';
 
 export const quotaQuotas = pgTable(
@@ -35,6 +35,8 @@ export const quotaQuotasProjection = projection({
           resetDate: kind === 'counter' ? data.periodEnd : null,
         }),
       ),
+    QuotasChanged: ({ tenantId, data }) =>
+      data.quotas.map(({ resource, limit, source }) => patch(quotaQuotas, { tenantId, resource }, { quotaLimit: limit, source })),
     // An assignment names known resources only, so these are all there can be.
     QuotasWithdrawn: ({ tenantId }) => resourceNames.map((resource) => remove(quotaQuotas, { tenantId, resource })),
   },

@@ -3,13 +3,15 @@ import { provide } from '@tenantry/messaging/provide';
 import { UsageModule } from '../usage/usage.module.js';
 import { AssignQuotasRpc } from './assign-quotas.rpc.js';
 import { CheckQuotaRpc } from './check-quota.rpc.js';
+import { FollowPlanEffect } from './follow-plan.effect.js';
 import { ListQuotasRpc } from './list-quotas.rpc.js';
+import { planChanges } from './plan-changes.process.js';
 import { quotaQuotasProjection } from './quota-quotas.projection.js';
 import { WithdrawQuotasRpc } from './withdraw-quotas.rpc.js';
 
 @Module({
   imports: [UsageModule],
   controllers: [AssignQuotasRpc, WithdrawQuotasRpc, ListQuotasRpc, CheckQuotaRpc],
-  providers: [provide(quotaQuotasProjection)],
+  providers: [provide(quotaQuotasProjection), provide(planChanges), FollowPlanEffect],
 })
 export class QuotaModule {}

@@ -3,7 +3,7 @@ import { type PlanSnapshot, resourceNames, shippedPlans } from '@tenantry/contra
 import type { QuotaEvent } from '@tenantry/contracts/quota/events';
 import { fold } from '@tenantry/event-store/aggregate';
 import { describe, expect, it } from 'vitest';
-import { assign, type Entitlement, quotas, withdraw } from './quotas.js';
+import { assign, type Entitlement, followPlan, quotas, withdraw } from './quotas.js';
 
 const given = (...events: QuotaEvent[]) => fold(quotas, events as unknown as (QuotaEvent & StoredEvent)[] as never);
 const plan = (id: keyof typeof shippedPlans, trialDays = 0): PlanSnapshot => ({ ...shippedPlans[id], id, version: 1, trialDays });
@@ -106,4 +106,28 @@ describe('withdrawing quotas', () => {
   it('is nothing where none were assigned', () => {
     expect(withdraw('2026-01-16T00:00:00.000Z')(given())).toEqual([]);
   });
+});
+
+describe('following another plan', () => {
+  const NOW = '2026-02-01T00:00:00.000Z';
+  const follow = (id: keyof typeof shippedPlans, at: number) => followPlan(plan(id), at, NOW);
+  const before = assigned({ overrides: { users: 7 } });
+
+  it('gives its limits and retention, and leaves overrides', () => {
+    const [event] = follow('business', 20)(given(before));
+    if (event?.type !== 'QuotasChanged') throw new Error('nothing was changed');
+    expect(event.data).toMatchObject({ plan: { id: 'business', version: 1 }, retentionDays: 365, planPosition: 20 });
+    const limit = (name: string) => event.data.quotas.find(({ resource }) => resource === name);
+    expect(limit('devices')).toMatchObject({ limit: 1_000, source: 'plan' });
+    expect(limit('users')).toMatchObject({ limit: 7, source: 'override' });
+    expect(limit('domains')).toMatchObject({ limit: null, source: 'plan' });
+    expect(event.data.before.quotas).toEqual(before.data.quotas);
+  });
+  it('is done once, and not by a change of plan that is older', () => {
+    const changed = given(before, ...follow('business', 20)(given(before)));
+    expect(follow('business', 20)(changed)).toEqual([]);
+    expect(follow('free', 19)(changed)).toEqual([]);
+    expect(follow('free', 21)(changed)).toHaveLength(1);
+  });
+  it('leaves a tenant without quotas without', () => expect(follow('business', 20)(given())).toEqual([]));
 });

@@ -6,7 +6,8 @@ import { type QuotaEvent, quotaEvents } from '@tenantry/contracts/quota/events';
 import { aggregate } from '@tenantry/event-store/aggregate';
 
 type Assigned = Extract<QuotaEvent, { type: 'QuotasAssigned' }>['data'];
-export type Quotas = { status: 'none' } | ({ status: 'assigned' } & Assigned) | { status: 'withdrawn' };
+/** `planPosition`: of the change of plan that the limits follow from; null for those of the first plan. */
+export type Quotas = { status: 'none' } | ({ status: 'assigned'; planPosition: number | null } & Assigned) | { status: 'withdrawn' };
 
 /** What a tenant may use. Stream `quotas`, one per tenant. What it has used is in the ledger. */
 export const quotas = aggregate<Quotas, typeof quotaEvents>({
@@ -16,7 +17,12 @@ export const quotas = aggregate<Quotas, typeof quotaEvents>({
   evolve: (state, event): Quotas => {
     switch (event.type) {
       case 'QuotasAssigned':
-        return { status: 'assigned', ...event.data };
+        return { status: 'assigned', planPosition: null, ...event.data };
+      case 'QuotasChanged': {
+        if (state.status !== 'assigned') return state;
+        const { plan, retentionDays, quotas: limits, planPosition } = event.data;
+        return { ...state, plan, retentionDays, quotas: limits, planPosition };
+      }
       case 'QuotasWithdrawn':
         return { status: 'withdrawn' };
       default:
@@ -55,6 +61,32 @@ export const assign =
           quotas: resourceNames.map((resource) => ({ resource, ...resources[resource], ...limitOf(resource, plan, overrides) })),
           periodStart: period.start,
           periodEnd: period.end,
+        },
+      },
+    ];
+  };
+
+/**
+ * Limits and retention of the tenant's new plan; limits that override a plan's stay. `planPosition` is that of the change of plan: what
+ * follows from an older one than the limits that there are changes nothing. What is used stays, also above a lower limit.
+ * @throws DomainError `quota.unknown_resource`
+ */
+export const followPlan =
+  (plan: PlanSnapshot, planPosition: number, now: Instant) =>
+  (state: Quotas): QuotaEvent[] => {
+    if (state.status !== 'assigned' || (state.planPosition ?? -1) >= planPosition) return [];
+    refuseUnknown('plan.limits', plan.limits);
+    const { plan: oldPlan, retentionDays, quotas: limits } = state;
+    return [
+      {
+        type: 'QuotasChanged',
+        data: {
+          plan: { id: plan.id, version: plan.version },
+          retentionDays: plan.retentionDays,
+          quotas: limits.map((quota) => (quota.source === 'override' ? quota : { ...quota, limit: plan.limits[quota.resource] ?? null })),
+          before: { plan: oldPlan, retentionDays, quotas: limits },
+          planPosition,
+          changedAt: now,
         },
       },
     ];

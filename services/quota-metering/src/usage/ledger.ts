@@ -72,6 +72,21 @@ export class Ledger {
     });
   }
 
+  /** Other limits and another retention for a tenant that has quotas; what is used stays. Older than what the ledger knows: nothing. Idempotent. */
+  async relimit({ tenantId, position, retentionDays, quotas }: Pick<Assignment, 'tenantId' | 'position' | 'retentionDays' | 'quotas'>) {
+    await this.database.pool.query({
+      name: 'quota-relimit',
+      text: `WITH tenant AS (
+          UPDATE quota_metering.tenants SET position = $2, retention_days = $3
+          WHERE tenant_id = $1 AND position <= $2 AND NOT withdrawn
+          RETURNING tenant_id)
+        UPDATE quota_metering.quotas q SET limit_value = given.limit_value
+        FROM tenant, json_to_recordset($4::json) AS given(resource text, limit_value bigint)
+        WHERE q.tenant_id = tenant.tenant_id AND q.resource = given.resource`,
+      values: [tenantId, position, retentionDays, JSON.stringify(quotas.map(({ resource, limit }) => ({ resource, limit_value: limit })))],
+    });
+  }
+
   /** Removes what the tenant has; its position stays, so that an older assignment can't come back. Idempotent. */
   async withdraw(tenantId: string, position: number): Promise<void> {
     await this.database.pool.query(

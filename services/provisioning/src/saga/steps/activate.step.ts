@@ -21,7 +21,7 @@ export class ActivateStep extends Step {
     await this.log.transact(
       tenantAggregate,
       { tenant: tenantId, command: command('activate') },
-      activate({ operationId, reason: 'provisioned' }, this.clock.now()),
+      activate({ operationId, cause: 'provisioned' }, this.clock.now()),
       life,
     );
   }

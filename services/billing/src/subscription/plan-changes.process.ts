@@ -1,0 +1,19 @@
+import type { PlanSnapshot } from '@tenantry/contracts/plans';
+import { effect, processManager } from '@tenantry/messaging/projection';
+
+export interface FollowPlan {
+  plan: PlanSnapshot;
+  /** Of the `TenantPlanChanged`. */
+  planPosition: number;
+  correlationId?: string;
+  traceparent?: string;
+}
+
+/** The subscription of a tenant follows its plan. */
+export const planChanges = processManager({
+  name: 'plan-changes',
+  on: {
+    TenantPlanChanged: ({ position, data: { plan }, metadata: { correlationId, traceparent } }) =>
+      effect('follow-plan', { plan, planPosition: position, correlationId, traceparent } satisfies FollowPlan),
+  },
+});
