@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import type { Scheduler } from './scheduler.js';
 import { schemaName } from './sql.js';
 
 export const buckets = 64;
@@ -20,23 +21,24 @@ export class Leases {
     private readonly pool: Pool,
     schema: string,
     private readonly owner: string,
-    private readonly leaseMs = 10_000,
+    private readonly scheduler: Scheduler,
+    private readonly leaseMs: number,
   ) {
     this.schema = schemaName(schema);
   }
 
   /** By this process's own clock, which counts from before the lease was asked for. */
   owns(tenantId: string): boolean {
-    return performance.now() < this.untilMs && this.owned.has(bucketOf(tenantId));
+    return this.scheduler.nowMs() < this.untilMs && this.owned.has(bucketOf(tenantId));
   }
 
   get size(): number {
-    return performance.now() < this.untilMs ? this.owned.size : 0;
+    return this.scheduler.nowMs() < this.untilMs ? this.owned.size : 0;
   }
 
   /** @returns whether buckets were gained, so that there may be something to publish in them */
   async renew(): Promise<boolean> {
-    const askedMs = performance.now();
+    const askedMs = this.scheduler.nowMs();
     const { rows } = await this.pool.query<{ bucket: number }>(
       `WITH me AS (
          INSERT INTO ${this.schema}.members (owner, until) VALUES ($1, now() + $2 * interval '1 ms')

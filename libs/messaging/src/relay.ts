@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type JetStreamClient, jetstream } from '@nats-io/jetstream';
 import type { NatsConnection, Subscription } from '@nats-io/transport-node';
 import type { StoredEvent } from '@tenantry/contracts/events';
@@ -12,6 +11,7 @@ import { DirtyQueue, type Outcome } from './dirty-queue.js';
 import { ensureEventStream, MissingGuarantee } from './event-stream.js';
 import { Leases } from './leases.js';
 import { PublishedPositions } from './published-positions.js';
+import { type Scheduler, SystemScheduler, type Timer } from './scheduler.js';
 import { Sweep } from './sweep.js';
 
 export interface RelayParts {
@@ -24,6 +24,7 @@ export interface RelayParts {
   owner: string;
   /** Of the JetStream stream: 1 locally, 3 in a cluster. */
   streamReplicas: number;
+  scheduler?: Scheduler;
   options?: Partial<RelayOptions>;
 }
 export interface RelayOptions {
@@ -58,6 +59,7 @@ const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
  */
 export class Relay {
   private readonly options: RelayOptions;
+  private readonly scheduler: Scheduler;
   private readonly leases: Leases;
   private readonly published: PublishedPositions;
   private readonly sweep: Sweep;
@@ -65,18 +67,20 @@ export class Relay {
   private readonly encoder = new TextEncoder();
   private readonly broker: JetStreamClient;
   private subscription: Subscription | undefined;
-  private timers: NodeJS.Timeout[] = [];
-  private pumpTimer: NodeJS.Timeout | undefined;
+  private timers: Timer[] = [];
+  private pumpTimer: Timer | undefined;
   private round: Promise<void> | null = null;
   private polling: Promise<void> | null = null;
   private leasing: Promise<void> | null = null;
+  private readonly random = () => this.scheduler.random();
   private failures = 0;
   private endedMs = 0;
   private stopped = true;
 
   constructor(private readonly parts: RelayParts) {
     this.options = { ...defaults, ...parts.options };
-    this.leases = new Leases(parts.pool, parts.schema, parts.owner, this.options.leaseMs);
+    this.scheduler = parts.scheduler ?? new SystemScheduler();
+    this.leases = new Leases(parts.pool, parts.schema, parts.owner, this.scheduler, this.options.leaseMs);
     this.published = new PublishedPositions(parts.pool, parts.schema, parts.nats);
     this.sweep = new Sweep(parts.pool, this.published.table, '', []);
     this.broker = jetstream(parts.nats, { timeout: this.options.publishTimeoutMs });
@@ -95,9 +99,9 @@ export class Relay {
     });
     let polls = 0;
     this.timers = [
-      setInterval(() => void this.renewLeases(), this.options.leaseMs / 3),
+      this.scheduler.setInterval(() => void this.renewLeases(), this.options.leaseMs / 3),
       // Recently grown logs every time, all of them every thirtieth.
-      setInterval(() => void this.poll(++polls % 30 === 0 ? undefined : 60_000), this.options.pollMs),
+      this.scheduler.setInterval(() => void this.poll(++polls % 30 === 0 ? undefined : 60_000), this.options.pollMs),
     ];
     await this.poll();
   }
@@ -107,21 +111,21 @@ export class Relay {
     if (this.stopped) return;
     this.stopped = true;
     this.subscription?.unsubscribe();
-    for (const timer of this.timers) clearInterval(timer);
-    clearTimeout(this.pumpTimer);
+    for (const timer of this.timers) this.scheduler.clearInterval(timer);
+    this.scheduler.clearTimeout(this.pumpTimer);
     await Promise.all([this.round, this.polling, this.leasing]);
     await this.leases.release();
   }
 
   private async untilStreamIsThere(): Promise<void> {
-    const endMs = performance.now() + 60_000;
+    const endMs = this.scheduler.nowMs() + 60_000;
     for (let attempt = 1; ; attempt++) {
       try {
         return await ensureEventStream(this.parts.nats, this.parts.streamReplicas);
       } catch (error) {
-        if (error instanceof MissingGuarantee || performance.now() > endMs) throw error;
+        if (error instanceof MissingGuarantee || this.scheduler.nowMs() > endMs) throw error;
         this.parts.logger.warn({ err: error, attempt }, 'The event stream is not there yet');
-        await sleep(backoffMs(attempt, 200, 2_000));
+        await this.scheduler.sleep(backoffMs(attempt, 200, 2_000, this.random));
       }
     }
   }
@@ -139,29 +143,29 @@ export class Relay {
   }
 
   private mark(tenantId: string): void {
-    if (this.leases.owns(tenantId)) this.queue.mark(tenantId, performance.now());
+    if (this.leases.owns(tenantId)) this.queue.mark(tenantId, this.scheduler.nowMs());
   }
 
   private schedule(): void {
     if (this.stopped || this.round) return;
-    const inMs = this.queue.nextInMs(performance.now());
+    const inMs = this.queue.nextInMs(this.scheduler.nowMs());
     if (inMs === null) return;
-    clearTimeout(this.pumpTimer);
+    this.scheduler.clearTimeout(this.pumpTimer);
     // A round costs the same for one log as for many: the next one waits a little for more of them.
-    const waitMs = Math.max(inMs, this.endedMs + this.options.gapMs - performance.now());
-    if (waitMs > 0) this.pumpTimer = setTimeout(() => this.schedule(), Math.ceil(waitMs));
+    const waitMs = Math.max(inMs, this.endedMs + this.options.gapMs - this.scheduler.nowMs());
+    if (waitMs > 0) this.pumpTimer = this.scheduler.setTimeout(() => this.schedule(), Math.ceil(waitMs));
     else {
       this.round = this.publishRound().finally(() => {
         this.round = null;
-        this.endedMs = performance.now();
+        this.endedMs = this.scheduler.nowMs();
         this.schedule();
       });
     }
   }
 
   private async publishRound(): Promise<void> {
-    const taken = this.queue.take(this.options.logsPerRound, performance.now());
-    const settle = (tenantId: string, outcome: Outcome) => this.queue.done(tenantId, outcome, performance.now());
+    const taken = this.queue.take(this.options.logsPerRound, this.scheduler.nowMs());
+    const settle = (tenantId: string, outcome: Outcome) => this.queue.done(tenantId, outcome, this.scheduler.nowMs());
     for (const tenantId of taken) if (!this.leases.owns(tenantId)) settle(tenantId, { next: 'idle' });
     const mine = taken.filter((tenantId) => this.leases.owns(tenantId));
     if (mine.length === 0) return;
@@ -181,13 +185,13 @@ export class Relay {
         const wanted = slice?.events.at(-1)?.position;
         const all = wanted === undefined || reached.get(tenantId) === wanted;
         if (!all) unacknowledged += 1;
-        if (!all) settle(tenantId, { next: 'hold', delayMs: backoffMs(this.failures + 1, 100, 5_000) });
+        if (!all) settle(tenantId, { next: 'hold', delayMs: backoffMs(this.failures + 1, 100, 5_000, this.random) });
         else settle(tenantId, slice && slice.scannedTo < slice.head ? { next: 'again' } : { next: 'idle' });
       }
       this.failures = unacknowledged > 0 ? this.failures + 1 : 0;
       if (this.failures >= 3) await this.repairStream();
     } catch (error) {
-      const delayMs = backoffMs(++this.failures, 100, 5_000);
+      const delayMs = backoffMs(++this.failures, 100, 5_000, this.random);
       this.parts.logger.warn({ logs: mine.length, delayMs, err: error }, 'Publishing will be tried again');
       // What was published and not recorded goes out again from the recorded position on.
       this.published.forget(mine);
