@@ -1,0 +1,78 @@
+/**
+ * The tenant log and the bus, part by part (`event-log/<letter>-<name>.ts`), each beside its references on the same servers.
+ * `--parts a,c` runs some of them, `--quick` is a smoke run. Last line: one JSON object.
+ */
+
+import { randomUUID } from 'node:crypto';
+import { parseArgs } from 'node:util';
+import { migrationFiles, repositoryRoot } from '@tenantry/tenancy/migration-files';
+import { startPostgres } from '@tenantry/testing/postgres';
+import pg from 'pg';
+import { type BenchContext, machine, type Part } from './event-log/bench.js';
+import { part as c } from './event-log/c-reading.js';
+
+/** In the order in which they run; a part that cannot run here (no KurrentDB server named) gives null and says so. */
+const parts: Record<string, (bench: BenchContext) => Promise<Part | null>> = { c };
+
+const { values } = parseArgs({ options: { parts: { type: 'string' }, quick: { type: 'boolean', default: false } } });
+const chosen = values.parts === undefined ? Object.keys(parts) : values.parts.split(',');
+const unknown = chosen.filter((letter) => !(letter in parts));
+if (unknown.length > 0) throw new Error(`--parts: there is no ${unknown.join(', ')}; there are ${Object.keys(parts).join(', ')}`);
+
+const contexts = ['tenant', 'config', 'placement', 'quota', 'domain', 'billing', 'identity', 'audit', 'insight', 'platform'];
+
+/** The log's tables, and a login that may use them as services do. */
+async function migrate(url: string): Promise<{ serviceUrl: string; version: string }> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    for (const { sql } of await migrationFiles(`${repositoryRoot}libs/event-store/migrations`)) await client.query(sql);
+    const password = randomUUID();
+    await client.query(`CREATE ROLE bench LOGIN PASSWORD '${password}' IN ROLE tenantry_services`);
+    await client.query("INSERT INTO log.writers SELECT 'bench', context FROM unnest($1::text[]) AS context", [contexts]);
+    const { rows } = await client.query<{ name: string; setting: string }>(
+      "SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes', 'server_version')",
+    );
+    const settings = Object.fromEntries(rows.map(({ name, setting }) => [name, setting]));
+    // Without these, every figure would be one of a log that can lose what it has acknowledged.
+    for (const name of ['fsync', 'synchronous_commit', 'full_page_writes']) {
+      if (settings[name] !== 'on') throw new Error(`the server has ${name} = ${settings[name]}`);
+    }
+    const serviceUrl = new URL(url);
+    serviceUrl.username = 'bench';
+    serviceUrl.password = password;
+    return { serviceUrl: serviceUrl.href, version: settings['server_version'] ?? 'unknown' };
+  } finally {
+    await client.end();
+  }
+}
+
+await using server = await startPostgres({ shared_buffers: '512MB', max_wal_size: '4GB' });
+const migrated = await migrate(server.url);
+const bench: BenchContext = {
+  postgres: { url: server.url, ...migrated },
+  tenants: Array.from({ length: 50 }, () => randomUUID()),
+  quick: values.quick,
+  log: (line) => console.log(line),
+};
+const results: Record<string, Part> = {};
+for (const letter of Object.keys(parts).filter((name) => chosen.includes(name))) {
+  console.log(`part ${letter}`);
+  const result = await parts[letter]?.(bench);
+  if (result) results[letter] = result;
+}
+const first = Object.values(results)[0];
+console.log(
+  JSON.stringify({
+    bench: 'event-log',
+    machine: machine(migrated.version),
+    ours: first?.ours,
+    reference: first?.reference,
+    ratio: first?.ratio,
+    references: first?.references,
+    ratios: first?.ratios,
+    p50Ms: first?.p50Ms,
+    p99Ms: first?.p99Ms,
+    results,
+  }),
+);
