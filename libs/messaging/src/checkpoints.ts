@@ -65,8 +65,11 @@ export class Checkpoints {
           values: [this.consumer, tenantId, this.version, to.position, to.eventId],
         }
       : {
-          text: `UPDATE ${this.table} SET position = $4, event_id = $5
-                 WHERE consumer = $1 AND tenant_id = $2 AND version = $3 AND position = $6 AND event_id = $7`,
+          text: `UPDATE ${this.table} c SET position = $4, event_id = $5
+                 FROM (SELECT consumer, tenant_id FROM ${this.table}
+                       WHERE consumer = $1 AND tenant_id = $2 AND version = $3 AND position = $6 AND event_id = $7
+                       FOR UPDATE SKIP LOCKED) l
+                 WHERE c.consumer = l.consumer AND c.tenant_id = l.tenant_id`,
           values: [this.consumer, tenantId, this.version, to.position, to.eventId, from.position, from.eventId],
         };
   }
@@ -74,7 +77,7 @@ export class Checkpoints {
   async read(client: Pick<ClientBase, 'query'>, tenantIds: string[], { lock = false } = {}): Promise<Map<string, Checkpoint>> {
     const { rows } = await client.query<{ tenant_id: string; position: string; event_id: string; version: string }>(
       `SELECT tenant_id, position, event_id, version FROM ${this.table}
-       WHERE consumer = $1 AND tenant_id = ANY($2::uuid[])${lock ? ' ORDER BY tenant_id FOR UPDATE' : ''}`,
+       WHERE consumer = $1 AND tenant_id = ANY($2::uuid[])${lock ? ' ORDER BY tenant_id FOR UPDATE NOWAIT' : ''}`,
       [this.consumer, tenantIds],
     );
     return new Map(rows.map((row) => [row.tenant_id, { position: Number(row.position), eventId: row.event_id, version: row.version }]));

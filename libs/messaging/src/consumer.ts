@@ -8,6 +8,8 @@ import type { EffectRequest, ProcessManager, Projection, RowChange } from './pro
 
 /** All of a service's projections of one placement (with its process managers, for `service`): they share one checkpoint per tenant. */
 export interface Consumer {
+  /** Of its checkpoints: `service` for the service's own rows, the service's name in the tenants' schemas. */
+  name: string;
   placement: Projection['placement'];
   projections: Projection[];
   processes: ProcessManager[];
@@ -38,7 +40,12 @@ export interface Applied {
 }
 
 /** Null where the service has nothing of that placement. */
-export function consumerOf(placement: Projection['placement'], all: Projection[], managers: ProcessManager[]): Consumer | null {
+export function consumerOf(
+  service: string,
+  placement: Projection['placement'],
+  all: Projection[],
+  managers: ProcessManager[],
+): Consumer | null {
   const projections = all.filter((projection) => projection.placement === placement);
   const processes = placement === 'service' ? managers : [];
   if (projections.length + processes.length === 0) return null;
@@ -48,6 +55,7 @@ export function consumerOf(placement: Projection['placement'], all: Projection[]
     ...processes.map(({ name, on }) => `${name}:${Object.keys(on).sort().join()}`),
   ].sort();
   return {
+    name: placement === 'service' ? 'service' : service,
     placement,
     projections,
     processes,

@@ -6,6 +6,8 @@ import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { EffectWorker, type EffectWorkerOptions } from './effect-worker.js';
 import { ComeBack, type Effect, EffectHandler, GiveUp } from './effects.js';
+import { PostgresEffects } from './postgres-effects.js';
+import { SystemScheduler } from './scheduler.js';
 import { createServiceSchema } from './spec-support.js';
 
 let postgres: RunningPostgres;
@@ -28,8 +30,8 @@ class Handler extends EffectHandler {
 }
 const worker = (handler: Handler, options: Partial<EffectWorkerOptions> = {}, owner?: string) => {
   const made = new EffectWorker({
-    pool,
-    schema: 'svc',
+    store: new PostgresEffects(pool, 'svc'),
+    scheduler: new SystemScheduler(),
     handlers: [handler],
     logger: silentLogger,
     owner,

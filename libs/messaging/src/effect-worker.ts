@@ -1,14 +1,14 @@
 import { newId } from '@tenantry/contracts/ids';
 import { faultPoint } from '@tenantry/observability/fault';
 import type { Logger } from '@tenantry/observability/logger';
-import type { Pool } from 'pg';
 import { backoffMs } from './backoff.js';
+import type { Claimed, EffectStore, Ending } from './effect-store.js';
 import { ComeBack, type EffectHandler, GiveUp } from './effects.js';
-import { schemaName } from './sql.js';
+import type { Scheduler, Timer } from './scheduler.js';
 
 export interface EffectWorkerParts {
-  pool: Pool;
-  schema: string;
+  store: EffectStore;
+  scheduler: Scheduler;
   handlers: EffectHandler[];
   logger: Logger;
   /**
@@ -27,47 +27,31 @@ export interface EffectWorkerOptions {
 }
 const defaults: EffectWorkerOptions = { pollMs: 1_000, leaseMs: 30_000, baseMs: 200, capMs: 60_000, maxAttempts: 20 };
 
-interface Claimed {
-  id: string;
-  tenant_id: string;
-  name: string;
-  payload: unknown;
-  causation_id: string;
-  claims: number;
-  failures: number;
-}
 interface Running {
   claimed: Claimed;
   abort: AbortController;
   finished: Promise<void>;
 }
-type Ending = { state: 'done' | 'pending' | 'parked'; delayMs: number; error: string | null; failed: boolean };
-
 /**
  * Runs the effects of the service's outbox, at least once each. An effect is claimed with a lease that is renewed while it runs;
  * who finds an expired one takes it over. `claims` fences: an outcome is recorded only by who claimed last.
  */
 export class EffectWorker {
   private readonly options: EffectWorkerOptions;
-  private readonly table: string;
   private readonly owner: string;
   private readonly handlers: Map<string, EffectHandler>;
   private readonly running = new Map<string, Running>();
-  private readonly endings = new Map<
-    string,
-    { claimed: Claimed; ending: Ending; recorded: () => void; failed: (error: unknown) => void }
-  >();
+  private readonly endings = new Map<string, { ending: Ending; recorded: () => void; failed: (error: unknown) => void }>();
   /** Effects of which as many were claimed as could be run: there may be more. */
   private readonly saturated = new Set<string>();
   private recording = false;
   private claiming = false;
   private wanted = false;
   private stopped = true;
-  private timers: NodeJS.Timeout[] = [];
+  private timers: Timer[] = [];
 
   constructor(private readonly parts: EffectWorkerParts) {
     this.options = { ...defaults, ...parts.options };
-    this.table = `${schemaName(parts.schema)}.effects`;
     this.owner = parts.owner ?? newId();
     this.handlers = new Map(parts.handlers.map((handler) => [handler.effect, handler]));
   }
@@ -75,14 +59,18 @@ export class EffectWorker {
   start(): void {
     if (this.handlers.size === 0) return;
     this.stopped = false;
-    this.timers = [setInterval(() => this.wake(), this.options.pollMs), setInterval(() => void this.renew(), this.options.leaseMs / 3)];
+    const { scheduler } = this.parts;
+    this.timers = [
+      scheduler.setInterval(() => this.wake(), this.options.pollMs),
+      scheduler.setInterval(() => void this.renew(), this.options.leaseMs / 3),
+    ];
     void this.takeBack().finally(() => this.wake());
   }
 
   /** What the process before this one was doing when it died. */
   private async takeBack(): Promise<void> {
     try {
-      await this.parts.pool.query(`UPDATE ${this.table} SET next_attempt_at = now() WHERE state = 'running' AND owner = $1`, [this.owner]);
+      await this.parts.store.takeBack(this.owner);
     } catch (error) {
       this.parts.logger.warn({ err: error }, 'Leases of before could not be taken back; they will run out');
     }
@@ -99,21 +87,15 @@ export class EffectWorker {
   async stop(graceMs = 5_000): Promise<void> {
     if (this.stopped) return;
     this.stopped = true;
-    for (const timer of this.timers) clearInterval(timer);
+    for (const timer of this.timers) timer.cancel();
     for (const { abort } of this.running.values()) abort.abort(new Error('The process is shutting down'));
-    let timer: NodeJS.Timeout | undefined;
+    let timer: Timer | undefined;
     const grace = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, graceMs);
+      timer = this.parts.scheduler.setTimeout(resolve, graceMs);
     });
     await Promise.race([Promise.allSettled([...this.running.values()].map(({ finished }) => finished)), grace]);
-    clearTimeout(timer);
-    const left = [...this.running.values()].map(({ claimed }) => ({ id: claimed.id, claims: claimed.claims }));
-    if (left.length === 0) return;
-    await this.parts.pool.query(
-      `UPDATE ${this.table} e SET state = 'pending', lease_until = NULL, next_attempt_at = now()
-       FROM json_to_recordset($1::json) AS r(id uuid, claims int) WHERE e.id = r.id AND e.claims = r.claims AND e.state = 'running'`,
-      [JSON.stringify(left)],
-    );
+    timer?.cancel();
+    await this.giveBack([...this.running.values()].map(({ claimed }) => claimed));
   }
 
   private async claimLoop(): Promise<void> {
@@ -140,20 +122,7 @@ export class EffectWorker {
       .map((handler) => ({ name: handler.effect, free: handler.concurrency - this.countOf(handler.effect) }))
       .filter((capacity) => capacity.free > 0);
     if (free.length === 0) return [];
-    const { rows } = await this.parts.pool.query<Claimed>({
-      name: `claim ${this.table}`,
-      text: `
-        UPDATE ${this.table} e
-        SET state = 'running', claims = e.claims + 1, owner = $4,
-            lease_until = now() + $3 * interval '1 ms', next_attempt_at = now() + $3 * interval '1 ms'
-        FROM unnest($1::text[], $2::int[]) AS n(name, free)
-        CROSS JOIN LATERAL (
-          SELECT id FROM ${this.table} d WHERE d.name = n.name AND d.state IN ('pending', 'running') AND d.next_attempt_at <= now()
-          ORDER BY d.next_attempt_at LIMIT n.free FOR UPDATE SKIP LOCKED) due
-        WHERE e.id = due.id
-        RETURNING e.id, e.tenant_id, e.name, e.payload, e.causation_id, e.claims, e.failures`,
-      values: [free.map(({ name }) => name), free.map((capacity) => capacity.free), this.options.leaseMs, this.owner],
-    });
+    const rows = await this.parts.store.claim(this.owner, free, this.options.leaseMs);
     for (const capacity of free) {
       if (rows.filter((row) => row.name === capacity.name).length === capacity.free) this.saturated.add(capacity.name);
     }
@@ -191,47 +160,47 @@ export class EffectWorker {
     try {
       await handler.run({
         id: claimed.id,
-        tenantId: claimed.tenant_id,
+        tenantId: claimed.tenantId,
         name: claimed.name,
         payload: claimed.payload,
-        causationId: claimed.causation_id,
+        causationId: claimed.causationId,
         attempt: claimed.failures + 1,
         signal,
       });
       await faultPoint('effect.done');
-      ending = { state: 'done', delayMs: 0, error: null, failed: false };
+      ending = { ...of(claimed), state: 'done', delayMs: 0, error: null, failed: false };
     } catch (error) {
       ending = this.afterError(claimed, signal, error);
     }
-    await this.record(claimed, ending);
+    await this.record(ending);
     if (ending.state === 'done') await faultPoint('effect.recorded');
   }
 
   private afterError(claimed: Claimed, signal: AbortSignal, error: unknown): Ending {
-    if (error instanceof ComeBack) return this.again(error.afterMs, null);
+    if (error instanceof ComeBack) return this.again(claimed, error.afterMs, null);
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     // Stopped by us, not by a fault of its own.
-    if (signal.aborted) return this.again(0, text);
+    if (signal.aborted) return this.again(claimed, 0, text);
     const failures = claimed.failures + 1;
-    const seen = { effect: claimed.name, id: claimed.id, tenantId: claimed.tenant_id, failures, error: text };
+    const seen = { effect: claimed.name, id: claimed.id, tenantId: claimed.tenantId, failures, error: text };
     if (error instanceof GiveUp || failures >= (this.handlers.get(claimed.name)?.maxAttempts ?? this.options.maxAttempts)) {
       this.parts.logger.error(seen, 'An effect is parked');
-      return { state: 'parked', delayMs: 0, error: text, failed: true };
+      return { ...of(claimed), state: 'parked', delayMs: 0, error: text, failed: true };
     }
-    const delayMs = backoffMs(failures, this.options.baseMs, this.options.capMs);
+    const delayMs = backoffMs(failures, this.options.baseMs, this.options.capMs, () => this.parts.scheduler.random());
     this.parts.logger.warn({ ...seen, delayMs }, 'An effect will be tried again');
-    return { ...this.again(delayMs, text), failed: true };
+    return { ...this.again(claimed, delayMs, text), failed: true };
   }
 
-  private again(delayMs: number, error: string | null): Ending {
-    if (delayMs < this.options.pollMs) setTimeout(() => this.wake(), delayMs + 5).unref();
-    return { state: 'pending', delayMs, error, failed: false };
+  private again(claimed: Claimed, delayMs: number, error: string | null): Ending {
+    if (delayMs < this.options.pollMs) this.parts.scheduler.setTimeout(() => this.wake(), delayMs + 5);
+    return { ...of(claimed), state: 'pending', delayMs, error, failed: false };
   }
 
   /** Outcomes that come while a statement runs go into the next one together. */
-  private record(claimed: Claimed, ending: Ending): Promise<void> {
+  private record(ending: Ending): Promise<void> {
     return new Promise((recorded, failed) => {
-      this.endings.set(`${claimed.id}:${claimed.claims}`, { claimed, ending, recorded, failed });
+      this.endings.set(`${ending.id}:${ending.claims}`, { ending, recorded, failed });
       if (!this.recording) void this.recordLoop();
     });
   }
@@ -242,26 +211,7 @@ export class EffectWorker {
       const batch = [...this.endings.values()];
       this.endings.clear();
       try {
-        await this.parts.pool.query({
-          name: `record ${this.table}`,
-          text: `
-            UPDATE ${this.table} e
-            SET state = r.state, lease_until = NULL, owner = NULL, last_error = r.error, failures = e.failures + r.failed, next_attempt_at = now() + r.delay * interval '1 ms'
-            FROM json_to_recordset($1::json) AS r(id uuid, claims int, state text, delay int, error text, failed int)
-            WHERE e.id = r.id AND e.claims = r.claims AND e.state = 'running'`,
-          values: [
-            JSON.stringify(
-              batch.map(({ claimed, ending }) => ({
-                id: claimed.id,
-                claims: claimed.claims,
-                state: ending.state,
-                delay: Math.ceil(ending.delayMs),
-                failed: ending.failed ? 1 : 0,
-                error: ending.error?.replaceAll('\0', '').slice(0, 4_000) ?? null,
-              })),
-            ),
-          ],
-        });
+        await this.parts.store.record(batch.map(({ ending }) => ending));
         for (const { recorded } of batch) recorded();
       } catch (error) {
         for (const { failed } of batch) failed(error);
@@ -271,7 +221,7 @@ export class EffectWorker {
   }
 
   private async giveBack(claimed: Claimed[]): Promise<void> {
-    await Promise.all(claimed.map((effect) => this.record(effect, { state: 'pending', delayMs: 0, error: null, failed: false })));
+    await Promise.all(claimed.map((effect) => this.record({ ...of(effect), state: 'pending', delayMs: 0, error: null, failed: false })));
   }
 
   /** Prolongs the leases of what runs here; what somebody else has taken over is aborted. */
@@ -279,13 +229,11 @@ export class EffectWorker {
     const runs = [...this.running.values()];
     if (runs.length === 0) return;
     try {
-      const { rows } = await this.parts.pool.query<{ id: string; claims: number }>(
-        `UPDATE ${this.table} e SET lease_until = now() + $2 * interval '1 ms', next_attempt_at = now() + $2 * interval '1 ms'
-         FROM json_to_recordset($1::json) AS r(id uuid, claims int)
-         WHERE e.id = r.id AND e.claims = r.claims AND e.state = 'running' RETURNING e.id, e.claims`,
-        [JSON.stringify(runs.map(({ claimed }) => ({ id: claimed.id, claims: claimed.claims }))), this.options.leaseMs],
+      const holding = await this.parts.store.renew(
+        runs.map(({ claimed }) => of(claimed)),
+        this.options.leaseMs,
       );
-      const kept = new Set(rows.map((row) => `${row.id}:${row.claims}`));
+      const kept = new Set(holding.map(({ id, claims }) => `${id}:${claims}`));
       for (const { claimed, abort } of runs) {
         if (!kept.has(`${claimed.id}:${claimed.claims}`) && this.running.get(claimed.id)?.claimed === claimed)
           abort.abort(new Error('The lease was lost'));
@@ -295,3 +243,5 @@ export class EffectWorker {
     }
   }
 }
+
+const of = ({ id, claims }: Claimed) => ({ id, claims });

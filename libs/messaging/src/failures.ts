@@ -1,13 +1,13 @@
 import type { StoredEvent } from '@tenantry/contracts/events';
 import type { Logger } from '@tenantry/observability/logger';
-import type { Pool } from 'pg';
 import { backoffMs } from './backoff.js';
-import { schemaName } from './sql.js';
+import type { ParkedStore } from './consumer-rows.js';
+import type { Scheduler } from './scheduler.js';
 
 interface Failing {
   attempts: number;
   parked: boolean;
-  /** While this is in the future, no run is worth it. */
+  /** While this is in the future, no run is worth it. Of the steady clock. */
   nextRetryMs: number;
 }
 
@@ -20,34 +20,25 @@ const parkedCapMs = 300_000;
  */
 export class Failures {
   private readonly failing = new Map<string, Failing>();
-  private readonly table: string;
 
   constructor(
-    private readonly pool: Pool,
-    schema: string,
+    private readonly parked: ParkedStore,
+    private readonly scheduler: Scheduler,
     private readonly logger: Logger,
-  ) {
-    this.table = `${schemaName(schema)}.parked`;
-  }
+  ) {}
 
   /** Parked ones of before this process began. */
   async load(): Promise<void> {
-    const { rows } = await this.pool.query<{ consumer: string; tenant_id: string; attempts: number; next_retry_at: Date }>(
-      `SELECT consumer, tenant_id, attempts, next_retry_at FROM ${this.table}`,
-    );
-    for (const row of rows) {
-      this.failing.set(`${row.consumer}:${row.tenant_id}`, {
-        attempts: row.attempts,
-        parked: true,
-        nextRetryMs: row.next_retry_at.getTime(),
-      });
+    const nowMs = this.scheduler.nowMs();
+    for (const { consumer, tenantId, attempts, retryInMs } of await this.parked.all()) {
+      this.failing.set(`${consumer}:${tenantId}`, { attempts, parked: true, nextRetryMs: nowMs + retryInMs });
     }
   }
 
   /** Milliseconds that a tenant still has to wait, 0 for none. */
   holdMs(consumer: string, tenantId: string): number {
     const failing = this.failing.get(`${consumer}:${tenantId}`);
-    return failing ? Math.max(0, failing.nextRetryMs - Date.now()) : 0;
+    return failing ? Math.max(0, failing.nextRetryMs - this.scheduler.nowMs()) : 0;
   }
 
   /** @returns milliseconds until the next attempt */
@@ -55,23 +46,20 @@ export class Failures {
     const key = `${consumer}:${event.tenantId}`;
     const attempts = (this.failing.get(key)?.attempts ?? 0) + 1;
     const parked = attempts >= attemptsUntilParked;
-    const delayMs = parked ? backoffMs(attempts - attemptsUntilParked + 1, 5_000, parkedCapMs) : backoffMs(attempts, 200, 5_000);
-    const nextRetryMs = Date.now() + delayMs;
-    this.failing.set(key, { attempts, parked, nextRetryMs });
+    const random = () => this.scheduler.random();
+    const delayMs = parked
+      ? backoffMs(attempts - attemptsUntilParked + 1, 5_000, parkedCapMs, random)
+      : backoffMs(attempts, 200, 5_000, random);
+    this.failing.set(key, { attempts, parked, nextRetryMs: this.scheduler.nowMs() + delayMs });
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    const seen = { consumer, tenantId: event.tenantId, position: event.position, type: event.type, attempts, error: text };
+    const { tenantId, position, type } = event;
+    const seen = { consumer, tenantId, position, type, attempts, error: text };
     if (!parked) {
       this.logger.warn(seen, 'An event could not be applied');
       return delayMs;
     }
     this.logger.error(seen, 'An event could not be applied: the tenant is parked');
-    await this.pool.query(
-      `INSERT INTO ${this.table} (consumer, tenant_id, position, event_id, error, attempts, next_retry_at)
-       VALUES ($1, $2, $3, $4, $5, $6, to_timestamp($7 / 1000.0))
-       ON CONFLICT (consumer, tenant_id) DO UPDATE SET position = excluded.position, event_id = excluded.event_id,
-         error = excluded.error, attempts = excluded.attempts, next_retry_at = excluded.next_retry_at`,
-      [consumer, event.tenantId, event.position, event.id, text.slice(0, 4_000), attempts, nextRetryMs],
-    );
+    await this.parked.put({ consumer, tenantId, position, eventId: event.id, error: text, attempts, retryInMs: delayMs });
     return delayMs;
   }
 
@@ -80,6 +68,6 @@ export class Failures {
     const failing = this.failing.get(key);
     if (!failing) return;
     this.failing.delete(key);
-    if (failing.parked) await this.pool.query(`DELETE FROM ${this.table} WHERE consumer = $1 AND tenant_id = $2`, [consumer, tenantId]);
+    if (failing.parked) await this.parked.remove(consumer, tenantId);
   }
 }

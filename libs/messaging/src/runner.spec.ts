@@ -10,10 +10,13 @@ import { integer, pgSchema, pgTable, primaryKey, text, uuid } from 'drizzle-orm/
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { connectNats } from './nats.js';
+import { PostgresRunnerStorage } from './postgres-storage.js';
 import { add, effect, type ProcessManager, type Projection, patch, processManager, projection, upsert } from './projection.js';
 import { Runner, type RunnerParts } from './runner.js';
+import { SystemScheduler } from './scheduler.js';
 import { createServiceSchema, SchemaTenants } from './spec-support.js';
 import { ReadPosition } from './wait.js';
+import { NatsWakeUps } from './wake-ups.js';
 
 const own = pgSchema('svc');
 const names = own.table('names', {
@@ -61,11 +64,13 @@ let connection: NatsConnection;
 let pool: pg.Pool;
 let tenants: SchemaTenants;
 let store: MemoryEventStore;
+let storage: PostgresRunnerStorage;
+const scheduler = new SystemScheduler();
 const runners: Runner[] = [];
 
 const runner = async (parts: Partial<RunnerParts> = {}) => {
   const { projections = [namesOf()], processes = [] } = parts;
-  const made = new Runner({ service: 'svc', pool, schema: 'svc', store, tenants, logger: silentLogger, ...parts, projections, processes });
+  const made = new Runner({ service: 'svc', storage, store, scheduler, logger: silentLogger, ...parts, projections, processes });
   runners.push(made);
   await made.start();
   return made;
@@ -94,6 +99,7 @@ beforeAll(async () => {
   await createServiceSchema(pool, 'svc', ownTables);
   tenants = new SchemaTenants(pool, tenantTables);
   store = new MemoryEventStore();
+  storage = new PostgresRunnerStorage(pool, 'svc', tenants);
 }, 90_000);
 afterEach(async () => {
   await Promise.all(runners.splice(0).map((each) => each.stop()));
@@ -197,7 +203,7 @@ describe("rows in the service's own schema", () => {
 describe('wake-ups', () => {
   it('come from the bus, on the subjects of what is handled', async () => {
     const id = newId();
-    await runner({ nats: connection });
+    await runner({ wakeUps: new NatsWakeUps(connection, silentLogger) });
     await append(id, 'TenantRegistered', { name: 'woken' });
     wake(id, 'TenantRegistered', {});
     await until(async () => expect(await nameOf(id)).toEqual({ name: 'woken', updates: 0 }));
@@ -205,7 +211,7 @@ describe('wake-ups', () => {
 
   it('are believed nothing: what a message says of an event is not applied', async () => {
     const id = newId();
-    await runner({ nats: connection });
+    await runner({ wakeUps: new NatsWakeUps(connection, silentLogger) });
     wake(id, 'TenantRegistered', { name: 'forged' });
     connection.publish('tenantry.events.not-a-tenant.tenant.TenantRegistered', '{}');
     await append(id, 'TenantActivated', {});
@@ -226,7 +232,7 @@ describe('wake-ups', () => {
 describe("rows in the tenant's schema", () => {
   it('wait for the place to be there, and catch up when its step is said to be done', async () => {
     const id = newId();
-    await runner({ projections: [everything], nats: connection, options: { tenantDelayMs: 50 } });
+    await runner({ projections: [everything], wakeUps: new NatsWakeUps(connection, silentLogger), options: { tenantDelayMs: 50 } });
     await append(id, 'TenantRegistered', { name: 'x' });
     wake(id, 'TenantRegistered', {});
     await new Promise((resolve) => setTimeout(resolve, 200));
@@ -257,7 +263,7 @@ describe("rows in the tenant's schema", () => {
 
 describe('waiting for a position', () => {
   const position = (running: Runner | undefined, projections: Projection[]) =>
-    new ReadPosition({ service: 'svc', pool, schema: 'svc', store, tenants, projections, processes: [], runner: running });
+    new ReadPosition({ service: 'svc', storage, store, scheduler, projections, processes: [], runner: running });
 
   it('hurries the runner, and is over when the rows are there', async () => {
     const id = newId();

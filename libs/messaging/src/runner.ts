@@ -1,33 +1,30 @@
-import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node';
 import { PLATFORM_LOG, PLATFORM_SECURITY_LOG } from '@tenantry/contracts/ids';
 import type { EventStore } from '@tenantry/event-store/port';
 import type { Logger } from '@tenantry/observability/logger';
-import type { Tenants } from '@tenantry/tenancy/tenants';
-import type { Pool } from 'pg';
 import { type Consumer, consumerOf, wakeSubjects } from './consumer.js';
+import type { RunnerStorage } from './consumer-rows.js';
 import { DirtyQueue, type Outcome } from './dirty-queue.js';
 import { Failures } from './failures.js';
 import { Hints } from './hints.js';
 import type { Progress } from './progress.js';
 import type { ProcessManager, Projection } from './projection.js';
-import { ServicePass, serviceConsumer } from './service-pass.js';
-import { type Behind, Sweep } from './sweep.js';
+import type { Scheduler, Timer } from './scheduler.js';
+import { ServicePass } from './service-pass.js';
+import type { Behind } from './sweep.js';
 import { TenantPass, type TenantWork } from './tenant-pass.js';
+import type { WakeUp, WakeUps } from './wake-ups.js';
 
 export interface RunnerParts {
   /** Name of the service: its consumer in the tenants' schemas. */
   service: string;
-  /** Control-plane database; the service's own login. */
-  pool: Pool;
-  /** The service's own schema. */
-  schema: string;
+  storage: RunnerStorage;
   store: EventStore;
-  tenants: Tenants;
+  scheduler: Scheduler;
   logger: Logger;
   projections: Projection[];
   processes: ProcessManager[];
   /** Wake-ups come from here; without it only `appended` and the sweep wake. */
-  nats?: NatsConnection;
+  wakeUps?: WakeUps;
   /** Called after a commit with effects: wake the effect worker. */
   onEffects?: () => void;
   options?: Partial<RunnerOptions>;
@@ -57,18 +54,15 @@ const defaults: RunnerOptions = {
   tenantDelayMs: 250,
   sweepMs: 5_000,
 };
-const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 /** The step after which a tenant's tables exist. Only a wake-up: whether they do, `withTenant` says. */
 const placedSubject = 'tenantry.events.*.tenant.ProvisioningStepCompleted';
 
 interface Lane {
   consumer: Consumer;
-  name: string;
   queue: DirtyQueue;
   progress: Progress;
-  sweep: Sweep;
   pump: () => void;
-  timer?: NodeJS.Timeout;
+  timer?: Timer;
   /** No pass begins before this. */
   notBeforeMs: number;
   /** Of whoever waits for a tenant to be looked at. */
@@ -85,16 +79,16 @@ export class Runner {
   private readonly failures: Failures;
   private readonly service: Lane | null;
   private readonly tenant: Lane | null;
-  private readonly subscriptions: Subscription[] = [];
+  private readonly subscriptions: (() => void)[] = [];
   private readonly inFlight = new Set<Promise<void>>();
-  private readonly timers: NodeJS.Timeout[] = [];
+  private readonly timers: Timer[] = [];
   private stopped = true;
   private sweeping: Promise<void> = Promise.resolve();
 
   constructor(private readonly parts: RunnerParts) {
     this.options = { ...defaults, ...parts.options };
-    this.hints = new Hints(parts.pool, parts.schema);
-    this.failures = new Failures(parts.pool, parts.schema, parts.logger);
+    this.hints = new Hints(parts.storage.hints);
+    this.failures = new Failures(parts.storage.parked, parts.scheduler, parts.logger);
     this.service = this.serviceLane();
     this.tenant = this.tenantLane();
   }
@@ -105,20 +99,23 @@ export class Runner {
     this.stopped = false;
     await this.failures.load();
     this.subscribe();
-    this.timers.push(setInterval(() => this.flushHints(), 1_000));
+    const { scheduler } = this.parts;
+    this.timers.push(scheduler.setInterval(() => this.flushHints(), 1_000));
     let round = 0;
     const everyMs = this.options.sweepMs;
     // Recently grown logs every time, all of them every twelfth.
-    this.timers.push(setInterval(() => void this.sweep(++round % 12 === 0 ? undefined : Math.max(60_000, everyMs * 12)), everyMs));
+    this.timers.push(
+      scheduler.setInterval(() => void this.sweep(++round % 12 === 0 ? undefined : Math.max(60_000, everyMs * 12)), everyMs),
+    );
     await this.sweep();
   }
 
   /** Takes nothing new, and waits for what runs. */
   async stop(): Promise<void> {
     this.stopped = true;
-    for (const subscription of this.subscriptions.splice(0)) subscription.unsubscribe();
-    for (const timer of this.timers.splice(0)) clearInterval(timer);
-    for (const lane of this.lanes()) clearTimeout(lane.timer);
+    for (const unsubscribe of this.subscriptions.splice(0)) unsubscribe();
+    for (const timer of this.timers.splice(0)) timer.cancel();
+    for (const lane of this.lanes()) lane.timer?.cancel();
     await this.sweeping;
     await Promise.allSettled(this.inFlight);
     await this.hints.flush().catch((error: unknown) => this.parts.logger.warn({ err: error }, 'Hints were not written'));
@@ -137,13 +134,13 @@ export class Runner {
       const waiters = lane.waiters.get(tenantId) ?? new Set();
       lane.waiters.set(tenantId, waiters);
       const done = () => {
-        clearTimeout(timer);
+        timer.cancel();
         waiters.delete(done);
         resolve();
       };
-      const timer = setTimeout(done, timeoutMs);
+      const timer = this.parts.scheduler.setTimeout(done, timeoutMs);
       waiters.add(done);
-      lane.queue.mark(tenantId, performance.now(), { urgent: true });
+      lane.queue.mark(tenantId, this.nowMs(), { urgent: true });
       this.schedule(lane);
     });
   }
@@ -153,16 +150,21 @@ export class Runner {
     return (placement === 'service' ? this.service : this.tenant)?.progress.scannedTo(tenantId) ?? -1;
   }
 
+  private nowMs(): number {
+    return this.parts.scheduler.nowMs();
+  }
+
   private lanes(): Lane[] {
     return [this.service, this.tenant].filter((lane) => lane !== null);
   }
 
   private serviceLane(): Lane | null {
-    const { projections, processes, pool, schema } = this.parts;
-    const consumer = consumerOf('service', projections, processes);
+    const { service, projections, processes, storage } = this.parts;
+    const consumer = consumerOf(service, 'service', projections, processes);
     if (!consumer) return null;
     const pass = new ServicePass({
       ...this.parts,
+      rows: storage.rows(consumer),
       consumer,
       failures: this.failures,
       hints: this.hints,
@@ -171,15 +173,13 @@ export class Runner {
     let running = false;
     const lane: Lane = {
       consumer,
-      name: serviceConsumer,
       queue: new DirtyQueue(0, this.options.serviceIntervalMs),
       progress: pass.progress,
-      sweep: Sweep.ofHints(pool, schema, serviceConsumer, consumer.version),
       waiters: new Map(),
       notBeforeMs: 0,
       // One pass at a time: what becomes dirty meanwhile is the next batch.
       pump: () => {
-        const nowMs = performance.now();
+        const nowMs = this.nowMs();
         if (running || this.stopped) return;
         if (nowMs < lane.notBeforeMs) return this.schedule(lane);
         const tenantIds = lane.queue.take(this.options.batch, nowMs);
@@ -202,10 +202,10 @@ export class Runner {
   }
 
   private tenantLane(): Lane | null {
-    const { projections, processes, pool, schema, service } = this.parts;
-    const consumer = consumerOf('tenant', projections, processes);
+    const { service, projections, processes, storage } = this.parts;
+    const consumer = consumerOf(service, 'tenant', projections, processes);
     if (!consumer) return null;
-    const pass = new TenantPass({ ...this.parts, consumer, failures: this.failures, hints: this.hints });
+    const pass = new TenantPass({ ...this.parts, rows: storage.rows(consumer), consumer, failures: this.failures, hints: this.hints });
     const ready: TenantWork[] = [];
     let reading = false;
     let running = 0;
@@ -219,10 +219,8 @@ export class Runner {
     };
     const lane: Lane = {
       consumer,
-      name: service,
       queue: new DirtyQueue(this.options.tenantDelayMs, this.options.tenantIntervalMs),
       progress: pass.progress,
-      sweep: Sweep.ofHints(pool, schema, service, consumer.version),
       waiters: new Map(),
       notBeforeMs: 0,
       // Reading is for many at once; writing is one transaction per tenant, some at a time, so that a slow one holds up nobody else.
@@ -243,7 +241,7 @@ export class Runner {
           );
         }
         if (reading || ready.length > 0) return;
-        const tenantIds = lane.queue.take(this.options.batch, performance.now());
+        const tenantIds = lane.queue.take(this.options.batch, this.nowMs());
         if (tenantIds.length === 0) return this.schedule(lane);
         reading = true;
         this.track(
@@ -263,21 +261,21 @@ export class Runner {
 
   private mark(lane: Lane, tenantId: string): void {
     if (lane === this.tenant && isPlatformLog(tenantId)) return;
-    lane.queue.mark(tenantId, performance.now());
+    lane.queue.mark(tenantId, this.nowMs());
     this.schedule(lane);
   }
 
   /** Pumps when something is due. Never sooner than the current turn's end, so that wake-ups that come together are taken together. */
   private schedule(lane: Lane): void {
     if (this.stopped) return;
-    const inMs = lane.queue.nextInMs(performance.now());
+    const inMs = lane.queue.nextInMs(this.nowMs());
     if (inMs === null) return;
-    clearTimeout(lane.timer);
-    lane.timer = setTimeout(lane.pump, Math.ceil(Math.max(inMs, lane.notBeforeMs - performance.now())));
+    lane.timer?.cancel();
+    lane.timer = this.parts.scheduler.setTimeout(lane.pump, Math.ceil(Math.max(inMs, lane.notBeforeMs - this.nowMs())));
   }
 
   private settle(lane: Lane, tenantId: string, outcome: Outcome): void {
-    lane.queue.done(tenantId, outcome, performance.now());
+    lane.queue.done(tenantId, outcome, this.nowMs());
     const waiters = lane.waiters.get(tenantId);
     if (!waiters) return;
     lane.waiters.delete(tenantId);
@@ -285,34 +283,25 @@ export class Runner {
   }
 
   private subscribe(): void {
-    const { nats } = this.parts;
-    if (!nats) return;
+    const { wakeUps } = this.parts;
+    if (!wakeUps) return;
     for (const lane of this.lanes()) {
       for (const subject of wakeSubjects(lane.consumer.types)) {
-        this.subscriptions.push(nats.subscribe(subject, { callback: (error, message) => this.woken(lane, error, message) }));
+        this.subscriptions.push(wakeUps.subscribe(subject, (wakeUp) => this.woken(lane, wakeUp)));
       }
     }
     const { tenant } = this;
     if (!tenant) return;
     this.subscriptions.push(
-      nats.subscribe(placedSubject, {
-        callback: (error, message) => {
-          if (error || !message.string().includes('"isolate"')) return;
-          tenant.queue.resume(message.subject.split('.')[2] ?? '', performance.now());
-          this.schedule(tenant);
-        },
+      wakeUps.subscribe(placedSubject, ({ tenantId, body }) => {
+        if (!body().includes('"isolate"')) return;
+        tenant.queue.resume(tenantId, this.nowMs());
+        this.schedule(tenant);
       }),
     );
   }
 
-  private woken(lane: Lane, error: Error | null, message: Msg): void {
-    if (error) {
-      this.parts.logger.warn({ err: error }, 'Wake-ups are refused');
-      return;
-    }
-    const tenantId = message.subject.split('.')[2] ?? '';
-    if (!uuid.test(tenantId)) return;
-    const position = Number(message.headers?.get('ce-position') || Number.NaN);
+  private woken(lane: Lane, { tenantId, position }: WakeUp): void {
     // Our own appends are often applied before their message comes. (A forged position could only keep its own message from waking us.)
     if (lane.progress.scannedTo(tenantId) >= position) return;
     this.mark(lane, tenantId);
@@ -323,7 +312,7 @@ export class Runner {
       try {
         await this.hints.flush();
         for (const lane of this.lanes()) {
-          for await (const page of lane.sweep.behind(withinMs)) {
+          for await (const page of this.parts.storage.hints.behind(lane.consumer.name, lane.consumer.version, withinMs)) {
             if (this.stopped) return;
             this.takeUp(lane, page);
           }
@@ -338,11 +327,11 @@ export class Runner {
   private takeUp(lane: Lane, page: Behind[]): void {
     for (const { tenantId, head } of page) {
       if (lane.progress.scannedTo(tenantId) === head) {
-        this.hints.note(lane.name, tenantId, { version: lane.consumer.version, generation: 0, position: head });
+        this.hints.note(lane.consumer.name, tenantId, { version: lane.consumer.version, generation: 0, position: head });
         continue;
       }
       this.mark(lane, tenantId);
-      lane.queue.resume(tenantId, performance.now());
+      lane.queue.resume(tenantId, this.nowMs());
     }
     this.schedule(lane);
   }

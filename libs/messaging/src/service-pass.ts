@@ -1,29 +1,23 @@
 import type { EventStore } from '@tenantry/event-store/port';
 import { faultPoint } from '@tenantry/observability/fault';
 import type { Logger } from '@tenantry/observability/logger';
-import type { Pool, PoolClient } from 'pg';
 import { backoffMs } from './backoff.js';
-import { Checkpoints } from './checkpoints.js';
 import { type Applied, apply, type Consumer } from './consumer.js';
+import { CheckpointLocked, type ConsumerRows, NoneMoved } from './consumer-rows.js';
 import type { Outcome } from './dirty-queue.js';
 import type { Failures } from './failures.js';
-import { foldChanges } from './fold.js';
 import type { Hints } from './hints.js';
-import { writeEffects } from './outbox.js';
 import { type Known, Progress } from './progress.js';
 import { RebuildFailure, type RebuildReason, rebuild } from './rebuild.js';
-import { isTransient, runAll, schemaName } from './sql.js';
+import type { Scheduler } from './scheduler.js';
+import { isTransient } from './sql.js';
 import { continueFrom, readFrom } from './verify.js';
-import { statementsOf } from './write.js';
-
-/** The name under which a service's own rows have their checkpoints. */
-export const serviceConsumer = 'service';
 
 export interface ServicePassParts {
-  pool: Pool;
-  schema: string;
+  rows: ConsumerRows;
   store: EventStore;
   consumer: Consumer;
+  scheduler: Scheduler;
   failures: Failures;
   hints: Hints;
   logger: Logger;
@@ -46,17 +40,14 @@ const eventsPerLog = 500;
 /** Applies what is new in the logs of many tenants to the service's own schema: one read, one transaction, one statement per table and kind. */
 export class ServicePass {
   readonly progress = new Progress();
-  private readonly checkpoints: Checkpoints;
   private transientFailures = 0;
 
-  constructor(private readonly parts: ServicePassParts) {
-    this.checkpoints = new Checkpoints(`${schemaName(parts.schema)}.checkpoints`, serviceConsumer, parts.consumer.version);
-  }
+  constructor(private readonly parts: ServicePassParts) {}
 
   async run(tenantIds: string[]): Promise<Map<string, Outcome>> {
     const outcomes = new Map<string, Outcome>();
     const free = tenantIds.filter((tenantId) => {
-      const delayMs = this.parts.failures.holdMs(serviceConsumer, tenantId);
+      const delayMs = this.parts.failures.holdMs(this.parts.consumer.name, tenantId);
       if (delayMs > 0) outcomes.set(tenantId, { next: 'hold', delayMs });
       return delayMs === 0;
     });
@@ -111,7 +102,7 @@ export class ServicePass {
     const rebuilds = new Map<string, RebuildReason>();
     const unknown = tenantIds.filter((tenantId) => !this.progress.get(tenantId));
     if (unknown.length === 0) return rebuilds;
-    const read = await this.checkpoints.read(this.parts.pool, unknown);
+    const read = await this.parts.rows.checkpoints(unknown);
     for (const tenantId of unknown) {
       const checkpoint = read.get(tenantId) ?? null;
       if (checkpoint && checkpoint.version !== this.parts.consumer.version) rebuilds.set(tenantId, 'version');
@@ -121,24 +112,20 @@ export class ServicePass {
   }
 
   private async commit(work: Work[]): Promise<Set<string>> {
-    const moved = await this.transaction(async (client) => {
-      const advanced = await this.checkpoints.advance(
-        client,
-        work.map(({ tenantId, known, applied }) => {
-          const last = applied.last as NonNullable<Applied['last']>;
-          return { tenantId, from: known.applied, to: { position: last.position, eventId: last.id } };
-        }),
-      );
-      const mine = work.filter(({ tenantId }) => advanced.has(tenantId));
-      await runAll(client, statementsOf(foldChanges(mine.flatMap(({ applied }) => applied.changes))));
-      await writeEffects(
-        client,
-        this.parts.schema,
-        mine.flatMap(({ applied }) => applied.effects),
-      );
-      if (mine.length > 0) await faultPoint('projection.done');
-      return advanced;
+    const steps = work.map(({ tenantId, known, applied: { last, changes, effects } }) => {
+      const { position, id } = last as NonNullable<Applied['last']>;
+      return { tenantId, from: known.applied, to: { position, eventId: id }, changes, effects };
     });
+    const moved = await this.parts.rows
+      .transaction(null, async (tx) => {
+        const advanced = await tx.advance(steps);
+        await faultPoint('projection.done');
+        return advanced;
+      })
+      .catch((error: unknown) => {
+        if (error instanceof NoneMoved) return new Set<string>();
+        throw error;
+      });
     if (moved.size > 0) await faultPoint('projection.recorded');
     if (work.some(({ tenantId, applied }) => applied.effects.length > 0 && moved.has(tenantId))) this.parts.onEffects();
     return moved;
@@ -149,45 +136,44 @@ export class ServicePass {
     const at = last ? { position: last.position, eventId: last.id } : known.applied;
     if (failure) {
       this.progress.set(tenantId, { applied: at, scannedTo: failure.event.position - 1 });
-      return { next: 'hold', delayMs: await this.parts.failures.failed(serviceConsumer, failure.event, failure.error) };
+      return { next: 'hold', delayMs: await this.parts.failures.failed(this.parts.consumer.name, failure.event, failure.error) };
     }
     this.remember(tenantId, at, scannedTo);
-    await this.parts.failures.succeeded(serviceConsumer, tenantId);
+    await this.parts.failures.succeeded(this.parts.consumer.name, tenantId);
     return more ? { next: 'again' } : { next: 'idle' };
   }
 
   private remember(tenantId: string, applied: Known['applied'], scannedTo: number): void {
     this.progress.set(tenantId, { applied, scannedTo });
-    this.parts.hints.note(serviceConsumer, tenantId, { version: this.parts.consumer.version, generation: 0, position: scannedTo });
+    this.parts.hints.note(this.parts.consumer.name, tenantId, { version: this.parts.consumer.version, generation: 0, position: scannedTo });
   }
 
   private async rebuild(tenantId: string, reason: RebuildReason): Promise<Outcome> {
-    const { consumer, store, schema, failures, logger } = this.parts;
+    const { consumer, store, rows, failures, logger } = this.parts;
     this.progress.forget(tenantId);
-    logger.warn({ consumer: serviceConsumer, tenantId, reason }, 'Rows of a tenant are rebuilt from its log');
+    logger.warn({ consumer: consumer.name, tenantId, reason }, 'Rows of a tenant are rebuilt from its log');
     try {
-      const { applied, scannedTo } = await this.transaction((client) =>
-        rebuild(client, store, consumer, this.checkpoints, tenantId, reason, (inside, effects) => writeEffects(inside, schema, effects)),
-      );
+      const { applied, scannedTo } = await rows.transaction(null, (tx) => rebuild(tx, store, consumer, tenantId, reason));
       this.remember(tenantId, applied, scannedTo);
       this.parts.onEffects();
-      await failures.succeeded(serviceConsumer, tenantId);
+      await failures.succeeded(consumer.name, tenantId);
       return { next: 'idle' };
     } catch (error) {
+      if (error instanceof CheckpointLocked) return { next: 'again', delayMs: 100 };
       if (isTransient(error)) throw error;
       const event = error instanceof RebuildFailure ? error.event : { tenantId, position: 0, id: tenantId, type: 'rebuild' };
-      return { next: 'hold', delayMs: await failures.failed(serviceConsumer, event, error) };
+      return { next: 'hold', delayMs: await failures.failed(this.parts.consumer.name, event, error) };
     }
   }
 
   /** The server's fault: everybody waits. Else one tenant's: they go one by one, and only that one waits. */
   private async afterError(tenantIds: string[], error: unknown, outcomes: Map<string, Outcome>): Promise<void> {
-    const { logger, failures } = this.parts;
+    const { logger, failures, scheduler } = this.parts;
     const open = tenantIds.filter((tenantId) => !outcomes.has(tenantId));
     const positions = new Map(open.map((tenantId) => [tenantId, this.progress.scannedTo(tenantId) + 1]));
     for (const tenantId of open) this.progress.forget(tenantId);
     if (isTransient(error)) {
-      const delayMs = backoffMs(++this.transientFailures, 200, 10_000);
+      const delayMs = backoffMs(++this.transientFailures, 200, 10_000, () => scheduler.random());
       logger.warn({ tenants: open.length, delayMs, err: error }, 'A pass over the service’s own rows will be tried again');
       for (const tenantId of open) outcomes.set(tenantId, { next: 'hold', delayMs });
       return;
@@ -195,30 +181,11 @@ export class ServicePass {
     const [first] = open;
     if (open.length === 1 && first !== undefined) {
       const event = { tenantId: first, position: positions.get(first) ?? 0, id: first, type: 'batch' };
-      outcomes.set(first, { next: 'hold', delayMs: await failures.failed(serviceConsumer, event, error) });
+      outcomes.set(first, { next: 'hold', delayMs: await failures.failed(this.parts.consumer.name, event, error) });
       return;
     }
     for (const tenantId of open) {
       for (const [id, outcome] of await this.run([tenantId])) outcomes.set(id, outcome);
-    }
-  }
-
-  private async transaction<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
-    const client = await this.parts.pool.connect();
-    let broken: Error | undefined;
-    try {
-      // A replica that freezes in here loses its locks after the pool's idle_in_transaction_session_timeout.
-      await client.query('BEGIN');
-      const result = await work(client);
-      await client.query('COMMIT');
-      return result;
-    } catch (error) {
-      await client.query('ROLLBACK').catch((second: Error) => {
-        broken = second;
-      });
-      throw error;
-    } finally {
-      client.release(broken);
     }
   }
 }

@@ -1,5 +1,4 @@
 import type { Pool } from 'pg';
-import { schemaName } from './sql.js';
 
 /** A log whose head a consumer hasn't looked at, as far as is written down. */
 export interface Behind {
@@ -21,10 +20,6 @@ export class Sweep {
     private readonly condition: string,
     private readonly values: [string, string] | [],
   ) {}
-
-  static ofHints(pool: Pool, schema: string, consumer: string, version: string): Sweep {
-    return new Sweep(pool, `${schemaName(schema)}.hints`, 'AND p.consumer = $1 AND p.version = $2', [consumer, version]);
-  }
 
   /** Pages of logs that are behind. @param withinMs only logs that grew in that time; all of them where it is undefined */
   async *behind(withinMs?: number): AsyncGenerator<Behind[]> {

@@ -2,28 +2,25 @@ import { DomainError } from '@tenantry/contracts/errors';
 import type { EventStore, LogSlice } from '@tenantry/event-store/port';
 import { faultPoint } from '@tenantry/observability/fault';
 import type { Logger } from '@tenantry/observability/logger';
-import type { Tenants, TenantTransaction } from '@tenantry/tenancy/tenants';
 import { backoffMs } from './backoff.js';
-import { Checkpoints } from './checkpoints.js';
 import { type Applied, apply, type Consumer } from './consumer.js';
+import { CheckpointLocked, type ConsumerRows, NoneMoved, type RowsTransaction } from './consumer-rows.js';
 import type { Outcome } from './dirty-queue.js';
 import type { Failures } from './failures.js';
-import { foldChanges } from './fold.js';
 import type { Hints } from './hints.js';
 import { type Known, Progress } from './progress.js';
 import { RebuildFailure, type RebuildReason, rebuild } from './rebuild.js';
-import { isTransient, pipelines, runAll } from './sql.js';
+import type { Scheduler } from './scheduler.js';
+import { isTransient } from './sql.js';
 import { continueFrom, readFrom } from './verify.js';
-import { statementsOf } from './write.js';
 
 export interface TenantPassParts {
-  /** Name of the service: its rows in each tenant's `checkpoints`. */
-  service: string;
-  tenants: Tenants;
+  rows: ConsumerRows;
   store: EventStore;
   consumer: Consumer;
   failures: Failures;
   hints: Hints;
+  scheduler: Scheduler;
   logger: Logger;
 }
 
@@ -44,9 +41,6 @@ interface Done {
   generation: number;
 }
 
-/** Another replica was there first, or the memory of this one was wrong. */
-class Moved extends Error {}
-
 const eventsPerRead = 2_000;
 const eventsPerPass = 500;
 
@@ -56,28 +50,21 @@ export class TenantPass {
   /** Tenants whose checkpoint must be read before it is moved. */
   private readonly uncertain = new Set<string>();
   private readonly transientFailures = new Map<string, number>();
-  private readonly checkpoints: Checkpoints;
 
-  constructor(private readonly parts: TenantPassParts) {
-    this.checkpoints = new Checkpoints('checkpoints', parts.service, parts.consumer.version);
-  }
-
-  get consumerName(): string {
-    return this.parts.service;
-  }
+  constructor(private readonly parts: TenantPassParts) {}
 
   /** One round trip for many tenants: which of them have something to do at all. The others' outcomes are final. */
   async read(tenantIds: string[]): Promise<{ work: TenantWork[]; outcomes: Map<string, Outcome> }> {
-    const { store, consumer, failures, hints, service } = this.parts;
+    const { store, consumer, failures, hints } = this.parts;
     const outcomes = new Map<string, Outcome>();
     const free = tenantIds.filter((tenantId) => {
-      const delayMs = failures.holdMs(service, tenantId);
+      const delayMs = failures.holdMs(consumer.name, tenantId);
       if (delayMs > 0) outcomes.set(tenantId, { next: 'hold', delayMs });
       return delayMs === 0;
     });
     if (free.length === 0) return { work: [], outcomes };
     const unknown = free.filter((tenantId) => !this.progress.get(tenantId));
-    const seen = unknown.length > 0 ? await hints.read(service, unknown) : new Map<string, never>();
+    const seen = unknown.length > 0 ? await hints.read(consumer.name, unknown) : new Map<string, never>();
     const requests = free.map((tenantId) => {
       const known = this.uncertain.has(tenantId) ? undefined : this.progress.get(tenantId);
       if (known) return { tenantId, known, from: readFrom(known), versionChanged: false };
@@ -107,7 +94,7 @@ export class TenantPass {
         continue;
       }
       if (known) this.progress.set(tenantId, { applied: known.applied, scannedTo: slice.scannedTo });
-      hints.note(service, tenantId, {
+      hints.note(consumer.name, tenantId, {
         version: consumer.version,
         generation: seen.get(tenantId)?.generation ?? 0,
         position: slice.scannedTo,
@@ -118,76 +105,70 @@ export class TenantPass {
   }
 
   async run(work: TenantWork): Promise<Outcome> {
-    const { tenants, failures, hints, service, consumer } = this.parts;
+    const { rows, failures, hints, consumer } = this.parts;
     const { tenantId } = work;
     try {
-      const done = await tenants.withTenant(tenantId, (tx) => this.inTransaction(tx, work));
+      const done = await rows.transaction(tenantId, (tx) => this.inTransaction(tx, work));
       await faultPoint('projection.recorded');
       this.uncertain.delete(tenantId);
       this.transientFailures.delete(tenantId);
       this.progress.set(tenantId, { applied: done.applied, scannedTo: done.failure ? done.failure.event.position - 1 : done.scannedTo });
-      if (done.failure) return { next: 'hold', delayMs: await failures.failed(service, done.failure.event, done.failure.error) };
-      hints.note(service, tenantId, { version: consumer.version, generation: done.generation, position: done.scannedTo });
-      await failures.succeeded(service, tenantId);
+      if (done.failure) return { next: 'hold', delayMs: await failures.failed(consumer.name, done.failure.event, done.failure.error) };
+      hints.note(consumer.name, tenantId, { version: consumer.version, generation: done.generation, position: done.scannedTo });
+      await failures.succeeded(consumer.name, tenantId);
       return done.more ? { next: 'again' } : { next: 'idle' };
     } catch (error) {
       return this.afterError(work, error);
     }
   }
 
-  private async inTransaction({ client, placement }: TenantTransaction, work: TenantWork): Promise<Done> {
+  private async inTransaction(tx: RowsTransaction, work: TenantWork): Promise<Done> {
     const { store, consumer } = this.parts;
     const { tenantId } = work;
-    const { generation } = placement;
+    const { generation } = tx;
     let { known, from, slice } = work;
     if (!known) {
-      const checkpoint = (await this.checkpoints.read(client, [tenantId], { lock: true })).get(tenantId) ?? null;
-      if (checkpoint && checkpoint.version !== consumer.version)
-        return { ...(await this.rebuild(client, tenantId, 'version')), generation };
+      const checkpoint = await tx.lock(tenantId);
+      if (checkpoint && checkpoint.version !== consumer.version) return { ...(await this.rebuild(tx, tenantId, 'version')), generation };
       known = { applied: checkpoint, scannedTo: checkpoint?.position ?? -1 };
       from = readFrom(known);
       slice = await store.readLog(tenantId, from, { types: consumer.types, limit: eventsPerPass });
     }
     const next = continueFrom(known.applied, from, slice);
-    if ('rewritten' in next) return { ...(await this.rebuild(client, tenantId, next.rewritten)), generation };
+    if ('rewritten' in next) return { ...(await this.rebuild(tx, tenantId, next.rewritten)), generation };
     const { changes, last, failure } = apply(consumer, next.events);
     const more = slice.scannedTo < slice.head;
     if (!last) return { applied: known.applied, scannedTo: slice.scannedTo, more, failure, generation };
     const to = { position: last.position, eventId: last.id };
-    const statements = statementsOf(foldChanges(changes));
-    // Where the connection pipelines, the rows go along with the checkpoint; if it hasn't moved, all is rolled back.
-    const together = pipelines(client) ? statements : [];
-    const [advanced] = await runAll(client, [this.checkpoints.advanceOne({ tenantId, from: known.applied, to }), ...together]);
-    if (advanced?.rowCount !== 1) throw new Moved();
-    if (together !== statements) await runAll(client, statements);
+    await tx.advance([{ tenantId, from: known.applied, to, changes, effects: [] }]);
     await faultPoint('projection.done');
     return { applied: to, scannedTo: slice.scannedTo, more, failure, generation };
   }
 
-  private async rebuild(client: TenantTransaction['client'], tenantId: string, reason: RebuildReason): Promise<Omit<Done, 'generation'>> {
-    const { store, consumer, logger, service } = this.parts;
-    logger.warn({ consumer: service, tenantId, reason }, 'Rows of a tenant are rebuilt from its log');
-    // Process managers have their checkpoint in the service's schema: there are no effects here.
-    const { applied, scannedTo } = await rebuild(client, store, consumer, this.checkpoints, tenantId, reason, async () => undefined);
+  private async rebuild(tx: RowsTransaction, tenantId: string, reason: RebuildReason): Promise<Omit<Done, 'generation'>> {
+    const { store, consumer, logger } = this.parts;
+    logger.warn({ consumer: consumer.name, tenantId, reason }, 'Rows of a tenant are rebuilt from its log');
+    const { applied, scannedTo } = await rebuild(tx, store, consumer, tenantId, reason);
     await faultPoint('projection.done');
     return { applied, scannedTo, more: false, failure: null };
   }
 
   private async afterError({ tenantId, slice }: TenantWork, error: unknown): Promise<Outcome> {
-    const { logger, failures, service } = this.parts;
+    const { logger, failures, consumer, scheduler } = this.parts;
     this.progress.forget(tenantId);
     if (error instanceof DomainError && error.code === 'placement.not_found') return { next: 'wait' };
     this.uncertain.add(tenantId);
-    if (error instanceof Moved) return { next: 'again', delayMs: 100 };
+    // Another replica was there first, or the memory of this one was wrong.
+    if (error instanceof NoneMoved || error instanceof CheckpointLocked) return { next: 'again', delayMs: 100 };
     if (isTransient(error)) {
       const attempt = (this.transientFailures.get(tenantId) ?? 0) + 1;
       this.transientFailures.set(tenantId, attempt);
-      const delayMs = backoffMs(attempt, 200, 30_000);
-      logger.warn({ consumer: service, tenantId, delayMs, err: error }, 'A pass over a tenant’s rows will be tried again');
+      const delayMs = backoffMs(attempt, 200, 30_000, () => scheduler.random());
+      logger.warn({ consumer: consumer.name, tenantId, delayMs, err: error }, 'A pass over a tenant’s rows will be tried again');
       return { next: 'hold', delayMs };
     }
     const first = error instanceof RebuildFailure ? error.event : slice.events[0];
     const event = first ?? { tenantId, position: 0, id: tenantId, type: 'rebuild' };
-    return { next: 'hold', delayMs: await failures.failed(service, event, error) };
+    return { next: 'hold', delayMs: await failures.failed(consumer.name, event, error) };
   }
 }

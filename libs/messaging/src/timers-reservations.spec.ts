@@ -6,6 +6,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type DueTimer, TimerHandler } from './effects.js';
 import { Reservations } from './reservations.js';
+import { SystemScheduler } from './scheduler.js';
 import { createServiceSchema } from './spec-support.js';
 import { DefaultTimers, TimerPoller } from './timers.js';
 
@@ -40,7 +41,7 @@ describe('timers', () => {
     return {
       handler,
       timers: new DefaultTimers(pool, 'svc'),
-      poller: new TimerPoller({ pool, schema: 'svc', handlers: [handler], clock, logger: silentLogger }),
+      poller: new TimerPoller({ pool, schema: 'svc', handlers: [handler], clock, scheduler: new SystemScheduler(), logger: silentLogger }),
     };
   };
   const inMs = (ms: number) => new Date(clock.nowMs() + ms).toISOString();

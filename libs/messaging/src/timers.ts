@@ -4,6 +4,7 @@ import type { Logger } from '@tenantry/observability/logger';
 import type { Pool } from 'pg';
 import { backoffMs } from './backoff.js';
 import { type TimerHandler, Timers } from './effects.js';
+import type { Scheduler, Timer } from './scheduler.js';
 import { schemaName } from './sql.js';
 
 /** Timers as rows of the service's schema. Scheduling the same (tenant, purpose, due) again changes nothing but a cancelled one, which is set again. */
@@ -40,6 +41,7 @@ export interface TimerPollerParts {
   schema: string;
   handlers: TimerHandler[];
   clock: Clock;
+  scheduler: Scheduler;
   logger: Logger;
   pollMs?: number;
 }
@@ -61,7 +63,7 @@ const maxAttempts = 20;
 export class TimerPoller {
   private readonly table: string;
   private readonly handlers: Map<string, TimerHandler>;
-  private timer: NodeJS.Timeout | undefined;
+  private timer: Timer | undefined;
   private polling: Promise<void> | null = null;
 
   constructor(private readonly parts: TimerPollerParts) {
@@ -70,11 +72,11 @@ export class TimerPoller {
   }
 
   start(): void {
-    if (this.handlers.size > 0) this.timer = setInterval(() => void this.poll(), this.parts.pollMs ?? 1_000);
+    if (this.handlers.size > 0) this.timer = this.parts.scheduler.setInterval(() => void this.poll(), this.parts.pollMs ?? 1_000);
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.timer);
+    this.timer?.cancel();
     await this.polling;
   }
 
@@ -126,7 +128,7 @@ export class TimerPoller {
       return {
         ...row,
         state: parked ? 'parked' : 'pending',
-        delay: backoffMs(row.attempts, 1_000, 300_000),
+        delay: backoffMs(row.attempts, 1_000, 300_000, () => this.parts.scheduler.random()),
         error: text.replaceAll('\0', '').slice(0, 4_000),
       };
     }

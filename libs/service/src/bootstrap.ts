@@ -9,9 +9,11 @@ import type { ServiceName } from '@tenantry/contracts/route';
 import { CachingKeyring } from '@tenantry/crypto/remote-keyring';
 import { TokenSigner, TokenVerifier } from '@tenantry/crypto/token';
 import { connectNats } from '@tenantry/messaging/nats';
+import { PostgresRunnerStorage } from '@tenantry/messaging/postgres-storage';
 import { Reservations } from '@tenantry/messaging/reservations';
 import type { RpcClient } from '@tenantry/messaging/rpc';
 import { NatsRpcClient } from '@tenantry/messaging/rpc-client';
+import { SystemScheduler } from '@tenantry/messaging/scheduler';
 import { DefaultTimers } from '@tenantry/messaging/timers';
 import { ReadPosition } from '@tenantry/messaging/wait';
 import { armFaults } from '@tenantry/observability/fault';
@@ -159,15 +161,16 @@ async function run(options: BootstrapOptions, values: ProcessEnvironment, logger
     schema,
     work,
     pool,
-    store,
-    tenants: app.get(Tenants),
+    log: store,
+    storage: new PostgresRunnerStorage(pool, schema, app.get(Tenants)),
+    scheduler: new SystemScheduler(),
     nats: connection,
     clock,
     logger,
     owner: ownerName(service, values),
   };
   const worker = values.TENANTRY_ROLE === 'api' ? null : new Worker(parts);
-  positions = new ReadPosition({ ...parts, ...work, runner: worker?.runner });
+  positions = new ReadPosition({ ...parts, ...work, store, runner: worker?.runner });
   store.onAppended = (tenants) => {
     connection.publish('tenantry.nudge', JSON.stringify({ tenants }));
     worker?.runner.appended(tenants);

@@ -1,13 +1,16 @@
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { Clock } from '@tenantry/contracts/clock';
 import type { EventStore } from '@tenantry/event-store/port';
+import type { RunnerStorage } from '@tenantry/messaging/consumer-rows';
 import { EffectWorker } from '@tenantry/messaging/effect-worker';
 import { EffectHandler, TimerHandler } from '@tenantry/messaging/effects';
+import { PostgresEffects } from '@tenantry/messaging/postgres-effects';
 import type { ProcessManager, Projection } from '@tenantry/messaging/projection';
 import { Runner } from '@tenantry/messaging/runner';
+import type { Scheduler } from '@tenantry/messaging/scheduler';
 import { TimerPoller } from '@tenantry/messaging/timers';
+import { NatsWakeUps } from '@tenantry/messaging/wake-ups';
 import type { Logger } from '@tenantry/observability/logger';
-import type { Tenants } from '@tenantry/tenancy/tenants';
 import type { Pool } from 'pg';
 import { measuredEffects } from './measured.js';
 
@@ -39,8 +42,9 @@ export interface WorkerParts {
   schema: string;
   work: Work;
   pool: Pool;
-  store: EventStore;
-  tenants: Tenants;
+  log: EventStore;
+  storage: RunnerStorage;
+  scheduler: Scheduler;
   nats: NatsConnection;
   clock: Clock;
   logger: Logger;
@@ -55,9 +59,17 @@ export class Worker {
   private readonly timers: TimerPoller;
 
   constructor({ work, ...parts }: WorkerParts) {
-    this.effects = new EffectWorker({ ...parts, handlers: work.effects.map(measuredEffects) });
+    const { pool, schema, nats, logger } = parts;
+    this.effects = new EffectWorker({ ...parts, store: new PostgresEffects(pool, schema), handlers: work.effects.map(measuredEffects) });
     this.timers = new TimerPoller({ ...parts, handlers: work.timers });
-    this.runner = new Runner({ ...parts, projections: work.projections, processes: work.processes, onEffects: () => this.effects.wake() });
+    this.runner = new Runner({
+      ...parts,
+      store: parts.log,
+      wakeUps: new NatsWakeUps(nats, logger),
+      projections: work.projections,
+      processes: work.processes,
+      onEffects: () => this.effects.wake(),
+    });
   }
 
   async start(): Promise<void> {
