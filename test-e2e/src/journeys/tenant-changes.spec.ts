@@ -107,4 +107,38 @@ describe('a suspension', () => {
     expect(JSON.stringify(log)).not.toContain('Doe');
     expect((await api.post(`/api/tenants/${tenant.id}/status/archived`)).body.errors).toMatchObject([{ field: 'status' }]);
   });
+
+  it('stops the tenant’s own keys and its consumption within a second, and lets them go on', async () => {
+    const tenant = await create();
+    const { body } = await api.post(url(tenant.id, '/api-keys'), { name: 'own' });
+    const own = api.as(body.key);
+    const within = async (status: number, what: string) => {
+      const startedMs = performance.now();
+      await eventually(
+        async () => {
+          const replies = await Promise.all([
+            own.get('/api/tenants/current'),
+            own.put(`/api/tenants/${tenant.id}/settings/motto`, { setting_value: 'x' }),
+            api.post(url(tenant.id, '/usage/increment'), { resource: 'api_calls' }),
+            api.post(url(tenant.id, '/quotas/check'), { resource: 'api_calls' }),
+          ]);
+          for (const reply of replies) {
+            expect(reply.status).toBe(status);
+            if (status === 403) expect(reply.body.code).toBe('tenant.suspended');
+          }
+          return true;
+        },
+        { timeoutMs: 5_000, intervalMs: 10, what },
+      );
+      return performance.now() - startedMs;
+    };
+    await within(200, 'a new key to work');
+    await api.post(url(tenant.id, '/suspend'));
+    // A bound for busy machines; what is promised is half a second after the log knows.
+    expect(await within(403, 'the suspension to be felt')).toBeLessThan(2_000);
+    expect((await api.get(url(tenant.id))).status).toBe(200);
+    expect((await api.put(url(tenant.id), { name: 'Still ours to change' })).status).toBe(200);
+    await api.post(`/api/tenants/${tenant.id}/status/active`);
+    expect(await within(200, 'the end of the suspension to be felt')).toBeLessThan(2_000);
+  });
 });

@@ -1,4 +1,5 @@
 import { DomainError } from '@tenantry/contracts/errors';
+import type { StoredEvent } from '@tenantry/contracts/events';
 import { authenticate } from '@tenantry/contracts/identity/operations';
 import type { Answer, CommandContext, Operation, Principal, Route, RouteInput } from '@tenantry/contracts/route';
 import type { OperationView } from '@tenantry/contracts/tenant/bodies';
@@ -8,6 +9,7 @@ import { RpcClient } from '@tenantry/messaging/rpc';
 import { silentLogger } from '@tenantry/observability/logger';
 import type { Bus } from '@tenantry/service/bus';
 import type { ProcessEnvironment } from '@tenantry/service/config';
+import { TenantGate } from '@tenantry/service/tenant-gate';
 import { freePort } from '@tenantry/testing/ports';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Idempotency } from '../idempotency/keyed-requests.js';
@@ -54,6 +56,19 @@ class FakeOwners extends RpcClient {
   }
 }
 
+/** What the tenants' logs hold, for the gate. */
+const life = new Map<string, string[]>();
+const gate = new TenantGate({
+  maxAgeMs: 0,
+  store: {
+    readStream: async (tenantId, _stream, options) => ({
+      events: (life.get(tenantId) ?? [])
+        .map((type, streamVersion) => ({ type, streamVersion }) as StoredEvent)
+        .slice(options?.fromVersion ?? 0),
+      command: null,
+    }),
+  },
+});
 let owners: FakeOwners;
 let server: HttpServer;
 let url: string;
@@ -71,6 +86,7 @@ beforeAll(async () => {
     environment,
     new Forwarder(owners, idempotency, silentLogger),
     new OperationEvents(owners, bus, silentLogger),
+    gate,
     owners,
     silentLogger,
   );
@@ -230,6 +246,20 @@ describe('credentials', () => {
   });
 });
 
+describe('a suspended tenant', () => {
+  it('is refused with its own keys, wherever they may go, while the platform acts on it', async () => {
+    life.set(tenantA, ['TenantRegistered', 'TenantSuspended']);
+    for (const path of ['/api/tenants/current', `/api/tenants/${tenantA}/quotas`])
+      expect(await ask('GET', path, { key: keyOfA })).toMatchObject({ status: 403, json: { code: 'tenant.suspended' } });
+    expect(await ask('GET', `/api/tenants/${tenantB}`, { key: keyOfA })).toMatchObject({ status: 404 });
+    expect(owners.forwarded).toEqual([]);
+    expect((await ask('GET', `/api/v1/platform/tenants/${tenantA}`)).status).toBe(200);
+    life.get(tenantA)?.push('TenantReactivated');
+    owners.answer = () => ({ status: 200, body: tenant(tenantA), version: 3 });
+    expect((await ask('GET', '/api/tenants/current', { key: keyOfA })).status).toBe(200);
+  });
+});
+
 describe('bad input', () => {
   const errorsOf = async (body: unknown) => {
     const { status, json } = await create(body);
@@ -377,6 +407,16 @@ describe('conditions', () => {
       [3, undefined],
       [undefined, { tenantId: tenantA, position: 7 }],
     ]);
+  });
+});
+
+describe('what is made of several streams', () => {
+  it('has a weak ETag, by its position', async () => {
+    owners.answer = () => ({ status: 200, body: { items: [] }, asOf: 12 });
+    const path = `/api/v1/platform/tenants/${tenantA}/settings`;
+    expect((await ask('GET', path)).headers.get('etag')).toBe('W/"12"');
+    expect((await ask('GET', path, { headers: { 'if-none-match': 'W/"12"' } })).status).toBe(304);
+    expect((await ask('GET', path, { headers: { 'if-none-match': 'W/"11"' } })).status).toBe(200);
   });
 });
 

@@ -13,6 +13,7 @@ import { childTraceparent } from '@tenantry/observability/traceparent';
 import { traced } from '@tenantry/observability/tracing';
 import { denial } from '@tenantry/service/authorize';
 import { Environment } from '@tenantry/service/environment';
+import { TenantGate } from '@tenantry/service/tenant-gate';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { Authenticator } from '../auth/authenticator.js';
 import { openApiDocument } from '../openapi/document.js';
@@ -47,6 +48,7 @@ export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShut
     private readonly environment: Environment,
     private readonly forwarder: Forwarder,
     private readonly operationEvents: OperationEvents,
+    private readonly gate: TenantGate,
     rpc: RpcClient,
     private readonly logger: Logger,
   ) {
@@ -170,6 +172,8 @@ export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShut
     exchange.tenantId = endpoint.ownTenant ? principal.tenantId : params['tenantId'];
     const refusal = denial(principal, { scope: endpoint.scope, permission: endpoint.permission, tenantId: exchange.tenantId });
     if (refusal) throw refusal;
+    // The platform acts on suspended tenants; they themselves don't.
+    if (principal.tenantId !== undefined) await this.gate.pass(principal.tenantId);
   }
 
   private ownPages(endpoints: Endpoint[]): void {

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { Database } from '@tenantry/service/database';
+import { TenantGate, tenantGate } from '@tenantry/service/tenant-gate';
 import { GetUsageRpc } from './get-usage.rpc.js';
 import { IncrementUsageRpc } from './increment-usage.rpc.js';
 import { Ledger } from './ledger.js';
@@ -9,7 +10,7 @@ import { UsageMeter } from './usage-meter.js';
 
 @Module({
   controllers: [GetUsageRpc, IncrementUsageRpc, ReleaseUsageRpc, ListUsageLogsRpc],
-  providers: [{ provide: Ledger, useFactory: (database: Database) => new Ledger(database), inject: [Database] }, UsageMeter],
-  exports: [Ledger, UsageMeter],
+  providers: [{ provide: Ledger, useFactory: (database: Database) => new Ledger(database), inject: [Database] }, UsageMeter, tenantGate],
+  exports: [Ledger, UsageMeter, TenantGate],
 })
 export class UsageModule {}

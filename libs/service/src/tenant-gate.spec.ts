@@ -1,0 +1,87 @@
+import type { StoredEvent } from '@tenantry/contracts/events';
+import { describe, expect, it } from 'vitest';
+import { TenantGate } from './tenant-gate.js';
+
+const T = '3f0c9c7e-52a5-4a64-9f0b-0d6a4a3a5d11';
+
+function given() {
+  const log: string[] = ['TenantRegistered', 'TenantActivated'];
+  const asked: number[] = [];
+  let now = 0;
+  let hold: Promise<void> | null = null;
+  const gate = new TenantGate({
+    nowMs: () => now,
+    store: {
+      readStream: async (_tenant, _stream, options) => {
+        const from = options?.fromVersion ?? 0;
+        asked.push(from);
+        const events = log.slice(from).map((type, n) => ({ type, streamVersion: from + n }) as StoredEvent);
+        await hold;
+        return { events, command: null };
+      },
+    },
+  });
+  return {
+    ...{ gate, log, asked },
+    pass: (ms: number) => {
+      now += ms;
+    },
+    /** Answers of the log wait until the returned function is called. */
+    holdBack: () => {
+      let release = () => {};
+      hold = new Promise((resolve) => {
+        release = resolve;
+      });
+      return () => {
+        hold = null;
+        release();
+      };
+    },
+  };
+}
+
+describe('a tenant that is suspended', () => {
+  it('is refused half a second later at the latest, and let in again likewise', async () => {
+    const { gate, log, pass } = given();
+    await gate.pass(T);
+    log.push('TenantSuspended');
+    await gate.pass(T);
+    pass(500);
+    await expect(gate.pass(T)).rejects.toMatchObject({ code: 'tenant.suspended' });
+    log.push('TenantReactivated');
+    pass(500);
+    await gate.pass(T);
+  });
+  it('is refused at once where the bus says so', async () => {
+    const { gate, log } = given();
+    await gate.pass(T);
+    log.push('TenantSuspended');
+    gate.changed(T);
+    await expect(gate.pass(T)).rejects.toMatchObject({ code: 'tenant.suspended' });
+  });
+  it('is refused although the log was being read when the bus said so', async () => {
+    const { gate, log, holdBack } = given();
+    const release = holdBack();
+    const first = gate.pass(T);
+    log.push('TenantSuspended');
+    gate.changed(T);
+    release();
+    await first;
+    await expect(gate.pass(T)).rejects.toMatchObject({ code: 'tenant.suspended' });
+  });
+});
+
+describe('the log', () => {
+  it('is read once for all who ask at the same time, and from where it was read to', async () => {
+    const { gate, asked, pass } = given();
+    await Promise.all([gate.pass(T), gate.pass(T), gate.pass(T)]);
+    expect(asked).toEqual([0]);
+    pass(500);
+    await gate.pass(T);
+    expect(asked).toEqual([0, 2]);
+  });
+  it('that cannot be read lets nobody in', async () => {
+    const gate = new TenantGate({ store: { readStream: () => Promise.reject(new Error('away')) } });
+    await expect(gate.pass(T)).rejects.toMatchObject({ code: 'service.unavailable' });
+  });
+});

@@ -1,0 +1,108 @@
+import type { NatsConnection, Subscription } from '@nats-io/transport-node';
+import type { FactoryProvider } from '@nestjs/common';
+import { DomainError } from '@tenantry/contracts/errors';
+import { accessAfter, accessEvents, type TenantAccess } from '@tenantry/contracts/tenant/access';
+import { EventStore } from '@tenantry/event-store/port';
+import { Bus } from './bus.js';
+
+export interface TenantGateOptions {
+  store: Pick<EventStore, 'readStream'>;
+  /** How long what was read is believed. Default 500 ms. */
+  maxAgeMs?: number;
+  maxTenants?: number;
+  /** Monotonic, in ms; only tests set it. */
+  nowMs?: () => number;
+}
+
+interface Known {
+  access: TenantAccess;
+  /** Of the last event of the tenant's stream that was read. */
+  version: number;
+  untilMs: number;
+  /** Counts what the bus said: an answer that was under way meanwhile is not believed. */
+  heard: number;
+  reading: Promise<void> | null;
+}
+
+/**
+ * Whether a tenant may be used, by its log: what is new there is read when what is known is older than half a second, and at once
+ * when the bus says that something changed. A message that is lost or forged costs that half a second, or a look.
+ */
+export class TenantGate {
+  private readonly known = new Map<string, Known>();
+  private readonly store: TenantGateOptions['store'];
+  private readonly maxAgeMs: number;
+  private readonly maxTenants: number;
+  private readonly nowMs: () => number;
+
+  constructor({ store, maxAgeMs = 500, maxTenants = 10_000, nowMs = () => performance.now() }: TenantGateOptions) {
+    this.store = store;
+    this.maxAgeMs = maxAgeMs;
+    this.maxTenants = maxTenants;
+    this.nowMs = nowMs;
+  }
+
+  /** @throws DomainError `tenant.suspended`; `service.unavailable` where it can't be known */
+  async pass(tenantId: string): Promise<void> {
+    const known = this.entry(tenantId);
+    if (known.untilMs <= this.nowMs()) {
+      known.reading ??= this.read(tenantId, known).finally(() => {
+        known.reading = null;
+      });
+      await known.reading;
+    }
+    if (known.access === 'suspended')
+      throw new DomainError('tenant.suspended', { detail: 'The tenant is suspended: only the platform can reactivate it' });
+  }
+
+  /** Hears of changes over the bus from now on. */
+  listen(connection: NatsConnection): Subscription[] {
+    return accessEvents.map((type) =>
+      connection.subscribe(`tenantry.events.*.tenant.${type}`, {
+        callback: (error, message) => {
+          if (error === null) this.changed(message.subject.split('.')[2] ?? '');
+        },
+      }),
+    );
+  }
+
+  changed(tenantId: string): void {
+    const known = this.known.get(tenantId);
+    if (!known) return;
+    known.heard += 1;
+    known.untilMs = Number.NEGATIVE_INFINITY;
+  }
+
+  private async read(tenantId: string, known: Known): Promise<void> {
+    const { heard } = known;
+    const startedMs = this.nowMs();
+    try {
+      const { events } = await this.store.readStream(tenantId, 'tenant', { fromVersion: known.version + 1 });
+      known.access = events.reduce(accessAfter, known.access);
+      known.version = events.at(-1)?.streamVersion ?? known.version;
+    } catch (error) {
+      throw error instanceof DomainError ? error : new DomainError('service.unavailable', { retryAfterSeconds: 1, cause: error });
+    }
+    if (known.heard === heard) known.untilMs = startedMs + this.maxAgeMs;
+  }
+
+  private entry(tenantId: string): Known {
+    const known = this.known.get(tenantId) ?? { access: 'open', version: -1, untilMs: Number.NEGATIVE_INFINITY, heard: 0, reading: null };
+    // A Map keeps the order of insertion: what was asked for longest ago goes first.
+    this.known.delete(tenantId);
+    if (this.known.size >= this.maxTenants) this.known.delete(this.known.keys().next().value as string);
+    this.known.set(tenantId, known);
+    return known;
+  }
+}
+
+/** For a module: the process's gate, which hears the bus. */
+export const tenantGate: FactoryProvider<TenantGate> = {
+  provide: TenantGate,
+  inject: [EventStore, Bus],
+  useFactory: (store: EventStore, { connection }: Bus) => {
+    const gate = new TenantGate({ store });
+    gate.listen(connection);
+    return gate;
+  },
+};
