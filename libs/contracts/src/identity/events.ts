@@ -41,9 +41,18 @@ export const identityEvents = events('identity', {
     data: z.object({ memberId: z.string(), reason: z.string(), removedAt: z.string() }),
   }),
   ApiKeyCreated: event({
-    version: 1,
+    version: 2,
     summary: 'An API key of the tenant was created',
-    data: z.object({ keyId: z.string(), name: z.string(), permissions: z.array(z.string()), prefix: z.string(), createdAt: z.string() }),
+    subject: (data) => `api-key-${data.keyId}`,
+    data: z.object({
+      keyId: z.string(),
+      name: personal(z.string()),
+      permissions: z.array(z.string()),
+      prefix: z.string(),
+      createdAt: z.string(),
+    }),
+    // Version 1 had the name in clear, which a personal field may be too.
+    upcasters: { 1: (old) => old },
   }),
   ApiKeyRevoked: event({
     version: 1,

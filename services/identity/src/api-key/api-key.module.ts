@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { Keyring } from '@tenantry/crypto/keyring';
 import { Database } from '@tenantry/service/database';
 import { ApiKeyTable } from './api-key-table.js';
 import { AuthenticateRpc } from './authenticate.rpc.js';
@@ -11,6 +12,13 @@ import { RevokeTenantKeyRpc } from './revoke-tenant-key.rpc.js';
 
 @Module({
   controllers: [AuthenticateRpc, CreateTenantKeyRpc, ListTenantKeysRpc, RevokeTenantKeyRpc, CreatePlatformKeyRpc, IssueProbeKeyRpc],
-  providers: [{ provide: ApiKeyTable, inject: [Database], useFactory: ({ pool }: Database) => new ApiKeyTable(pool) }, BootstrapKey],
+  providers: [
+    {
+      provide: ApiKeyTable,
+      inject: [Database, Keyring],
+      useFactory: ({ pool }: Database, keyring: Keyring) => new ApiKeyTable(pool, keyring),
+    },
+    BootstrapKey,
+  ],
 })
 export class ApiKeyModule {}

@@ -2,6 +2,7 @@ import { type IdentityEvent, identityEvents } from '@tenantry/contracts/identity
 import { type PlatformEvent, platformEvents } from '@tenantry/contracts/platform/events';
 import { aggregate } from '@tenantry/event-store/aggregate';
 
+export type KeyCreated = Extract<IdentityEvent, { type: 'ApiKeyCreated' }>['data'];
 type ApiKeyState = { status: 'none' } | { status: 'active' } | { status: 'revoked'; revokedAt: string };
 
 /** Streams `api-key-<id>`. The key itself and its hash are never in an event. */

@@ -22,8 +22,8 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => database.stop());
 
-const { log, clock, environment, events } = platform();
-const table = () => new ApiKeyTable(database.pool);
+const { log, keyring, clock, environment, events } = platform();
+const table = () => new ApiKeyTable(database.pool, keyring);
 const principalOf = async (key: string) => (await new AuthenticateRpc(table()).handle({ keyHash: hashApiKey(key) })).principal;
 const listed = async (tenantId: string) =>
   (await new ListTenantKeysRpc(log, table()).handle({ tenantId, params: { tenantId }, query: {}, body: {}, command: request() })).body
@@ -60,6 +60,15 @@ describe("creating a tenant's key", () => {
     expect(await principalOf(body.key)).toEqual({ kind: 'api-key', id: body.id, tenantId, permissions: ['*'] });
     expect(await listed(tenantId)).toEqual([{ ...body, key: undefined }]);
     expect(JSON.stringify(await events(tenantId))).not.toMatch(new RegExp(`${body.key}|${hashApiKey(body.key)}`));
+  });
+
+  it('keeps what it is called encrypted, in the event and in the row', async () => {
+    const { body } = await create();
+    expect(body.name).toBe('ci');
+    const created = (await events(tenantId)).find(({ type }) => type === 'ApiKeyCreated');
+    expect(created?.data).toMatchObject({ name: { enc: expect.stringContaining(`/api-key-${body.id}/`) } });
+    const { rows } = await database.pool.query('SELECT name FROM identity.api_keys WHERE key_id = $1', [body.id]);
+    expect([created?.data]).toMatchObject(rows);
   });
 
   it('grants what the caller has when nothing is named, and never more', async () => {
@@ -144,7 +153,7 @@ describe('platform keys', () => {
     const start = () => new BootstrapKey(log, table(), clock, environment({ TENANTRY_BOOTSTRAP_KEY_FILE: path })).onApplicationBootstrap();
     await Promise.all([start(), start()]);
     expect(await principalOf(key)).toMatchObject({ kind: 'staff', permissions: ['*'] });
-    await database.pool.query("UPDATE identity.api_keys SET revoked_at = now() WHERE name = 'bootstrap'");
+    await database.pool.query('UPDATE identity.api_keys SET revoked_at = now() WHERE name = \'"bootstrap"\'');
     await start();
     expect(await principalOf(key)).toBeNull();
     expect((await events(PLATFORM_LOG)).filter(({ data }) => (data as { name?: string }).name === 'bootstrap')).toHaveLength(1);

@@ -10,7 +10,7 @@ import { Handles } from '@tenantry/messaging/handles';
 import type { Call } from '@tenantry/messaging/rpc';
 import { Environment } from '@tenantry/service/environment';
 import { requireTenant } from '../require-tenant.js';
-import { apiKey, create } from './api-key.js';
+import { apiKey, create, type KeyCreated } from './api-key.js';
 import { ApiKeyTable } from './api-key-table.js';
 import { grantable } from './permission.js';
 
@@ -37,13 +37,15 @@ export class CreateTenantKeyRpc {
       prefix,
       createdAt: this.clock.now(),
     };
-    const { version, position } = await this.log.transact(
+    const { events, version, position } = await this.log.transact(
       apiKey,
       { tenant: tenantId, stream: `api-key-${created.keyId}`, command },
       create(created),
     );
     // The event first: whoever then stores the hash shows the secret. After a crash between the two that is the retry.
-    const stored = await this.table.insert({ ...created, hash, tenantId });
+    // The name as the event has it, that is encrypted.
+    const { name } = (events[0] as { data: KeyCreated }).data;
+    const stored = await this.table.insert({ ...created, name, hash, tenantId });
     if (!stored) throw new DomainError('idempotency.secret_already_shown');
     return { status: 201, body: { ...stored, key }, version, position: { tenantId, position }, secret: true };
   }

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { startPostgres } from '@tenantry/testing/postgres';
 import pg from 'pg';
 
@@ -6,7 +6,9 @@ import pg from 'pg';
 export async function identityDatabase(): Promise<{ pool: pg.Pool; stop(): Promise<void> }> {
   const server = await startPostgres();
   const pool = new pg.Pool({ connectionString: server.url, max: 10 });
-  const sql = await readFile(new URL('../../migrations/service/0001_identity.sql', import.meta.url), 'utf8');
+  const folder = new URL('../../migrations/service/', import.meta.url);
+  const files = (await readdir(folder)).sort();
+  const sql = (await Promise.all(files.map((file) => readFile(new URL(file, folder), 'utf8')))).join(';\n');
   const client = await pool.connect();
   await client.query('CREATE SCHEMA identity; SET search_path = identity');
   await client.query(sql);
