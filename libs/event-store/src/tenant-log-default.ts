@@ -23,6 +23,8 @@ export class DefaultTenantLog extends TenantLog {
     private readonly keyring: Keyring,
     /** Not read: an event's time is the log's own, under the lock of its head. */
     _clock?: Clock,
+    /** Waits after a collision, for a random part of `ms`. Other than the real one: only simulations give it. */
+    private readonly pause: (ms: number) => Promise<void> = (ms) => sleep(Math.random() * ms),
   ) {
     super();
   }
@@ -60,7 +62,7 @@ export class DefaultTenantLog extends TenantLog {
       if (done !== 'conflict') return done;
       if (tries >= MAX_TRIES) throw new DomainError('log.conflict');
       // Spreads those that collided; the log itself does the waiting.
-      if (tries > 1) await sleep(Math.random() * Math.min(tries, 10) * 2);
+      if (tries > 1) await this.pause(Math.min(tries, 10) * 2);
     }
   }
 

@@ -22,10 +22,13 @@ interface Log {
 export class MemoryEventStore extends EventStore {
   private readonly logs: MemoryLogs;
 
-  /** `logs`: those of another store, which then both see. `catalogue`: other than all event types. */
-  constructor(private readonly options: { catalogue?: EventCatalogue; logs?: MemoryLogs } = {}) {
+  private readonly wallMs: () => number;
+
+  /** `logs`: those of another store, which then both see. `catalogue`: other than all event types. `wallMs`: other than the machine's time. */
+  constructor(private readonly options: { catalogue?: EventCatalogue; logs?: MemoryLogs; wallMs?: () => number } = {}) {
     super();
     this.logs = options.logs ?? new Map();
+    this.wallMs = options.wallMs ?? (() => performance.timeOrigin + performance.now());
   }
 
   override async append(command: AppendCommand): Promise<AppendResult> {
@@ -41,7 +44,7 @@ export class MemoryEventStore extends EventStore {
     if (before.length - 1 !== command.expectedVersion) throw new DomainError('log.conflict');
     const firstPosition = log.events.length;
     const added = command.events.map((event, index): StoredEvent => {
-      log.timeUs = Math.max(Math.floor((performance.timeOrigin + performance.now()) * 1000), log.timeUs + 1);
+      log.timeUs = Math.max(Math.floor(this.wallMs() * 1000), log.timeUs + 1);
       const position = firstPosition + index;
       const streamVersion = before.length + index;
       const previousInContext = log.contexts.get(event.context) ?? null;
