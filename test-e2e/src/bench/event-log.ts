@@ -8,11 +8,12 @@ import { parseArgs } from 'node:util';
 import { migrationFiles, repositoryRoot } from '@tenantry/tenancy/migration-files';
 import { startPostgres } from '@tenantry/testing/postgres';
 import pg from 'pg';
+import { part as a } from './event-log/a-appending.js';
 import { type BenchContext, machine, type Part } from './event-log/bench.js';
 import { part as c } from './event-log/c-reading.js';
 
 /** In the order in which they run; a part that cannot run here (no KurrentDB server named) gives null and says so. */
-const parts: Record<string, (bench: BenchContext) => Promise<Part | null>> = { c };
+const parts: Record<string, (bench: BenchContext) => Promise<Part | null>> = { a, c };
 
 const { values } = parseArgs({ options: { parts: { type: 'string' }, quick: { type: 'boolean', default: false } } });
 const chosen = values.parts === undefined ? Object.keys(parts) : values.parts.split(',');
