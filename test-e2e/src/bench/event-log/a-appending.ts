@@ -7,8 +7,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PostgresEventStore } from '@tenantry/event-store/adapters/postgres/postgres-event-store';
-import pg from 'pg';
-import { type BenchContext, median, type Part, percentile, round } from './bench.js';
+import { type BenchContext, median, type Part, Pools, percentile, round } from './bench.js';
 import { emmettStore } from './emmett.js';
 import { appendCommand, payload } from './payload.js';
 
@@ -21,13 +20,11 @@ type Append = (caller: number, n: number) => Promise<unknown>;
 export async function part({ postgres, tenants, quick, log }: BenchContext): Promise<Part> {
   const roundMs = quick ? 500 : 5_000;
   const rounds = quick ? 1 : 3;
-  await using pools = new AsyncDisposableStack();
-  const poolOf = (url: string) => pools.adopt(new pg.Pool({ connectionString: url, max: CONNECTIONS }), (pool) => pool.end());
-
+  await using pools = new Pools();
   const tenantOf = (caller: number) => tenants[caller % tenants.length] as string;
-  const store = new PostgresEventStore(poolOf(postgres.serviceUrl));
-  const emmett = await emmettStore(postgres.url, poolOf(postgres.url));
-  const bare = poolOf(postgres.url);
+  const store = new PostgresEventStore(pools.open(postgres.serviceUrl, CONNECTIONS));
+  const emmett = await emmettStore(postgres.url, pools.open(postgres.url, CONNECTIONS));
+  const bare = pools.open(postgres.url, CONNECTIONS);
   await bare.query(
     'CREATE TABLE bench_bare (id uuid PRIMARY KEY, tenant_id uuid NOT NULL, stream text NOT NULL, version bigint NOT NULL, type text NOT NULL, data jsonb NOT NULL)',
   );

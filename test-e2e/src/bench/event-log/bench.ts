@@ -1,4 +1,5 @@
 import { cpus, totalmem } from 'node:os';
+import pg from 'pg';
 
 /** What every part of the benchmark gets. */
 export interface BenchContext {
@@ -48,3 +49,18 @@ export const percentile = (values: readonly number[], p: number): number => {
 };
 
 export const median = (values: readonly number[]): number => percentile(values, 0.5);
+
+/** Pools that end together: `await using pools = new Pools()`. */
+export class Pools implements AsyncDisposable {
+  private readonly all: pg.Pool[] = [];
+
+  open(url: string, max: number): pg.Pool {
+    const pool = new pg.Pool({ connectionString: url, max });
+    this.all.push(pool);
+    return pool;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.all.map((pool) => pool.end()));
+  }
+}

@@ -5,8 +5,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { PostgresEventStore } from '@tenantry/event-store/adapters/postgres/postgres-event-store';
-import pg from 'pg';
-import { type BenchContext, median, type Part, round } from './bench.js';
+import { type BenchContext, median, type Part, Pools, round } from './bench.js';
 import { appendCommand } from './payload.js';
 
 const PAGE = 2_000;
@@ -14,13 +13,9 @@ const PAGE = 2_000;
 export async function part({ postgres, quick, log }: BenchContext): Promise<Part> {
   const total = quick ? 5_000 : 100_000;
   const rounds = quick ? 1 : 5;
-  await using pools = new AsyncDisposableStack();
-  const pool = () =>
-    pools.adopt(new pg.Pool({ connectionString: postgres.serviceUrl, max: 1 }), async (open) => {
-      await open.end();
-    });
-  const store = new PostgresEventStore(pool());
-  const bare = pool();
+  await using pools = new Pools();
+  const store = new PostgresEventStore(pools.open(postgres.serviceUrl, 1));
+  const bare = pools.open(postgres.serviceUrl, 1);
   const tenantId = randomUUID();
   for (let written = 0; written < total; written += 100) await store.append(appendCommand(tenantId, 'bench', written - 1, 100));
 

@@ -8,8 +8,14 @@ interface Item extends Waiting {
 
 /** Groups as they were started; each goes on until the test ends it. */
 function collector() {
-  const started: { items: number[]; end: () => void }[] = [];
-  const groups = new GroupCommit<Item>((group) => new Promise((end) => started.push({ items: group.map(({ n }) => n), end })));
+  const started: { items: number[]; end: (skipped?: number[]) => void }[] = [];
+  const groups = new GroupCommit<Item>(
+    (group) =>
+      new Promise((done) => {
+        const end = (skipped: number[] = []) => done(group.filter(({ n }) => skipped.includes(n)));
+        started.push({ items: group.map(({ n }) => n), end });
+      }),
+  );
   let n = 0;
   const add = (tenantId: string, bytes = 1) => groups.add({ tenantId, bytes, n: n++ });
   const shown = () => started.map(({ items }) => items);
@@ -47,6 +53,45 @@ describe('group commit', () => {
     await turn();
     await turn();
     expect(shown()).toEqual([[0], [2], [1, 3]]);
+  });
+
+  it('takes up again what was skipped, in its order; after three times in a group of its tenant alone', async () => {
+    const { add, started, shown } = collector();
+    const end = async (group: number, skipped: number[]) => {
+      started[group]?.end(skipped);
+      await turn();
+      await turn();
+    };
+    add('a');
+    add('b');
+    add('a');
+    await turn();
+    add('a');
+    add('c');
+    await end(0, [0, 2]);
+    expect(shown()[1]).toEqual([0, 2, 3, 4]);
+    await end(1, [0, 2, 3]);
+    expect(shown()[2]).toEqual([0, 2, 3]);
+    add('b');
+    await end(2, [0, 2, 3]);
+    expect(shown().slice(4)).toEqual([[0, 2, 3]]);
+    expect(shown()[3]).toEqual([5]);
+  });
+
+  it('lets those that wait for their log not hold up the others', async () => {
+    const { add, started, shown } = collector();
+    for (const tenant of ['a', 'b', 'c']) add(tenant);
+    await turn();
+    for (let round = 0; round < 3; round++) {
+      started[round]?.end([0, 1, 2]);
+      await turn();
+      await turn();
+    }
+    expect(shown().slice(3)).toEqual([[0], [1]]);
+    add('d');
+    add('e');
+    await turn();
+    expect(shown().slice(5)).toEqual([[3, 4]]);
   });
 
   it('holds 64 commands and 256 KiB; what is larger goes alone', async () => {

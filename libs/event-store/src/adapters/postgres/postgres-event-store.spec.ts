@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { DomainError } from '@tenantry/contracts/errors';
 import { newId } from '@tenantry/contracts/ids';
 import { type RunningPostgres, startPostgres } from '@tenantry/testing/postgres';
@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { command, eventStoreConformance } from '../../conformance.js';
 import { PostgresEventStore } from './postgres-event-store.js';
 
-const migration = new URL('../../../migrations/0001_log.sql', import.meta.url);
+const migrations = new URL('../../../migrations/', import.meta.url);
 const logins = ['tenantry_provisioning', 'tenantry_billing', 'tenantry_gateway'];
 const pools: pg.Pool[] = [];
 let postgres: RunningPostgres;
@@ -29,7 +29,7 @@ function poolAs(login?: string, name?: string): pg.Pool {
 beforeAll(async () => {
   postgres = await startPostgres();
   const pool = poolAs();
-  await pool.query(await readFile(migration, 'utf8'));
+  for (const file of (await readdir(migrations)).sort()) await pool.query(await readFile(new URL(file, migrations), 'utf8'));
   for (const login of logins) await pool.query(`CREATE ROLE ${login} LOGIN PASSWORD 'secret' IN ROLE tenantry_services`);
 }, 90_000);
 

@@ -30,7 +30,7 @@ interface PendingCommand extends Waiting {
 
 interface AppendRow {
   index: number;
-  outcome: 'appended' | 'repeated' | 'conflict' | 'mismatch' | 'forbidden';
+  outcome: 'appended' | 'repeated' | 'conflict' | 'mismatch' | 'forbidden' | 'skipped';
   first_position: string | null;
   last_position: string | null;
   recorded_us: string[] | null;
@@ -39,7 +39,7 @@ interface AppendRow {
 }
 
 /**
- * The log in PostgreSQL (`migrations/0001_log.sql`). Commands that arrive while others are being committed share the next commit.
+ * The log in PostgreSQL (`migrations/`). Commands that arrive while others are being committed share the next commit.
  * When the connection is lost, the identical call is repeated: command ids make that safe.
  * @throws DomainError `service.unavailable` when the database has not answered for 15 s
  */
@@ -137,11 +137,13 @@ export class PostgresEventStore extends EventStore {
     return rows.map((row) => upcast(eventOf(row), this.catalogue));
   }
 
-  private async commit(group: PendingCommand[]): Promise<void> {
+  /** @returns those whose log somebody else was appending to */
+  private async commit(group: PendingCommand[]): Promise<PendingCommand[]> {
     try {
       const { rows, attempts } = await this.persistently<AppendRow>('log_append', APPEND, [groupText(group)]);
       const repeated: { pending: PendingCommand; first: number; last: number }[] = [];
       const grown = new Set<string>();
+      const skipped: AppendRow[] = [];
       for (const row of rows) {
         const pending = group[row.index] as PendingCommand;
         switch (row.outcome) {
@@ -160,6 +162,9 @@ export class PostgresEventStore extends EventStore {
           case 'mismatch':
             pending.reject(new DomainError('idempotency.mismatch'));
             break;
+          case 'skipped':
+            skipped.push(row);
+            break;
           case 'forbidden':
             pending.reject(
               new Error(`this login may not append to a context of ${pending.command.events.map(({ type }) => type).join(', ')}`),
@@ -168,11 +173,17 @@ export class PostgresEventStore extends EventStore {
       }
       if (grown.size > 0) this.onAppended?.([...grown]);
       if (repeated.length > 0) await this.resolveRepeated(repeated);
+      return skipped.sort((a, b) => a.index - b.index).map(({ index }) => group[index] as PendingCommand);
     } catch (error) {
       // A command that the database cannot even read (an id that is no UUID) must not fail those that share its group.
-      if (isStatementFault(error) && group.length > 1) for (const pending of group) await this.commit([pending]);
+      if (isStatementFault(error) && group.length > 1) {
+        const skipped: PendingCommand[] = [];
+        for (const pending of group) skipped.push(...(await this.commit([pending])));
+        return skipped;
+      }
       // Those that have their result already are not touched by this.
-      else for (const { reject } of group) reject(error);
+      for (const { reject } of group) reject(error);
+      return [];
     }
   }
 
