@@ -5,11 +5,13 @@ import { domainFaces, domainRoutes } from './domain/routes.js';
 import { identityFaces, identityRoutes } from './identity/routes.js';
 import { quotaFaces, quotaRoutes } from './quota/routes.js';
 import type { Face, Route } from './route.js';
+import { historyFaces, historyRoutes } from './tenant/history-routes.js';
 import { tenantFaces, tenantRoutes } from './tenant/routes.js';
 
 /** Every route of the platform surface. */
 export const routes: Route[] = [
   ...tenantRoutes,
+  ...historyRoutes,
   ...configRoutes,
   ...quotaRoutes,
   ...domainRoutes,
@@ -21,6 +23,7 @@ export const routes: Route[] = [
 /** Every second face: the tenant surface. */
 export const faces: Face[] = [
   ...tenantFaces,
+  ...historyFaces,
   ...configFaces,
   ...quotaFaces,
   ...domainFaces,

@@ -24,6 +24,16 @@ export const longText = (max: number) =>
 export const Uuid = z.uuid().describe('A UUID');
 /** RFC 3339 in UTC. */
 export const InstantText = z.iso.datetime({ offset: true });
+/** A moment of a tenant's log: a position in it, or an RFC 3339 instant. */
+export const Moment = z
+  .string()
+  .max(64)
+  .refine((text) => /^\d{1,15}$/.test(text) || InstantText.safeParse(text.replace(' ', '+')).success, {
+    // In an address a + that is not written as %2B arrives as a space.
+    message: 'must be a position such as 12 or an RFC 3339 instant such as 2026-01-31T12:00:00Z',
+    params: { rule: 'moment' },
+  })
+  .describe('A position in the log, or an RFC 3339 instant');
 export const Slug = z
   .string()
   .min(2)

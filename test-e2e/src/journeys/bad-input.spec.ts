@@ -179,3 +179,73 @@ describe('a request that', () => {
     expectProblem(await api.put(`${PLATFORM}/tenants/${tenant.id}`, { name: 'X' }, { 'if-match': 'rubbish' }));
   });
 });
+
+describe('a change with', () => {
+  let id: string;
+  beforeAll(async () => {
+    id = (await activeTenant(api, { name: 'Changing', isolation: 'shared' })).tenant.id;
+  });
+  const path = (rest = '') => `${PLATFORM}/tenants/${id}${rest}`;
+
+  it.each([
+    ['an unknown plan', '', { plan: 'platinum' }, 'plan'],
+    ['an unknown plan as an object', '', { plan: { id: 'platinum' } }, 'plan.id'],
+    ['a trial, which only a creation has', '', { plan: { id: 'pro', trial: true } }, 'plan.trial'],
+    ['a blank name', '', { name: ' ' }, 'name'],
+    ['no name', '', { name: null }, 'name'],
+    ['a setting without a value', '/settings/motto', {}, 'value'],
+    ['a setting of another type than it says', '/settings/motto', { value: 'x', type: 'number' }, 'value'],
+    ['a setting of no known type', '/settings/motto', { value: 'x', type: 'date' }, 'type'],
+    ['a setting of no known category', '/settings/motto', { value: 'x', category: 'secret' }, 'category'],
+    ['a setting that is too long', '/settings/motto', { value: 'x'.repeat(20_000) }, 'value'],
+    ['a setting with NUL', '/settings/motto', { value: 'a\u0000b' }, 'value'],
+    ['a setting that is nested too deeply', '/settings/motto', { value: JSON.parse('['.repeat(40) + ']'.repeat(40)) }, undefined],
+    ['the mask as a secret', '/settings/motto', { value: '********', encrypted: true }, 'value'],
+    ['a security level that there is not', '/settings/security_level', { value: 'paranoid' }, 'value'],
+    ['a time zone that there is not', '/settings/timezone', { value: 'Mars/Olympus' }, 'value'],
+    ['a key that begins with a digit', '/settings/1st', { value: 'x' }, 'key'],
+    ['a key of 256 characters', `/settings/${'x'.repeat(256)}`, { value: 'x' }, 'key'],
+  ])('%s is refused, naming the field', async (_what, rest, body, field) => {
+    const before = (await api.get(path('/events?limit=1'))).body.head;
+    expectProblem(await api.put(path(rest), body), field);
+    expect((await api.get(path('/events?limit=1'))).body.head).toBe(before);
+  });
+
+  it('a cause or a reason that cannot be is refused', async () => {
+    expectProblem(await api.post(path('/suspend'), { cause: 'weather' }), 'cause');
+    expectProblem(await api.post(path('/suspend'), { reason: 'a\u202eb' }), 'reason');
+    expectProblem(await api.post(path('/status/sleeping')), 'status');
+    expect((await api.post(path('/restore'))).status).toBe(404);
+  });
+  it('a transition that is not allowed is a conflict', async () => {
+    const created = await api.post(`${PLATFORM}/tenants`, { name: 'Waiting', isolation: 'shared', activation: 'review' });
+    const reply = await api.post(`${PLATFORM}/tenants/${created.body.id}/suspend`);
+    expectProblem(reply);
+    expect([reply.status, reply.body.code]).toEqual([409, 'tenant.transition_not_allowed']);
+  });
+  it.each([
+    ['?at=yesterday', 'at'],
+    ['?at=-1', 'at'],
+    ['?at=999999999', 'at'],
+    ['?at=2999-01-01T00:00:00Z', 'at'],
+    ['?at=2026-02-30T00:00:00Z', 'at'],
+    ['/history?order=sideways', 'order'],
+    ['/history?limit=201', 'limit'],
+    ['/history?cursor=x', 'cursor'],
+    ['/history?from=1999999999', 'from'],
+    ['/history/diff?from=first', 'from'],
+    ['/history/diff?from=0&to=999999999', 'to'],
+  ])('%s cannot be answered, and says why', async (rest, field) => {
+    const reply = await api.get(path(rest));
+    expectProblem(reply, field);
+    expect([400, 422]).toContain(reply.status);
+  });
+  it('a tenant that there is not is not found', async () => {
+    const other = `${PLATFORM}/tenants/00000000-0000-4000-8000-000000000000`;
+    for (const rest of ['?at=0', '/history', '/history/diff?from=0&to=0', '/config'])
+      expect((await api.get(other + rest)).status).toBe(404);
+    for (const rest of ['', '/settings/motto', '/settings/timezone'])
+      expect((await api.put(other + rest, rest ? { value: 'UTC' } : { name: 'X' })).status).toBe(404);
+    expect((await api.post(`${other}/suspend`)).status).toBe(404);
+  });
+});

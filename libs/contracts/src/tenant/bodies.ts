@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { SettingKey } from '../config/events.js';
 import { Theme } from '../config/known-settings.js';
+import { Setting } from '../config/routes.js';
 import { Currency, Email, InstantText, Isolation, Locale, Phone, Slug, TimeZone, text, Uuid } from '../values.js';
 import { ProvisioningStep, suspensionCauses } from './events.js';
 
@@ -122,6 +123,40 @@ export const Tenant = z.object({
   position: z.number().int().describe('Position in the tenant log up to which this is true'),
 });
 export type Tenant = z.infer<typeof Tenant>;
+
+/** The tenant of a moment. What comes from other streams is there with `at` only, and only where the caller may read it. */
+export const TenantAt = Tenant.extend({
+  settings: z.array(Setting).optional(),
+  quotas: z.array(z.object({ resource: z.string(), limit: z.number().int().nullable(), source: z.enum(['plan', 'override']) })).optional(),
+  subscription: z
+    .object({
+      status: z.enum(['trialing', 'active', 'cancelled']),
+      plan: z.object({ id: z.string(), version: z.number().int() }),
+      priceMinor: z.number().int(),
+      currency: z.string(),
+      trialEndsAt: z.string().nullable(),
+    })
+    .nullable()
+    .optional(),
+  domains: z
+    .array(
+      z.object({ host: z.string(), type: z.enum(['subdomain', 'custom']), status: z.string(), primary: z.boolean(), ssl: z.boolean() }),
+    )
+    .optional(),
+});
+export type TenantAt = z.infer<typeof TenantAt>;
+
+export const TenantConfig = z.object({
+  tenantId: Uuid,
+  name: z.string(),
+  plan: z.object({ id: z.string(), version: z.number().int() }),
+  tier: z.string().describe('The plan by its name of an operations guide: starter, professional, enterprise'),
+  region: z.string(),
+  isolation: Isolation,
+  quotas: z.record(z.string(), z.number().int().nullable()).describe('Limit by resource, in its unit; null is unlimited'),
+  security: z.record(z.string(), z.json()).describe('Settings of the category security, sensitive ones masked'),
+  features: z.record(z.string(), z.boolean()),
+});
 
 export const OperationRef = z.object({ id: Uuid, url: z.string() });
 export const TenantAccepted = Tenant.extend({ operation: OperationRef });

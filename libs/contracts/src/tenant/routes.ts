@@ -1,7 +1,8 @@
 import { z } from 'zod';
+import { SettingRow, settingRow } from '../config/routes.js';
 import { canonicalPlan, tierName } from '../plans.js';
 import { face, route } from '../route.js';
-import { Email, Isolation, Locale, OffsetQuery, PageQuery, Phone, page, TimeZone, text, Uuid } from '../values.js';
+import { Email, Isolation, Locale, Moment, OffsetQuery, PageQuery, Phone, page, TimeZone, text, Uuid } from '../values.js';
 import {
   CreateTenantBody,
   OperationView,
@@ -9,6 +10,8 @@ import {
   ReasonBody,
   Tenant,
   TenantAccepted,
+  TenantAt,
+  TenantConfig,
   TenantListItem,
   TenantStatus,
   TransitionBody,
@@ -18,6 +21,9 @@ import {
 
 const base = '/api/v1/platform/tenants';
 const ById = z.strictObject({ tenantId: Uuid });
+const AtQuery = z.strictObject({
+  at: Moment.optional().describe('The tenant of then, with its settings: a position in its log, or an RFC 3339 instant'),
+});
 const owner = 'provisioning';
 const tag = 'Tenants';
 const scope = 'platform';
@@ -57,7 +63,7 @@ export const listTenants = route({
 });
 export const getTenant = route({
   name: 'tenants.get',
-  summary: 'One tenant',
+  summary: 'One tenant; with `at` as it was then',
   owner,
   tag,
   scope,
@@ -65,7 +71,20 @@ export const getTenant = route({
   method: 'GET',
   path: `${base}/:tenantId`,
   params: ById,
-  answers: { 200: Tenant },
+  query: AtQuery,
+  answers: { 200: TenantAt },
+});
+export const getConfig = route({
+  name: 'tenants.config',
+  summary: 'The configuration of a tenant as a whole',
+  owner,
+  tag: 'Configuration',
+  scope,
+  permission: 'settings:read',
+  method: 'GET',
+  path: `${base}/:tenantId/config`,
+  params: ById,
+  answers: { 200: TenantConfig },
 });
 export const updateTenant = route({
   name: 'tenants.update',
@@ -252,9 +271,10 @@ const Organization = z.object({
   created_at: z.string(),
   updated_at: z.string(),
   version: z.number().int(),
+  settings: z.array(SettingRow).optional().describe('Only with `at`'),
   operation: z.object({ id: Uuid, url: z.string() }).optional(),
 });
-const organization = (tenant: z.infer<typeof Tenant> & { operation?: unknown }) => ({
+const organization = (tenant: z.infer<typeof TenantAt> & { operation?: unknown }) => ({
   tenant_id: tenant.id,
   organization_name: tenant.name,
   slug: tenant.slug,
@@ -271,6 +291,7 @@ const organization = (tenant: z.infer<typeof Tenant> & { operation?: unknown }) 
   created_at: tenant.createdAt,
   updated_at: tenant.updatedAt,
   version: tenant.version,
+  settings: tenant.settings?.map(settingRow),
   operation: tenant.operation,
 });
 const orgTag = 'Tenants (tenant surface)';
@@ -333,8 +354,9 @@ export const tenantFaces = [
     permission: 'tenant:read',
     method: 'GET',
     path: '/api/tenants/current',
+    query: AtQuery,
     answers: { 200: Organization },
-    request: (_input, caller) => ({ params: { tenantId: caller.tenantId } }),
+    request: ({ query }, caller) => ({ params: { tenantId: caller.tenantId }, query }),
     answer: organization,
   }),
   face({
@@ -346,8 +368,9 @@ export const tenantFaces = [
     method: 'GET',
     path: '/api/tenants/:tenantId',
     params: ById,
+    query: AtQuery,
     answers: { 200: Organization },
-    request: ({ params }) => ({ params }),
+    request: ({ params, query }) => ({ params, query }),
     answer: organization,
   }),
   face({
@@ -400,6 +423,7 @@ export const tenantRoutes = [
   listTenants,
   getTenant,
   updateTenant,
+  getConfig,
   activateTenant,
   suspendTenant,
   reactivateTenant,

@@ -3,6 +3,7 @@ import { type AuditEntry, listAudit } from '@tenantry/contracts/audit/routes';
 import { DomainError, invalidField } from '@tenantry/contracts/errors';
 import type { RouteAnswer } from '@tenantry/contracts/route';
 import { Keyring } from '@tenantry/crypto/keyring';
+import { revealed } from '@tenantry/crypto/revealed';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
 import type { Call } from '@tenantry/messaging/rpc';
@@ -10,7 +11,6 @@ import { permits } from '@tenantry/service/authorize';
 import { Tenants } from '@tenantry/tenancy/tenants';
 import { and, count, desc, eq, gte, lt, lte, type SQL } from 'drizzle-orm';
 import { type AuditRow, auditEntries } from './entries.projection.js';
-import { revealed } from './reveal.js';
 
 const PAGE = 50;
 type Query = Call<typeof listAudit>['query'];

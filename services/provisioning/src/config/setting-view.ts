@@ -3,9 +3,14 @@ import type { Keyring } from '@tenantry/crypto/keyring';
 import type { StoredSetting } from './config.js';
 import { MASKED } from './setting-input.js';
 
-/** As readers see it: a sensitive value is masked, whoever reads. */
-export async function settingView(keyring: Keyring, tenantId: string, setting: StoredSetting): Promise<Setting> {
+/** As readers see it: a sensitive value is masked, whoever reads. `hidden`: also one that was not sensitive yet. */
+export async function settingView(
+  keyring: Keyring,
+  tenantId: string,
+  setting: StoredSetting,
+  hidden = setting.encrypted,
+): Promise<Setting> {
   const { key, type, category, encrypted, updatedAt } = setting;
-  const value = encrypted ? MASKED : JSON.parse(await keyring.reveal<string>(tenantId, setting.value));
+  const value = hidden ? MASKED : JSON.parse(await keyring.reveal<string>(tenantId, setting.value));
   return { key, value, type, category, encrypted, updatedAt };
 }

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { provide } from '@tenantry/messaging/provide';
+import { HistoryModule } from '../history/history.module.js';
 import { OperationModule } from '../operation/operation.module.js';
 import { Plans } from '../plan/plans.js';
 import { AbandonRegistrations } from './abandon-registrations.job.js';
@@ -15,7 +16,7 @@ import { TenantStatusRpc } from './tenant-status.rpc.js';
 import { UpdateTenantRpc } from './update-tenant.rpc.js';
 
 @Module({
-  imports: [OperationModule],
+  imports: [OperationModule, HistoryModule],
   controllers: [
     CreateTenantRpc,
     GetTenantRpc,

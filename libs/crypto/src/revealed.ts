@@ -1,6 +1,6 @@
 import { DomainError } from '@tenantry/contracts/errors';
-import { isEncrypted, parseKeyId } from '@tenantry/crypto/envelope';
-import type { Keyring } from '@tenantry/crypto/keyring';
+import { isEncrypted, parseKeyId } from './envelope.js';
+import type { Keyring } from './keyring.js';
 
 /** Calls `visit` with every `{enc}` in a JSON value. */
 function eachEncrypted(value: unknown, visit: (enc: string) => void): void {

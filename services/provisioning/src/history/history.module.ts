@@ -1,0 +1,13 @@
+import { Module } from '@nestjs/common';
+import { DiffHistoryRpc } from './diff-history.rpc.js';
+import { GetConfigRpc } from './get-config.rpc.js';
+import { ListHistoryRpc } from './list-history.rpc.js';
+import { Sensitive } from './sensitive.js';
+import { TenantHistory } from './tenant-history.js';
+
+@Module({
+  controllers: [ListHistoryRpc, DiffHistoryRpc, GetConfigRpc],
+  providers: [TenantHistory, Sensitive],
+  exports: [TenantHistory, Sensitive],
+})
+export class HistoryModule {}

@@ -1,0 +1,14 @@
+import { Injectable } from '@nestjs/common';
+import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { config } from '../config/config.js';
+
+/** Which of a tenant's settings are sensitive today. */
+@Injectable()
+export class Sensitive {
+  constructor(private readonly log: TenantLog) {}
+
+  async keysOf(tenantId: string): Promise<ReadonlySet<string>> {
+    const { state } = await this.log.load(config, { tenant: tenantId });
+    return new Set(Object.values(state.settings).flatMap(({ key, encrypted }) => (encrypted ? [key] : [])));
+  }
+}
