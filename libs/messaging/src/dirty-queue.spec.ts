@@ -97,4 +97,44 @@ describe('the queue of dirty tenants', () => {
     }
     expect(queue.size).toBe(0);
   });
+
+  describe('while it is calm', () => {
+    const calm = { lateMs: 25, intervalMs: 20, maxIntervalMs: 80 };
+    /** When a tenant that is woken every 5 ms runs, up to `untilMs`. */
+    const runsOf = (queue: DirtyQueue, untilMs: number) => {
+      const runs: number[] = [];
+      for (let nowMs = 0; nowMs <= untilMs; nowMs += 5) {
+        queue.mark('a', nowMs);
+        if (queue.take(1, nowMs).length === 0) continue;
+        runs.push(nowMs);
+        queue.done('a', idle, nowMs);
+      }
+      return runs;
+    };
+
+    it('runs a tenant at once, and less and less often while it keeps coming', () => {
+      expect(runsOf(new DirtyQueue(250, 250, calm), 300)).toEqual([0, 20, 60, 140, 220, 300]);
+    });
+
+    it('runs it at once again after a pause', () => {
+      const queue = new DirtyQueue(250, 250, calm);
+      runsOf(queue, 300);
+      queue.mark('a', 600);
+      expect(queue.take(1, 600)).toEqual(['a']);
+      queue.done('a', idle, 600);
+      queue.mark('a', 605);
+      expect(queue.nextInMs(605)).toBe(15);
+    });
+
+    it('is over for a while when tenants are taken late, the more the later', () => {
+      const queue = new DirtyQueue(250, 250, calm);
+      queue.mark('a', 0);
+      queue.take(1, 26);
+      queue.done('a', idle, 30);
+      queue.mark('b', 30);
+      expect(queue.nextInMs(30)).toBe(78);
+      queue.mark('c', 276);
+      expect(queue.take(2, 276)).toEqual(['b', 'c']);
+    });
+  });
 });

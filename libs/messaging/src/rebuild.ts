@@ -16,7 +16,7 @@ export class RebuildFailure extends Error {
   }
 }
 
-const pageSize = 500;
+const pageSize = 1_000;
 
 /**
  * Within one transaction: empties the consumer's tables of the tenant's rows and refills them from the log, page by page; readers see
@@ -36,15 +36,22 @@ export async function rebuild(
   let applied: Applied | null = null;
   let scannedTo = -1;
   let events = 0;
-  for (;;) {
-    const slice = await store.readLog(tenantId, scannedTo + 1, { types: consumer.types, limit: pageSize });
+  const read = (from: number) => store.readLog(tenantId, from, { types: consumer.types, limit: pageSize });
+  for (let reading = read(0); ; ) {
+    const slice = await reading;
+    scannedTo = slice.scannedTo;
+    const more = scannedTo < slice.head;
+    // The next page is read while this one is written: two pages in memory, not the log.
+    if (more) {
+      reading = read(scannedTo + 1);
+      reading.catch(() => undefined);
+    }
     const { changes, effects, last, failure } = apply(consumer, slice.events, effectsAfter);
     if (failure) throw new RebuildFailure(failure.event, failure.error);
     await tx.write(changes, effects);
     if (last) applied = { position: last.position, eventId: last.id };
     events += slice.events.length;
-    scannedTo = slice.scannedTo;
-    if (scannedTo >= slice.head) break;
+    if (!more) break;
   }
   await tx.reset(tenantId, applied);
   return { applied, scannedTo, events };

@@ -3,7 +3,7 @@ import type { EventStore } from '@tenantry/event-store/port';
 import type { Logger } from '@tenantry/observability/logger';
 import { type Consumer, consumerOf, wakeSubjects } from './consumer.js';
 import type { RunnerStorage } from './consumer-rows.js';
-import { DirtyQueue, type Outcome } from './dirty-queue.js';
+import { type Calm, DirtyQueue, type Outcome } from './dirty-queue.js';
 import { Failures } from './failures.js';
 import { Hints } from './hints.js';
 import type { Progress } from './progress.js';
@@ -40,8 +40,10 @@ export interface RunnerOptions {
   /** From the start of one pass over the service's own rows to the next: tenants that become dirty one after the other go together. */
   serviceGapMs: number;
   tenantIntervalMs: number;
-  /** From the first wake-up of a tenant to the pass over its own schema: what follows at once goes along. */
+  /** From the first wake-up of a tenant to the pass over its own schema, where many have something to do: what follows goes along. */
   tenantDelayMs: number;
+  /** While all that is due in the tenants' schemas is done at once, a tenant's first event is applied without that delay. */
+  calm: Calm;
   sweepMs: number;
 }
 
@@ -52,6 +54,7 @@ const defaults: RunnerOptions = {
   serviceGapMs: 30,
   tenantIntervalMs: 250,
   tenantDelayMs: 250,
+  calm: { lateMs: 25, intervalMs: 20, maxIntervalMs: 80 },
   sweepMs: 5_000,
 };
 /** The step after which a tenant's tables exist. Only a wake-up: whether they do, `withTenant` says. */
@@ -219,7 +222,7 @@ export class Runner {
     };
     const lane: Lane = {
       consumer,
-      queue: new DirtyQueue(this.options.tenantDelayMs, this.options.tenantIntervalMs),
+      queue: new DirtyQueue(this.options.tenantDelayMs, this.options.tenantIntervalMs, this.options.calm),
       progress: pass.progress,
       waiters: new Map(),
       notBeforeMs: 0,
