@@ -49,7 +49,7 @@ export class MemoryEventStore extends EventStore {
       const streamVersion = before.length + index;
       const previousInContext = log.contexts.get(event.context) ?? null;
       log.contexts.set(event.context, position);
-      return {
+      return frozen({
         ...(JSON.parse(JSON.stringify(event)) as typeof event),
         tenantId,
         stream,
@@ -58,7 +58,7 @@ export class MemoryEventStore extends EventStore {
         recordedAt: instantOf(log.timeUs),
         leaf: leafHash({ position, streamVersion, recordedAtUs: log.timeUs, bodyHash: event.bodyHash }),
         previousInContext,
-      };
+      });
     });
     log.events.push(...added);
     log.streams.set(stream, before);
@@ -114,10 +114,15 @@ export class MemoryEventStore extends EventStore {
       .slice(0, limit);
   }
 
-  // Copies: what a reader does to its events is not seen by the next one.
   private out(events: StoredEvent[]): StoredEvent[] {
-    return events.map((event) => upcast(structuredClone(event), this.options.catalogue));
+    return events.map((event) => upcast(event, this.options.catalogue));
   }
+}
+
+/** Readers share what is stored: none of them may change it. */
+function frozen<T extends object>(value: T): T {
+  for (const inner of Object.values(value)) if (typeof inner === 'object' && inner !== null) frozen(inner);
+  return Object.freeze(value);
 }
 
 const emptyLog = (): Log => ({ events: [], streams: new Map(), commands: new Map(), contexts: new Map(), timeUs: 0 });
