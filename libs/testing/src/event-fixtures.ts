@@ -1,0 +1,147 @@
+/** The data of an event as some release wrote it: to be upcast and folded for ever. */
+export interface EventFixture {
+  type: string;
+  version: number;
+  data: Record<string, unknown>;
+}
+
+const at = '2026-01-01T00:00:00.000Z';
+const end = '2026-02-01T00:00:00.000Z';
+const sealed = { enc: '11111111-1111-4111-8111-111111111111/contacts/1:AAAA' };
+const plan = {
+  ...{ id: 'free', version: 1, priceMinor: 0, currency: 'USD', limits: { users: 5, storage: null }, retentionDays: 30 },
+  ...{ securityLevel: 'basic', priority: 10, features: [], trialDays: 0 },
+};
+const business = { ...plan, id: 'business', priceMinor: 79_900, securityLevel: 'advanced', priority: 50, features: ['custom_domains'] };
+const step = { operationId: 'op-1', step: 'isolate', attempt: 1, startedAt: at, durationMs: 1.5 };
+const quotas = (limit: number | null) => [{ resource: 'users', kind: 'gauge', unit: 'count', limit, source: 'plan' }];
+const priced = { plan: { id: 'free', version: 1 }, priceMinor: 0, currency: 'USD' };
+const setting = { key: 'theme', value: sealed, type: 'string', category: 'general', encrypted: false };
+const domain = { domainId: 'd-1', host: 'acme.example', unicodeHost: 'acme.example', primary: true, ssl: true };
+const apiKey = { keyId: 'k-1', permissions: ['tenant:read'], prefix: 'tnt_test_abcd', createdAt: at };
+
+/** One for every version of every event type that was ever written. What is here is never changed: a new version is added. */
+export const eventFixtures: readonly EventFixture[] = [
+  {
+    type: 'TenantRegistered',
+    version: 1,
+    data: {
+      ...{ operationId: 'op-1', name: 'Acme', slug: 'acme', domain: { type: 'subdomain', host: 'acme.tenantry.localhost', ssl: true } },
+      ...{ plan, priority: 10, isolation: 'shared', region: 'default', activation: 'automatic', timezone: 'UTC', locale: 'en-US' },
+      ...{ language: 'en', currency: 'USD', theme: 'default', adminEmail: sealed, limits: { users: null }, features: { beta: true } },
+      ...{ settings: [{ key: 'motto', value: sealed, type: 'string', category: 'general' }], tags: ['new'], registeredAt: at },
+    },
+  },
+  { type: 'RegistrationAbandoned', version: 1, data: { slug: 'acme', abandonedAt: at } },
+  { type: 'TenantUpdated', version: 1, data: { name: 'Acme Ltd', billingEmail: sealed, before: { name: 'Acme' } } },
+  { type: 'TenantUpdated', version: 2, data: { theme: 'dark', billingEmail: null, before: { theme: 'default', billingEmail: sealed } } },
+  { type: 'TenantProvisioned', version: 1, data: { operationId: 'op-1', provisionedAt: at } },
+  { type: 'TenantActivated', version: 1, data: { operationId: 'op-1', status: 'active', reason: 'provisioned', activatedAt: at } },
+  { type: 'TenantActivated', version: 1, data: { status: 'active', reason: 'looks good', activatedAt: at } },
+  { type: 'TenantActivated', version: 2, data: { status: 'trial', cause: 'manual', reason: sealed, activatedAt: at } },
+  { type: 'TenantSuspended', version: 1, data: { cause: 'payment', reason: sealed, before: { status: 'active' }, suspendedAt: at } },
+  {
+    type: 'TenantReactivated',
+    version: 1,
+    data: { status: 'active', cause: 'manual', before: { status: 'suspended' }, reactivatedAt: at },
+  },
+  {
+    type: 'TenantPlanChanged',
+    version: 1,
+    data: {
+      ...{ plan: business, priority: 50, features: { custom_domains: true }, changedAt: at },
+      before: { plan, priority: 10, features: {} },
+    },
+  },
+  {
+    type: 'TenantProvisioningFailed',
+    version: 1,
+    data: { operationId: 'op-1', step: 'isolate', reason: { code: 'internal.error', detail: 'no disk' }, failedAt: at },
+  },
+  { type: 'TenantProvisioningRetried', version: 1, data: { operationId: 'op-2', reason: 'manual', retriedAt: at } },
+  { type: 'TenantProvisioningRetried', version: 2, data: { operationId: 'op-2', reason: sealed, retriedAt: at } },
+  { type: 'ProvisioningStepCompleted', version: 1, data: { ...step, skipped: false } },
+  { type: 'ProvisioningStepFailed', version: 1, data: { ...step, error: { code: 'internal.error', detail: 'no disk' }, retryAt: null } },
+  { type: 'ProvisioningCancelRequested', version: 1, data: { operationId: 'op-1', reason: 'wrong name', requestedAt: at } },
+  { type: 'ProvisioningCancelRequested', version: 2, data: { operationId: 'op-1', reason: sealed, requestedAt: at } },
+  { type: 'ProvisioningStepCompensated', version: 1, data: step },
+  { type: 'SettingsInitialized', version: 1, data: { settings: [setting], features: { beta: true } } },
+  {
+    type: 'SettingChanged',
+    version: 1,
+    data: { ...setting, value: sealed, before: { value: sealed, type: 'string', category: 'general', encrypted: false } },
+  },
+  {
+    type: 'TenantPlaced',
+    version: 1,
+    data: {
+      ...{ isolation: 'shared', server: 'default', database: 'tenantry', schema: 'shared', appSchema: 'app_shared' },
+      ...{ role: 'tenantry_shared', generation: 1, workerGroup: 'shared' },
+    },
+  },
+  { type: 'TenantUnplaced', version: 1, data: { generation: 1 } },
+  {
+    type: 'QuotasAssigned',
+    version: 1,
+    data: {
+      ...{ plan: { id: 'free', version: 1 }, retentionDays: 30, timezone: 'UTC', quotas: quotas(5) },
+      ...{ periodStart: at, periodEnd: end },
+    },
+  },
+  {
+    type: 'QuotasChanged',
+    version: 1,
+    data: {
+      ...{ plan: { id: 'business', version: 1 }, retentionDays: 365, quotas: quotas(500), planPosition: 20, changedAt: at },
+      before: { plan: { id: 'free', version: 1 }, retentionDays: 30, quotas: quotas(5) },
+    },
+  },
+  { type: 'QuotasWithdrawn', version: 1, data: { withdrawnAt: at } },
+  {
+    type: 'SubscriptionOpened',
+    version: 1,
+    data: { ...priced, timezone: 'UTC', billingEmail: sealed, trialEndsAt: end, periodStart: at, periodEnd: end, openedAt: at },
+  },
+  {
+    type: 'SubscriptionPlanChanged',
+    version: 1,
+    data: { ...priced, priceMinor: 79_900, before: priced, planPosition: 20, changedAt: at },
+  },
+  { type: 'TrialEnded', version: 1, data: { endedAt: end, periodStart: end, periodEnd: '2026-03-01T00:00:00.000Z' } },
+  { type: 'SubscriptionCancelled', version: 1, data: { reason: 'The tenant could not be completed', cancelledAt: at } },
+  { type: 'DomainClaimed', version: 1, data: { ...domain, claimedAt: at } },
+  {
+    type: 'CustomDomainRegistered',
+    version: 1,
+    data: { ...domain, records: [{ purpose: 'ownership', type: 'TXT', name: '_tenantry.acme.example', value: 'x' }], registeredAt: at },
+  },
+  { type: 'DomainReleased', version: 1, data: { domainId: 'd-1', host: 'acme.example', releasedAt: at } },
+  { type: 'DomainClaimAbandoned', version: 1, data: { domainId: 'd-1', host: 'acme.example', abandonedAt: at } },
+  {
+    type: 'SecurityInitialized',
+    version: 1,
+    data: { securityLevel: 'basic', roles: [{ role: 'owner', permissions: ['*'] }], keyVersion: 1 },
+  },
+  {
+    type: 'MemberInvited',
+    version: 1,
+    data: {
+      ...{ memberId: 'm-1', email: sealed, emailIndex: 'aa', role: 'owner', invitationId: 'i-1', tenantName: 'Acme' },
+      ...{ expiresAt: end, invitedAt: at },
+    },
+  },
+  { type: 'InvitationSent', version: 1, data: { memberId: 'm-1', invitationId: 'i-1', simulated: true, sentAt: at } },
+  { type: 'MemberRemoved', version: 1, data: { memberId: 'm-1', reason: 'provisioning_failed', removedAt: at } },
+  { type: 'ApiKeyCreated', version: 1, data: { ...apiKey, name: 'ci' } },
+  { type: 'ApiKeyCreated', version: 2, data: { ...apiKey, name: sealed } },
+  { type: 'ApiKeyRevoked', version: 1, data: { keyId: 'k-1', reason: 'manual', revokedAt: at } },
+  {
+    type: 'PlanPublished',
+    version: 1,
+    data: {
+      ...{ planId: 'free', planVersion: 1, priceMinor: 0, currency: 'USD', limits: { users: 5 }, retentionDays: 30 },
+      ...{ securityLevel: 'basic', priority: 10, features: [] },
+    },
+  },
+  { type: 'PlatformKeyCreated', version: 1, data: { keyId: 'k-2', name: 'ops', permissions: ['*'], createdAt: at } },
+];
