@@ -62,7 +62,8 @@ describe('credentials of an installation', () => {
       return found;
     };
     expect(await owners('token.pem')).toEqual(['gateway']);
-    expect(await owners('kms.key')).toEqual(['identity']);
+    for (const file of ['kms.key', 'nats-operator.nk', 'nats-platform.nk', 'nats-system.creds'])
+      expect(await owners(file)).toEqual(['identity']);
     expect(await readFile(join(credentials.nats, 'accounts.conf'), 'utf8')).not.toMatch(/\bS[AOU][A-Z2-7]{56}\b/);
   });
 
@@ -149,7 +150,7 @@ describe.skipIf(program === undefined)('a broker with these credentials', () => 
     await new Promise((resolve) => setTimeout(resolve, 1_100));
     const limits = { subs: -1, data: -1, payload: -1, imports: -1, exports: -1, wildcards: true, conn: 123, leaf: -1, disk_storage: -1 };
     const newer = await encodeAccount('PLATFORM', account, { limits }, { signer });
-    const system = await as(join(dir, 'store/nats/creds/system.creds'));
+    const system = await as(join(dir, 'store/nats/creds/system.creds'), '_INBOX_identity');
     expect((await system.request('$SYS.REQ.CLAIMS.UPDATE', newer)).json()).toMatchObject({ data: { code: 200 } });
     await stop();
     ({ url, stop } = await broker());

@@ -31,7 +31,8 @@ export interface Credentials {
 
 /**
  * Makes every credential of an installation, once: what is there already is kept, so it may run before every start.
- * Keys and passwords are made in `<dir>/store`, where the seeds of NATS operator and accounts stay: no process needs them so far; the other folders are copies, one for each process.
+ * Keys and passwords are made in `<dir>/store`; the other folders are copies, one for each process. The seeds of NATS operator and
+ * platform account go to identity alone; the one of the system account stays in the store.
  * All files are readable by their owner alone (0600).
  * @throws Error when an option cannot be used
  */
@@ -61,6 +62,9 @@ export async function generateCredentials(dir: string, options: CredentialOption
   await write(processes.get('identity')!, {
     'kms.key': await readFile(files.kms, 'utf8'),
     'bootstrap-api-key': await readFile(files.bootstrapApiKey, 'utf8'),
+    'nats-operator.nk': await readFile(accounts.operatorSeedFile, 'utf8'),
+    'nats-platform.nk': await readFile(accounts.platformSeedFile, 'utf8'),
+    'nats-system.creds': await readFile(accounts.systemCreds, 'utf8'),
   });
 
   const migrate = join(root, 'migrate');

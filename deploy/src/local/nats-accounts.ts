@@ -5,7 +5,7 @@ import { encodeAccount, encodeOperator, encodeUser, fmtCreds, type Permissions, 
 import { createAccount, createOperator, createUser, fromSeed, type KeyPair } from '@nats-io/nkeys';
 import { type ServiceName, services } from '@tenantry/contracts/route';
 import { type DataFolder, keep, readIfThere, writeWhole } from './files.js';
-import { processPermissions, readerPermissions } from './nats-permissions.js';
+import { processPermissions, readerPermissions, systemPermissions } from './nats-permissions.js';
 
 const text = new TextDecoder();
 const bytes = new TextEncoder();
@@ -65,7 +65,7 @@ export async function prepareNatsAccounts(folder: DataFolder): Promise<NatsAccou
   const readerCreds = join(credsFolder, 'reader.creds');
   await writeCreds(readerCreds, 'reader', platform, readerPermissions);
   const systemCreds = join(credsFolder, 'system.creds');
-  await writeCreds(systemCreds, 'system', system, {});
+  await writeCreds(systemCreds, 'system', system, systemPermissions);
   return {
     operatorJwtFile,
     operatorSeedFile,

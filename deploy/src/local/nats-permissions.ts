@@ -17,6 +17,17 @@ export function processPermissions(process: ServiceName): Permissions {
   }
   // The smoke test of a new tenant looks its events up in the stream.
   if (process === 'provisioning') publish.push('$JS.API.STREAM.MSG.GET.TENANTRY_EVENTS');
+  // Makes and ends the consumers of event subscriptions, and looks up how far they have come. It fetches nothing from them.
+  if (process === 'identity') {
+    publish.push(
+      '$JS.API.STREAM.INFO.TENANTRY_EVENTS',
+      '$JS.API.STREAM.MSG.GET.TENANTRY_EVENTS',
+      '$JS.API.CONSUMER.DURABLE.CREATE.TENANTRY_EVENTS.*',
+      '$JS.API.CONSUMER.DELETE.TENANTRY_EVENTS.*',
+      '$JS.API.CONSUMER.INFO.TENANTRY_EVENTS.*',
+      '$JS.API.CONSUMER.LIST.TENANTRY_EVENTS',
+    );
+  }
   return { pub: { allow: publish }, sub: { allow: subscribe }, resp: { max: 1, ttl: replyTtlNs } };
 }
 
@@ -40,4 +51,10 @@ export const readerPermissions: Permissions = {
     ],
   },
   sub: { allow: ['_INBOX.>', 'tenantry.events.>'] },
+};
+
+/** Of the system account: pushes accounts to the resolver and reads what it has. Identity alone has it. */
+export const systemPermissions: Permissions = {
+  pub: { allow: ['$SYS.REQ.CLAIMS.UPDATE', '$SYS.REQ.ACCOUNT.*.CLAIMS.LOOKUP', '$SYS.REQ.CLAIMS.LIST'] },
+  sub: { allow: ['_INBOX_identity.>'] },
 };

@@ -2,6 +2,7 @@ import { auditFaces, auditRoutes } from './audit/routes.js';
 import { billingFaces, billingRoutes } from './billing/routes.js';
 import { configFaces, configRoutes } from './config/routes.js';
 import { domainFaces, domainRoutes } from './domain/routes.js';
+import { eventSubscriptionFaces, eventSubscriptionRoutes } from './identity/event-subscriptions.js';
 import { identityFaces, identityRoutes } from './identity/routes.js';
 import { quotaFaces, quotaRoutes } from './quota/routes.js';
 import type { Face, Route } from './route.js';
@@ -18,6 +19,7 @@ export const routes: Route[] = [
   ...billingRoutes,
   ...auditRoutes,
   ...identityRoutes,
+  ...eventSubscriptionRoutes,
 ] as Route[];
 
 /** Every second face: the tenant surface. */
@@ -30,4 +32,5 @@ export const faces: Face[] = [
   ...billingFaces,
   ...auditFaces,
   ...identityFaces,
+  ...eventSubscriptionFaces,
 ];

@@ -27,6 +27,12 @@ export const processEnvironment = z.object({
   TENANTRY_TOKEN_PRIVATE_KEY_FILE: z.string().optional(),
   /** Of identity's alone: 32 bytes (base64) that wrap the tenants' keys. */
   TENANTRY_KMS_KEY_FILE: z.string().optional(),
+  /** Of identity's alone: seeds of the broker's operator and of the platform's account, and a user of the system account that may push accounts. Event subscriptions need all three. */
+  TENANTRY_NATS_OPERATOR_SEED_FILE: z.string().optional(),
+  TENANTRY_NATS_PLATFORM_SEED_FILE: z.string().optional(),
+  TENANTRY_NATS_SYSTEM_CREDS_FILE: z.string().optional(),
+  /** Of identity's alone: where event subscribers reach the broker. Without it, where the processes do. */
+  TENANTRY_PUBLIC_NATS_URL: z.string().optional(),
   /** Of the gateway's alone. */
   TENANTRY_HTTP_HOST: z.string().default('127.0.0.1'),
   TENANTRY_PORT: z.coerce.number().int().min(0).max(65535).default(8080),

@@ -32,6 +32,7 @@ const sample: Record<string, string> = {
   status: 'active',
   planId: 'free',
   operationId: '00000000-0000-4000-8000-000000000000',
+  subscriptionId: '00000000-0000-4000-8000-000000000000',
 };
 const fill = (path: string, tenantId: string) =>
   path.replace(/:(\w+)/g, (_match, name) => (name === 'tenantId' ? tenantId : (sample[name] ?? 'x')));
@@ -40,6 +41,8 @@ const bodyOf: Record<string, unknown> = {
   'usage.increment': { resource_type: 'users' },
   'usage.release': { resource_type: 'users' },
   'api-keys.create': { name: 'x' },
+  'tenant-event-subscriptions.create': { name: 'x', contexts: 'all', from: 'new' },
+  'tenant-event-subscriptions.replay': { from: 'first' },
 };
 
 describe('with a tenant’s key', () => {
@@ -69,8 +72,9 @@ describe('with a tenant’s key', () => {
   });
   it('its own resources are there', async () => {
     const { key, id } = own['dedicated'] as Known;
+    const { body } = await api.as(key).post(`/api/tenants/${id}/event-subscriptions`, { name: 'own', contexts: 'all', from: 'new' });
     for (const face of faces.filter((face) => face.method === 'GET' && face.scope === 'tenant')) {
-      const reply = await api.as(key).get(fill(face.path, id));
+      const reply = await api.as(key).get(fill(face.path.replace(':subscriptionId', body.id), id));
       expect(`${face.path} ${reply.status}`).toBe(`${face.path} 200`);
     }
   });

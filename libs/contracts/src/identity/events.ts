@@ -1,9 +1,27 @@
 import { z } from 'zod';
-import { type EventOf, event, events, personal } from '../events.js';
+import { contexts, type EventOf, event, events, personal } from '../events.js';
+import { InstantText, Uuid } from '../values.js';
 
 export const memberRoles = ['owner', 'admin', 'member', 'viewer'] as const;
 
-/** Streams `security`, `member-<id>`, `api-key-<id>`. Owner: identity. */
+/** Where a subscription begins: with what comes now, with the oldest there is, at an instant, or at a position of each tenant's log. */
+export const SubscriptionStart = z.union([
+  z.enum(['new', 'first']),
+  z.strictObject({ time: InstantText }),
+  z.strictObject({ positions: z.record(Uuid, z.number().int().min(0)) }),
+]);
+export type SubscriptionStart = z.infer<typeof SubscriptionStart>;
+
+const started = {
+  from: SubscriptionStart,
+  /** The instant from which on messages are delivered, by tenant or for `all`; null where that is the oldest one. */
+  startsAt: z.record(z.string(), z.string()).nullable(),
+};
+
+/**
+ * Streams `security`, `member-<id>`, `api-key-<id>`, `event-subscription-<id>` (the platform's own are on the platform log).
+ * Owner: identity.
+ */
 export const identityEvents = events('identity', {
   SecurityInitialized: event({
     version: 1,
@@ -58,6 +76,47 @@ export const identityEvents = events('identity', {
     version: 1,
     summary: 'An API key of the tenant stopped working',
     data: z.object({ keyId: z.string(), reason: z.string(), revokedAt: z.string() }),
+  }),
+  EventSubscriptionCreated: event({
+    version: 1,
+    summary: 'Another system may read events from the bus',
+    data: z.object({
+      subscriptionId: z.string(),
+      name: z.string(),
+      tenants: z.union([z.literal('all'), z.array(z.string())]),
+      contexts: z.union([z.literal('all'), z.array(z.enum(contexts))]),
+      /** All of the contexts where null. */
+      types: z.array(z.string()).nullable(),
+      ...started,
+      /** Public key of its account on the broker. */
+      account: z.string(),
+      createdAt: z.string(),
+    }),
+  }),
+  EventSubscriptionRotated: event({
+    version: 1,
+    summary: 'An event subscription got new credentials; the old ones stopped working',
+    data: z.object({ subscriptionId: z.string(), credentials: z.number().int().min(2), rotatedAt: z.string() }),
+  }),
+  EventSubscriptionPaused: event({
+    version: 1,
+    summary: 'An event subscription gets nothing until it is resumed',
+    data: z.object({ subscriptionId: z.string(), pausedAt: z.string() }),
+  }),
+  EventSubscriptionResumed: event({
+    version: 1,
+    summary: 'An event subscription goes on where it was paused',
+    data: z.object({ subscriptionId: z.string(), resumedAt: z.string() }),
+  }),
+  EventSubscriptionReplayed: event({
+    version: 1,
+    summary: 'An event subscription begins again at another point',
+    data: z.object({ subscriptionId: z.string(), ...started, replayedAt: z.string() }),
+  }),
+  EventSubscriptionRevoked: event({
+    version: 1,
+    summary: 'An event subscription and its credentials stopped working for good',
+    data: z.object({ subscriptionId: z.string(), reason: z.string(), revokedAt: z.string() }),
   }),
 });
 export type IdentityEvent = EventOf<typeof identityEvents>;

@@ -73,7 +73,7 @@ function operationOf(endpoint: Endpoint, schemas: Schemas): Json {
           {
             description: descriptions[status] ?? 'Done',
             headers: answerHeaders(changing),
-            content: { 'application/json': { schema: schemas.use(schema, name, 'output') } },
+            ...(status === '204' ? {} : { content: { 'application/json': { schema: schemas.use(schema, name, 'output') } } }),
           },
         ]),
       ),

@@ -22,6 +22,7 @@ export const permissionMatrix: Readonly<Record<Role, readonly string[]>> = {
     'billing:read',
     'audit:read',
     'event:read',
+    'event-subscription:*',
     'personal:read',
   ],
   member: ['tenant:read', 'settings:read', 'domain:read', 'quota:read', 'usage:*', 'member:read'],

@@ -1,0 +1,34 @@
+import { Module } from '@nestjs/common';
+import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { provide } from '@tenantry/messaging/provide';
+import { Logger } from '@tenantry/observability/logger';
+import { Bus } from '@tenantry/service/bus';
+import { Database } from '@tenantry/service/database';
+import { Environment } from '@tenantry/service/environment';
+import { ApplyEventSubscriptionEffect } from './apply-event-subscription.effect.js';
+import { Broker } from './broker.js';
+import { ChangeEventSubscriptionRpc } from './change-event-subscription.rpc.js';
+import { CheckJob } from './check.job.js';
+import { CreateEventSubscriptionRpc } from './create-event-subscription.rpc.js';
+import { eventSubscriptionChanges } from './event-subscriptions.process.js';
+import { eventSubscriptions } from './event-subscriptions.projection.js';
+import { ReadEventSubscriptionsRpc } from './read-event-subscriptions.rpc.js';
+import { SubscriptionTable } from './subscription-table.js';
+
+@Module({
+  controllers: [CreateEventSubscriptionRpc, ReadEventSubscriptionsRpc, ChangeEventSubscriptionRpc],
+  providers: [
+    { provide: SubscriptionTable, inject: [Database], useFactory: ({ pool }: Database) => new SubscriptionTable(pool) },
+    {
+      provide: Broker,
+      inject: [Environment, Bus, TenantLog, SubscriptionTable, Logger],
+      useFactory: (environment: Environment, { connection: nats }: Bus, log: TenantLog, table: SubscriptionTable, logger: Logger) =>
+        Broker.open({ environment, nats, log, table, logger }),
+    },
+    ApplyEventSubscriptionEffect,
+    CheckJob,
+    provide(eventSubscriptionChanges),
+    provide(eventSubscriptions),
+  ],
+})
+export class EventSubscriptionModule {}
