@@ -1,23 +1,40 @@
 import { DomainError } from '@tenantry/contracts/errors';
-import { PostgresEventStore } from '@tenantry/event-store/adapters/postgres/postgres-event-store';
-import type { AppendCommand, AppendResult } from '@tenantry/event-store/port';
+import { type AppendCommand, type AppendResult, EventStore } from '@tenantry/event-store/port';
 import type { Effect, EffectHandler } from '@tenantry/messaging/effects';
 import { appended, effects } from '@tenantry/observability/metrics';
 
 const codeOf = (error: unknown): string => (error instanceof DomainError ? error.code : 'failed');
 
 /** The log, with the time that each append takes, waiting for its group included. */
-export class MeasuredEventStore extends PostgresEventStore {
+export class MeasuredEventStore extends EventStore {
+  constructor(private readonly store: EventStore) {
+    super();
+    store.onAppended = (tenantIds) => this.onAppended?.(tenantIds);
+  }
+
   override async append(command: AppendCommand): Promise<AppendResult> {
     const end = appended.startTimer();
     try {
-      const result = await super.append(command);
+      const result = await this.store.append(command);
       end({ outcome: result.outcome });
       return result;
     } catch (error) {
       end({ outcome: codeOf(error) });
       throw error;
     }
+  }
+
+  override readStream(...args: Parameters<EventStore['readStream']>): ReturnType<EventStore['readStream']> {
+    return this.store.readStream(...args);
+  }
+  override readLog(...args: Parameters<EventStore['readLog']>): ReturnType<EventStore['readLog']> {
+    return this.store.readLog(...args);
+  }
+  override readLogs(...args: Parameters<EventStore['readLogs']>): ReturnType<EventStore['readLogs']> {
+    return this.store.readLogs(...args);
+  }
+  override heads(...args: Parameters<EventStore['heads']>): ReturnType<EventStore['heads']> {
+    return this.store.heads(...args);
   }
 }
 

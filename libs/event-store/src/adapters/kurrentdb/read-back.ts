@@ -1,0 +1,72 @@
+import type { Position, RecordedEvent } from '@eventstore/db-client';
+import type { Server } from './server.js';
+
+interface Asked {
+  stream: string;
+  revision: number;
+  position: Position;
+  resolve: (event: RecordedEvent | null) => void;
+  reject: (error: unknown) => void;
+}
+
+/** Records of others that may lie between those asked for. */
+const SLACK = 256;
+
+/**
+ * Reads events back right after they were appended, those of all logs together: they lie side by side in `$all`. While one reading is under way,
+ * those asked for meanwhile gather for the next.
+ */
+export class ReadBack {
+  private waiting: Asked[] = [];
+  private reading = false;
+
+  constructor(private readonly server: Server) {}
+
+  /** The event that the stream holds at a revision, which was acknowledged at a position of `$all`; null where there is none. */
+  event(stream: string, revision: number, position: Position): Promise<RecordedEvent | null> {
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ stream, revision, position, resolve, reject });
+      if (!this.reading) void this.readAll();
+    });
+  }
+
+  private async readAll(): Promise<void> {
+    this.reading = true;
+    // What was acknowledged in the same turn goes together.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (this.waiting.length > 0) {
+      const asked = this.waiting;
+      this.waiting = [];
+      await this.read(asked);
+    }
+    this.reading = false;
+  }
+
+  private async read(asked: Asked[]): Promise<void> {
+    let left = asked;
+    if (asked.length > 1) {
+      const byPosition = [...asked].sort((a, b) => (a.position.commit < b.position.commit ? -1 : 1));
+      const found = await this.together(byPosition).catch(() => new Map<string, RecordedEvent>()); // then one by one, and that error counts
+      left = asked.filter(({ stream, revision, resolve }) => {
+        const event = found.get(`${stream} ${revision}`);
+        if (event) resolve(event);
+        return event === undefined;
+      });
+    }
+    await Promise.all(
+      left.map(({ stream, revision, resolve, reject }) => this.server.read(stream, revision, 1).then(([event]) => resolve(event ?? null), reject)),
+    );
+  }
+
+  private async together(asked: Asked[]): Promise<Map<string, RecordedEvent>> {
+    const found = new Map<string, RecordedEvent>();
+    const first = asked[0] as Asked;
+    const wanted = new Set(asked.map(({ stream, revision }) => `${stream} ${revision}`));
+    for (const { event } of await this.server.readAll(first.position, asked.length + SLACK)) {
+      if (!event) continue;
+      const key = `${event.streamId} ${event.revision}`;
+      if (wanted.has(key)) found.set(key, event);
+    }
+    return found;
+  }
+}

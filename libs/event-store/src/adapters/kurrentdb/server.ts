@@ -1,0 +1,126 @@
+import {
+  AccessDeniedError,
+  type AllStreamResolvedEvent,
+  BACKWARDS,
+  END,
+  type EventStoreDBClient,
+  FORWARDS,
+  type JSONEventData,
+  MaxAppendSizeExceededError,
+  NO_STREAM,
+  type Position,
+  type RecordedEvent,
+  StreamDeletedError,
+  StreamNotFoundError,
+  WrongExpectedVersionError,
+} from '@eventstore/db-client';
+
+/** What became of an append. `unknown`: it may have been done, be done later, or never. */
+export type Appended = { outcome: 'done'; position: Position } | { outcome: 'wrong' } | { outcome: 'unknown'; cause: unknown };
+
+/** The server holds something that no waiting cures: a deleted stream, a refused login, a setting. */
+export class ServerRefuses extends Error {}
+
+/** Whether an error says what the server wants, other than that it isn't reached. */
+const refusal = (error: unknown): ServerRefuses | null => {
+  if (error instanceof StreamDeletedError) return new ServerRefuses('KurrentDB: the stream of the log was deleted', { cause: error });
+  if (error instanceof AccessDeniedError) return new ServerRefuses('KurrentDB: the login of the connection string may not do this', { cause: error });
+  if (error instanceof MaxAppendSizeExceededError) return new ServerRefuses('KurrentDB: its MaxAppendSize is below 1 MiB', { cause: error });
+  return error instanceof ServerRefuses ? error : null;
+};
+
+export const isRefusal = (error: unknown): error is ServerRefuses => error instanceof ServerRefuses;
+
+export interface ServerOptions {
+  /** After this long without an answer, a call counts as not answered. */
+  timeoutMs: number;
+}
+
+/** The calls of the client as the adapter needs them: always the leader, an end to each, and errors sorted. */
+export class Server {
+  constructor(
+    readonly client: EventStoreDBClient,
+    private readonly options: ServerOptions,
+  ) {}
+
+  /**
+   * Appends at an exact revision, -1 for a stream that doesn't exist. `done` says that events of these ids follow the revision; whether their
+   * bytes are these as well, only reading tells (the server compares ids).
+   * @throws ServerRefuses
+   */
+  async append(stream: string, events: JSONEventData[], revision: number): Promise<Appended> {
+    const { timeoutMs } = this.options;
+    try {
+      const expectedRevision = revision < 0 ? NO_STREAM : BigInt(revision);
+      const result = await limited(timeoutMs, this.client.appendToStream(stream, events, { expectedRevision, requiresLeader: true, deadline: timeoutMs }));
+      if (result.success && result.position) return { outcome: 'done', position: result.position };
+      return { outcome: 'unknown', cause: new Error('the server gave no position') };
+    } catch (error) {
+      if (error instanceof WrongExpectedVersionError) return { outcome: 'wrong' };
+      const refused = refusal(error);
+      if (refused) throw refused;
+      return { outcome: 'unknown', cause: error };
+    }
+  }
+
+  /** Events of a stream from a revision on; none where the stream doesn't exist or ends before. */
+  async read(stream: string, fromRevision: number, maxCount: number): Promise<RecordedEvent[]> {
+    const events: RecordedEvent[] = [];
+    const reading = this.client.readStream(stream, { fromRevision: BigInt(fromRevision), maxCount, direction: FORWARDS, requiresLeader: true });
+    try {
+      await limited(
+        this.options.timeoutMs,
+        (async () => {
+          for await (const { event } of reading) if (event) events.push(event);
+        })(),
+      );
+      return events;
+    } catch (error) {
+      if (error instanceof StreamNotFoundError) return [];
+      await reading.cancel().catch(() => undefined); // it failed already, which is what is reported
+      throw refusal(error) ?? error;
+    }
+  }
+
+  /** Records of `$all` from a position on (inclusive). */
+  async readAll(fromPosition: Position, maxCount: number): Promise<AllStreamResolvedEvent[]> {
+    return this.all(fromPosition, maxCount, FORWARDS);
+  }
+
+  /** Position of the last record of `$all`. */
+  async end(): Promise<Position | null> {
+    const [last] = await this.all(END, 1, BACKWARDS);
+    return last?.event?.position ?? null;
+  }
+
+  private async all(fromPosition: Position | typeof END, maxCount: number, direction: typeof FORWARDS | typeof BACKWARDS): Promise<AllStreamResolvedEvent[]> {
+    const records: AllStreamResolvedEvent[] = [];
+    const reading = this.client.readAll({ fromPosition, maxCount, direction, requiresLeader: true });
+    try {
+      await limited(
+        this.options.timeoutMs,
+        (async () => {
+          for await (const record of reading) records.push(record);
+        })(),
+      );
+      return records;
+    } catch (error) {
+      await reading.cancel().catch(() => undefined); // it failed already, which is what is reported
+      throw refusal(error) ?? error;
+    }
+  }
+}
+
+async function limited<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`KurrentDB did not answer within ${timeoutMs} ms`)), timeoutMs);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+    // Its failure after the time is nobody's any more.
+    work.catch(() => undefined);
+  }
+}

@@ -1,0 +1,93 @@
+import { microseconds } from '../../hash.js';
+import type { CommandOf, LogEvent } from './recorded.js';
+
+/** What an append must know of a log's end. */
+export interface LogEnd {
+  /** -1 for a log that does not exist. */
+  position: number;
+  timeUs: number;
+  /** The last position of each context. */
+  contexts: ReadonlyMap<string, number>;
+}
+
+/** Where the copy of a log ends. */
+export interface CopyEnd extends LogEnd {
+  /** Of the last event, null where there is none. */
+  leaf: string | null;
+}
+
+export type KnownCommand = CommandOf & { stream: string };
+
+/** The end of one log: where the copy ended once, and each event after it, as the server was seen to hold them. */
+export class Tail {
+  /** The copy has everything up to here. */
+  base: number;
+  private events: LogEvent[] = [];
+  private time: number;
+  private readonly context: Map<string, number>;
+  private readonly streams = new Map<string, number>();
+  private readonly commands = new Map<string, KnownCommand>();
+
+  constructor(copy: CopyEnd) {
+    this.base = copy.position;
+    this.time = copy.timeUs;
+    this.context = new Map(copy.contexts);
+  }
+
+  get position(): number {
+    return this.base + this.events.length;
+  }
+  get timeUs(): number {
+    return this.time;
+  }
+  get contexts(): ReadonlyMap<string, number> {
+    return this.context;
+  }
+  /** Events that are held. */
+  get length(): number {
+    return this.events.length;
+  }
+
+  /** The version of a stream that has events here; undefined: as in the copy. */
+  version(stream: string): number | undefined {
+    return this.streams.get(stream);
+  }
+  command(id: string): KnownCommand | undefined {
+    return this.commands.get(id);
+  }
+  /** Events of a stream from a version on. */
+  ofStream(stream: string, fromVersion: number): LogEvent[] {
+    if ((this.streams.get(stream) ?? -1) < fromVersion) return [];
+    return this.events.filter(({ event }) => event.stream === stream && event.streamVersion >= fromVersion);
+  }
+  /** Events of the positions, undefined where the first is not here (the copy has it). */
+  range(first: number, last: number): LogEvent[] | undefined {
+    return first > this.base ? this.events.slice(first - this.base - 1, last - this.base) : undefined;
+  }
+
+  /** Events that the server holds, in order; those that are known already are passed over. @throws Error where one is missing before them */
+  add(events: readonly LogEvent[]): void {
+    for (const added of events) {
+      const { event, command } = added;
+      if (event.position <= this.position) continue;
+      if (event.position !== this.position + 1) throw new Error(`the log goes on at ${event.position} after ${this.position}`);
+      this.events.push(added);
+      this.time = microseconds(event.recordedAt);
+      this.context.set(event.context, event.position);
+      this.streams.set(event.stream, event.streamVersion);
+      this.commands.set(command.id, { ...command, stream: event.stream });
+    }
+  }
+
+  /** Lets go of what the copy has by now. */
+  trim(copied: number): void {
+    const gone = Math.min(copied, this.position) - this.base;
+    if (gone <= 0) return;
+    this.base += gone;
+    for (const { event, command } of this.events.splice(0, gone)) {
+      // A later event of the stream may still be here.
+      if (this.streams.get(event.stream) === event.streamVersion) this.streams.delete(event.stream);
+      this.commands.delete(command.id);
+    }
+  }
+}
