@@ -45,6 +45,7 @@ async function main(args: readonly string[]): Promise<void> {
     memory(),
     usable('TENANTRY_POSTGRES_URL') ? postgres(settings) : [],
     usable('TENANTRY_NATS_URL') ? nats(settings) : [],
+    usable('TENANTRY_EVENTSTORE_URL') ? kurrentDb(settings) : [],
     folder(settings, running),
     usable('TENANTRY_PORT') ? port(settings, running) : [],
   ];
@@ -137,6 +138,29 @@ async function nats(settings: Settings): Promise<Finding> {
   if (found) return ok('NATS', found);
   if (process.getuid?.() === 0 && findProgram('apt-get')) return ok('NATS', 'nats-server is not there; npm start installs it with apt-get');
   return wrong('NATS', 'nats-server is not in PATH', natsRemedy());
+}
+
+async function kurrentDb({ eventStoreUrl }: Settings): Promise<Finding[]> {
+  if (eventStoreUrl === undefined) return [];
+  const { connectKurrentDb } = await import('@tenantry/event-store/adapters/kurrentdb/connection');
+  const { Server } = await import('@tenantry/event-store/adapters/kurrentdb/server');
+  let client: ReturnType<typeof connectKurrentDb> | undefined;
+  try {
+    client = connectKurrentDb(eventStoreUrl, 'tenantry-doctor');
+    // What the relay does: follow everything.
+    await new Server(client, { timeoutMs: 5_000 }).end();
+    return [ok('KurrentDB', 'server of TENANTRY_EVENTSTORE_URL: answers, and lets the login read $all')];
+  } catch (error) {
+    return [
+      wrong(
+        'KurrentDB',
+        `the server of TENANTRY_EVENTSTORE_URL cannot be used: ${reason(error)}`,
+        'check host, port, tls, login and its rights',
+      ),
+    ];
+  } finally {
+    await client?.dispose();
+  }
 }
 
 async function folder(settings: Settings, running: number | undefined): Promise<Finding[]> {

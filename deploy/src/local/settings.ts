@@ -1,6 +1,7 @@
 import { isAbsolute, resolve } from 'node:path';
 import { faultActions, faultPoints } from '@tenantry/contracts/fault-points';
 import { type ServiceName, services } from '@tenantry/contracts/route';
+import { connectionFault, connectionStrings } from '@tenantry/event-store/adapters/kurrentdb/connection-string';
 
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'];
 
@@ -13,6 +14,8 @@ export interface Settings {
   /** A superuser of a server that is there already; undefined = the embedded one. */
   postgresUrl: string | undefined;
   natsUrl: string | undefined;
+  /** KurrentDB's connection string; undefined = the logs are in PostgreSQL. */
+  eventStoreUrl: string | undefined;
   replicas: ReadonlyMap<ServiceName, number>;
   logLevel: string;
   test: boolean;
@@ -70,8 +73,10 @@ export function readSettings(env: NodeJS.ProcessEnv, cwd: string): { settings: S
   if (natsUrl !== undefined && !hasProtocol(natsUrl, ['nats:', 'tls:'])) {
     wrong('TENANTRY_NATS_URL', `"${natsUrl}" is not a URL of NATS`, 'give nats://host:port, or unset it for a server of our own');
   }
-  if (value('TENANTRY_EVENTSTORE_URL') !== undefined) {
-    wrong('TENANTRY_EVENTSTORE_URL', 'names an event store, and only the one in PostgreSQL is built in', 'unset it');
+  const eventStoreUrl = value('TENANTRY_EVENTSTORE_URL');
+  const eventStoreFault = eventStoreUrl === undefined ? null : connectionFault(eventStoreUrl);
+  if (eventStoreFault !== null) {
+    wrong('TENANTRY_EVENTSTORE_URL', eventStoreFault, `give ${connectionStrings}; or unset it for the logs in PostgreSQL`);
   }
   const replicas = new Map<ServiceName, number>();
   for (const part of (value('TENANTRY_REPLICAS') ?? '').split(',').filter((text) => text.trim() !== '')) {
@@ -94,7 +99,18 @@ export function readSettings(env: NodeJS.ProcessEnv, cwd: string): { settings: S
   }
   const absolute = isAbsolute(dataDir) ? dataDir : resolve(cwd, dataDir);
   return {
-    settings: { port, dataDir: resolve(absolute), baseDomain, postgresUrl, natsUrl, replicas, logLevel, test: test === '1', fault },
+    settings: {
+      port,
+      dataDir: resolve(absolute),
+      baseDomain,
+      postgresUrl,
+      natsUrl,
+      eventStoreUrl,
+      replicas,
+      logLevel,
+      test: test === '1',
+      fault,
+    },
     faults,
   };
 }

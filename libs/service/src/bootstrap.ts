@@ -25,6 +25,7 @@ import type { Bus } from './bus.js';
 import { type ProcessEnvironment, readEnvironment } from './config.js';
 import type { Environment } from './environment.js';
 import { HealthRoute, HealthServer, ReadinessCheck } from './health.js';
+import { openLogStore } from './log-store.js';
 import { MeasuredEventStore } from './measured.js';
 import { NestLogger } from './nest-logger.js';
 import { ownerName } from './owner.js';
@@ -109,7 +110,8 @@ async function run(options: BootstrapOptions, values: ProcessEnvironment, logger
     process.exit(1);
   });
 
-  const store = new MeasuredEventStore(logPool);
+  const log = await openLogStore(values.TENANTRY_EVENTSTORE_URL, logPool, `tenantry-${service}-${values.TENANTRY_REPLICA}`);
+  const store = new MeasuredEventStore(log.store);
   const clock = options.clock ?? new SystemClock();
   const rpc = new NatsRpcClient({
     connection,
@@ -172,7 +174,8 @@ async function run(options: BootstrapOptions, values: ProcessEnvironment, logger
   const worker = values.TENANTRY_ROLE === 'api' ? null : new Worker(parts);
   positions = new ReadPosition({ ...parts, ...work, store, runner: worker?.runner });
   store.onAppended = (tenants) => {
-    connection.publish('tenantry.nudge', JSON.stringify({ tenants }));
+    // Of a copy, the relay knows when there is something to publish.
+    if (!log.isCopied) connection.publish('tenantry.nudge', JSON.stringify({ tenants }));
     worker?.runner.appended(tenants);
   };
   // Runs the modules' hooks as well (once: `app.init()` before it would run them a second time).
@@ -182,6 +185,7 @@ async function run(options: BootstrapOptions, values: ProcessEnvironment, logger
     [
       { name: 'nats', check: () => connection.flush() },
       { name: 'postgres', check: async () => void (await pool.query('SELECT 1')) },
+      ...log.checks,
       ...providers.filter((provider) => provider instanceof ReadinessCheck).map((own) => ({ name: own.name, check: () => own.check() })),
     ],
     providers.filter((provider) => provider instanceof HealthRoute),
@@ -197,7 +201,7 @@ async function run(options: BootstrapOptions, values: ProcessEnvironment, logger
   }, SHUTDOWN_MS - 500).unref();
   health.notReady();
   await Promise.allSettled([worker?.stop(), app.close()]);
-  await Promise.allSettled([app.get(Tenants).close(), connection.drain(), stopTracing()]);
+  await Promise.allSettled([app.get(Tenants).close(), connection.drain(), stopTracing(), log.close()]);
   await Promise.allSettled([pool.end(), logPool.end()]);
   health.close();
   logger.info('gone');

@@ -1,3 +1,4 @@
+import { connectionFault, connectionStrings } from '@tenantry/event-store/adapters/kurrentdb/connection-string';
 import { z } from 'zod';
 
 /**
@@ -7,6 +8,17 @@ import { z } from 'zod';
 export const processEnvironment = z.object({
   /** The control-plane database, with this service's own login (`tenantry_<service>`, hyphens as underscores). */
   TENANTRY_POSTGRES_URL: z.string().regex(/^postgres(ql)?:\/\//),
+  /**
+   * Where KurrentDB decides the logs: its connection string, which may hold a login. Without it PostgreSQL does. The same in every process,
+   * and for ever: the logs don't move from one to the other.
+   */
+  TENANTRY_EVENTSTORE_URL: z
+    .string()
+    .superRefine((url, { addIssue }) => {
+      const fault = connectionFault(url);
+      if (fault !== null) addIssue({ code: 'custom', message: `${fault}; give ${connectionStrings}` });
+    })
+    .optional(),
   TENANTRY_NATS_URL: z.string().default('nats://127.0.0.1:4222'),
   /** NATS credentials of this process. */
   TENANTRY_NATS_CREDS_FILE: z.string(),

@@ -49,7 +49,10 @@ export function decideGroup(tail: Tail, asked: readonly Asked[], nowUs: number):
       end.timeUs = Math.max(nowUs, end.timeUs + 1);
       const leaf = leafHash({ position, streamVersion, recordedAtUs: end.timeUs, bodyHash: event.bodyHash });
       const recordedAt = instantOf(end.timeUs);
-      return { event: { ...event, tenantId: command.tenantId, stream, position, streamVersion, recordedAt, leaf, previousInContext }, command: of };
+      return {
+        event: { ...event, tenantId: command.tenantId, stream, position, streamVersion, recordedAt, leaf, previousInContext },
+        command: of,
+      };
     });
     end.position = lastPosition;
     streams.set(stream, version + events.length);

@@ -1,5 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type AllStreamResolvedEvent, type AllStreamSubscription, type EventStoreDBClient, type Position, START, streamNameFilter, TimeoutError } from '@eventstore/db-client';
+import {
+  type AllStreamResolvedEvent,
+  type AllStreamSubscription,
+  type EventStoreDBClient,
+  type Position,
+  START,
+  streamNameFilter,
+  TimeoutError,
+} from '@eventstore/db-client';
 import type { Pool } from 'pg';
 import { isIntact, microseconds } from '../../hash.js';
 import { ForeignEvent, type LogEvent, logEventOf, logPrefixes, streamOf } from './recorded.js';
@@ -11,7 +19,11 @@ export interface FollowerParts {
   pool: Pool;
   /** Unique per process. */
   owner: string;
-  logger: { info(fields: object, message: string): void; warn(fields: object, message: string): void; error(fields: object, message: string): void };
+  logger: {
+    info(fields: object, message: string): void;
+    warn(fields: object, message: string): void;
+    error(fields: object, message: string): void;
+  };
   /** After each commit, with the logs that grew. */
   onCopied: (tenantIds: string[]) => void;
   options?: Partial<FollowerOptions>;
@@ -202,7 +214,8 @@ export class Follower {
   private async fresh(found: LogEvent[]): Promise<LogEvent[]> {
     const unknown = [...new Set(found.map(({ event }) => event.tenantId))].filter((tenantId) => !this.heads.has(tenantId));
     if (unknown.length > 0) {
-      const text = 'SELECT t.id, coalesce(h.position, -1) AS position FROM unnest($1::uuid[]) AS t(id) LEFT JOIN log.heads h ON h.tenant_id = t.id';
+      const text =
+        'SELECT t.id, coalesce(h.position, -1) AS position FROM unnest($1::uuid[]) AS t(id) LEFT JOIN log.heads h ON h.tenant_id = t.id';
       const { rows } = await this.parts.pool.query<{ id: string; position: string }>(text, [unknown]);
       for (const { id, position } of rows) this.note(id, Number(position));
     }
@@ -228,7 +241,8 @@ export class Follower {
     const read: LogEvent[] = [];
     while (read.length < last - first + 1) {
       const page = await this.server.read(streamOf(tenantId), first + read.length, Math.min(1_000, last - first + 1 - read.length));
-      if (page.length === 0) throw new CopyStopped(`The log of ${tenantId} has no position ${first + read.length} in KurrentDB, though it goes on after it`);
+      if (page.length === 0)
+        throw new CopyStopped(`The log of ${tenantId} has no position ${first + read.length} in KurrentDB, though it goes on after it`);
       read.push(...page.map(logEventOf));
     }
     return read;

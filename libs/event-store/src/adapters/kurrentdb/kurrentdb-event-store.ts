@@ -11,8 +11,8 @@ import { isTransient } from '../postgres/transient.js';
 import { AppendedEnds } from './appended-ends.js';
 import { CopyReader, type Standing } from './copy-reader.js';
 import { type Asked, type Decided, decideGroup } from './decide.js';
-import { ForeignEvent, type LogEvent, logEventOf, proposed, streamOf } from './recorded.js';
 import { ReadBack } from './read-back.js';
+import { ForeignEvent, type LogEvent, logEventOf, proposed, streamOf } from './recorded.js';
 import { isRefusal, Server } from './server.js';
 import { type KnownCommand, Tail } from './tail.js';
 
@@ -43,6 +43,9 @@ const MAX_LOGS = 5_000;
 /** From here on, what the copy has by now is asked for with every append. */
 const TRIM_ABOVE = 500;
 const TRIM_STEP = 100;
+
+/** No log has this id. */
+const nobody = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
 interface Pending {
   command: AppendCommand;
@@ -107,9 +110,9 @@ export class KurrentDbEventStore extends EventStore {
     this.readBack = new ReadBack(this.server);
   }
 
-  /** Rejects when the server does not answer. */
+  /** Rejects when the server does not answer, or refuses the login. */
   async check(): Promise<void> {
-    await this.server.end();
+    await this.server.read(streamOf(nobody), 0, 1);
   }
 
   async close(): Promise<void> {
@@ -126,7 +129,11 @@ export class KurrentDbEventStore extends EventStore {
     });
   }
 
-  override async readStream(tenantId: string, stream: string, options: { fromVersion?: number; commandId?: string } = {}): Promise<StreamSlice> {
+  override async readStream(
+    tenantId: string,
+    stream: string,
+    options: { fromVersion?: number; commandId?: string } = {},
+  ): Promise<StreamSlice> {
     const { fromVersion = 0, commandId } = options;
     const log = this.logOf(tenantId);
     const tail = await this.load(log);
@@ -360,7 +367,10 @@ export class KurrentDbEventStore extends EventStore {
       if (result.outcome === 'wrong') await this.refuseIfSetBack(log, revision);
       const waitMs = Math.min(1_000, 25 * 2 ** attempt) * (0.5 + Math.random() / 2);
       if (performance.now() + waitMs > end) {
-        throw new DomainError('service.unavailable', { cause: result.outcome === 'unknown' ? result.cause : undefined, retryAfterSeconds: 5 });
+        throw new DomainError('service.unavailable', {
+          cause: result.outcome === 'unknown' ? result.cause : undefined,
+          retryAfterSeconds: 5,
+        });
       }
       await sleep(waitMs);
     }
@@ -377,7 +387,10 @@ export class KurrentDbEventStore extends EventStore {
           resolve({ outcome: 'appended', events: one.events.map(({ event }) => event) });
           break;
         case 'repeated':
-          this.range(log, one.command.firstPosition, one.command.lastPosition).then((events) => resolve({ outcome: 'repeated', events }), reject);
+          this.range(log, one.command.firstPosition, one.command.lastPosition).then(
+            (events) => resolve({ outcome: 'repeated', events }),
+            reject,
+          );
           break;
         case 'mismatch':
           reject(new DomainError('idempotency.mismatch'));

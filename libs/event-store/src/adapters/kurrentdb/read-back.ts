@@ -1,5 +1,5 @@
 import type { Position, RecordedEvent } from '@eventstore/db-client';
-import type { Server } from './server.js';
+import { isRefusal, type Server } from './server.js';
 
 interface Asked {
   stream: string;
@@ -19,6 +19,8 @@ const SLACK = 256;
 export class ReadBack {
   private waiting: Asked[] = [];
   private reading = false;
+  /** Where the login may not read `$all`: each is read by itself. */
+  private apart = false;
 
   constructor(private readonly server: Server) {}
 
@@ -44,9 +46,13 @@ export class ReadBack {
 
   private async read(asked: Asked[]): Promise<void> {
     let left = asked;
-    if (asked.length > 1) {
+    if (asked.length > 1 && !this.apart) {
       const byPosition = [...asked].sort((a, b) => (a.position.commit < b.position.commit ? -1 : 1));
-      const found = await this.together(byPosition).catch(() => new Map<string, RecordedEvent>()); // then one by one, and that error counts
+      const found = await this.together(byPosition).catch((error: unknown) => {
+        // Then one by one, and that error counts.
+        this.apart = isRefusal(error);
+        return new Map<string, RecordedEvent>();
+      });
       left = asked.filter(({ stream, revision, resolve }) => {
         const event = found.get(`${stream} ${revision}`);
         if (event) resolve(event);
@@ -54,7 +60,9 @@ export class ReadBack {
       });
     }
     await Promise.all(
-      left.map(({ stream, revision, resolve, reject }) => this.server.read(stream, revision, 1).then(([event]) => resolve(event ?? null), reject)),
+      left.map(({ stream, revision, resolve, reject }) =>
+        this.server.read(stream, revision, 1).then(([event]) => resolve(event ?? null), reject),
+      ),
     );
   }
 

@@ -67,7 +67,9 @@ export function logEventOf(recorded: RecordedEvent): LogEvent {
   if (!type || context === undefined) throw new ForeignEvent(`${at} has a type that no service writes`);
   const read = Metadata.safeParse(recorded.metadata);
   if (!read.success) {
-    throw new ForeignEvent(`${at} has other metadata than this platform's: ${read.error.issues.map(({ path }) => path.join('.')).join(', ')}`);
+    throw new ForeignEvent(
+      `${at} has other metadata than this platform's: ${read.error.issues.map(({ path }) => path.join('.')).join(', ')}`,
+    );
   }
   const { log, ...metadata } = read.data;
   const position = Number(recorded.revision);

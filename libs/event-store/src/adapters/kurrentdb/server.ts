@@ -24,8 +24,10 @@ export class ServerRefuses extends Error {}
 /** Whether an error says what the server wants, other than that it isn't reached. */
 const refusal = (error: unknown): ServerRefuses | null => {
   if (error instanceof StreamDeletedError) return new ServerRefuses('KurrentDB: the stream of the log was deleted', { cause: error });
-  if (error instanceof AccessDeniedError) return new ServerRefuses('KurrentDB: the login of the connection string may not do this', { cause: error });
-  if (error instanceof MaxAppendSizeExceededError) return new ServerRefuses('KurrentDB: its MaxAppendSize is below 1 MiB', { cause: error });
+  if (error instanceof AccessDeniedError)
+    return new ServerRefuses('KurrentDB: the login of the connection string may not do this', { cause: error });
+  if (error instanceof MaxAppendSizeExceededError)
+    return new ServerRefuses('KurrentDB: its MaxAppendSize is below 1 MiB', { cause: error });
   return error instanceof ServerRefuses ? error : null;
 };
 
@@ -52,7 +54,10 @@ export class Server {
     const { timeoutMs } = this.options;
     try {
       const expectedRevision = revision < 0 ? NO_STREAM : BigInt(revision);
-      const result = await limited(timeoutMs, this.client.appendToStream(stream, events, { expectedRevision, requiresLeader: true, deadline: timeoutMs }));
+      const result = await limited(
+        timeoutMs,
+        this.client.appendToStream(stream, events, { expectedRevision, requiresLeader: true, deadline: timeoutMs }),
+      );
       if (result.success && result.position) return { outcome: 'done', position: result.position };
       return { outcome: 'unknown', cause: new Error('the server gave no position') };
     } catch (error) {
@@ -66,7 +71,12 @@ export class Server {
   /** Events of a stream from a revision on; none where the stream doesn't exist or ends before. */
   async read(stream: string, fromRevision: number, maxCount: number): Promise<RecordedEvent[]> {
     const events: RecordedEvent[] = [];
-    const reading = this.client.readStream(stream, { fromRevision: BigInt(fromRevision), maxCount, direction: FORWARDS, requiresLeader: true });
+    const reading = this.client.readStream(stream, {
+      fromRevision: BigInt(fromRevision),
+      maxCount,
+      direction: FORWARDS,
+      requiresLeader: true,
+    });
     try {
       await limited(
         this.options.timeoutMs,
@@ -93,7 +103,11 @@ export class Server {
     return last?.event?.position ?? null;
   }
 
-  private async all(fromPosition: Position | typeof END, maxCount: number, direction: typeof FORWARDS | typeof BACKWARDS): Promise<AllStreamResolvedEvent[]> {
+  private async all(
+    fromPosition: Position | typeof END,
+    maxCount: number,
+    direction: typeof FORWARDS | typeof BACKWARDS,
+  ): Promise<AllStreamResolvedEvent[]> {
     const records: AllStreamResolvedEvent[] = [];
     const reading = this.client.readAll({ fromPosition, maxCount, direction, requiresLeader: true });
     try {

@@ -42,7 +42,10 @@ export class CopyForTest {
   async beginAtEnd(): Promise<void> {
     let end: { commit: bigint; prepare: bigint } | undefined;
     for await (const { event } of this.client().readAll({ fromPosition: END, direction: BACKWARDS, maxCount: 1 })) end = event?.position;
-    await this.pool().query('UPDATE log.copier SET commit_position = $1, prepare_position = $2', [String(end?.commit ?? 0), String(end?.prepare ?? 0)]);
+    await this.pool().query('UPDATE log.copier SET commit_position = $1, prepare_position = $2', [
+      String(end?.commit ?? 0),
+      String(end?.prepare ?? 0),
+    ]);
   }
 
   /** As one of the logins, or as the superuser. */
@@ -67,7 +70,11 @@ export class CopyForTest {
 
   /** A store as another process has it; `appended` shared, so that all of them wait for each other's appends to be copied. */
   store(options: KurrentDbEventStoreOptions = {}, url = this.url): KurrentDbEventStore {
-    return new KurrentDbEventStore(this.client(url), this.pool('tenantry_provisioning'), { ownWritesMs: 20_000, appended: this.appended, ...options });
+    return new KurrentDbEventStore(this.client(url), this.pool('tenantry_provisioning'), {
+      ownWritesMs: 20_000,
+      appended: this.appended,
+      ...options,
+    });
   }
 
   follow(onCopied: (tenantIds: string[]) => void = () => undefined, options: Partial<FollowerOptions> = {}, url = this.url): Follower {
