@@ -59,6 +59,15 @@ export const errorCodes = {
 
 export type ErrorCode = keyof typeof errorCodes;
 
+/** What is at fault where the code alone says it. */
+const faultOf: Partial<Record<ErrorCode, FieldError>> = {
+  'idempotency.mismatch': {
+    field: 'Idempotency-Key',
+    rule: 'same_request',
+    message: 'came with another request before; send this one with a new key',
+  },
+};
+
 export interface DomainErrorOptions {
   /** For the caller: what is wrong and what to do about it. Never holds internals. */
   detail?: string;
@@ -82,7 +91,8 @@ export class DomainError extends Error {
     super(options.detail ?? errorCodes[code].title, { cause: options.cause });
     this.name = 'DomainError';
     this.detail = options.detail ?? errorCodes[code].title;
-    this.errors = options.errors ?? [];
+    const fault = faultOf[code];
+    this.errors = options.errors ?? (fault ? [fault] : []);
     this.retryAfterSeconds = options.retryAfterSeconds;
     this.extensions = options.extensions ?? {};
   }

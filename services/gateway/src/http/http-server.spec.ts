@@ -368,6 +368,22 @@ describe('bad input', () => {
   });
 });
 
+describe('a quota that is used up', () => {
+  it('says how much there is, how much is left and when to come back', async () => {
+    owners.answer = () => {
+      throw new DomainError('quota.exceeded', { retryAfterSeconds: 61.2, extensions: { limit: 100, remaining: 3 } });
+    };
+    const { status, headers } = await ask('POST', `/api/tenants/${tenantA}/usage/increment`, {
+      key: keyOfA,
+      body: { resource_type: 'alerts' },
+    });
+    expect(status).toBe(429);
+    expect(Object.fromEntries(headers)).toMatchObject({
+      ...{ 'retry-after': '62', 'ratelimit-limit': '100', 'ratelimit-remaining': '3', 'ratelimit-reset': '62' },
+    });
+  });
+});
+
 describe('paths and methods', () => {
   it('that are not there', async () => {
     expect(await ask('GET', '/api/v2/tenants')).toMatchObject({ status: 404, json: { code: 'request.not_found' } });
@@ -441,7 +457,10 @@ describe('an idempotency key', () => {
   it('is refused with another request', async () => {
     const key = newKey();
     await keyed({ name: 'Acme' }, key);
-    expect(await keyed({ name: 'Other' }, key)).toMatchObject({ status: 422, json: { code: 'idempotency.mismatch' } });
+    expect(await keyed({ name: 'Other' }, key)).toMatchObject({
+      status: 422,
+      json: { code: 'idempotency.mismatch', errors: [{ field: 'Idempotency-Key', rule: 'same_request' }] },
+    });
   });
   it('is its own for each principal and operation', async () => {
     const key = newKey();

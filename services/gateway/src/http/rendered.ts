@@ -1,4 +1,4 @@
-import { DomainError, toProblem } from '@tenantry/contracts/errors';
+import { DomainError, type Problem, toProblem } from '@tenantry/contracts/errors';
 import type { Answer } from '@tenantry/contracts/route';
 import { traceIdOf } from '@tenantry/observability/traceparent';
 import { etagOf, weakEtagOf } from './conditions.js';
@@ -38,8 +38,18 @@ export function renderProblem(error: unknown, traceparent: string | undefined, f
   const retryAfter = error instanceof DomainError ? error.retryAfterSeconds : undefined;
   if (retryAfter !== undefined) headers['retry-after'] = String(Math.max(1, Math.ceil(retryAfter)));
   else if (problem.status === 503) headers['retry-after'] = '1';
+  if (problem.status === 429) Object.assign(headers, rateLimit(problem, headers['retry-after']));
   if (problem.status === 401) headers['www-authenticate'] = 'Bearer realm="tenantry"';
   return { status: problem.status, headers, body: JSON.stringify(problem) };
+}
+
+/** The three fields that clients know (draft-ietf-httpapi-ratelimit-headers-06); `reset` in seconds. */
+function rateLimit({ limit, remaining }: Problem, reset: string | undefined): Record<string, string> {
+  return {
+    ...(typeof limit === 'number' ? { 'ratelimit-limit': String(limit) } : {}),
+    'ratelimit-remaining': String(typeof remaining === 'number' ? remaining : 0),
+    ...(reset === undefined ? {} : { 'ratelimit-reset': reset }),
+  };
 }
 
 /** `plan.id` by the face's name of `plan.id`, or of the `plan` that it is in. */
