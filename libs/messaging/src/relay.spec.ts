@@ -11,7 +11,10 @@ import { type RunningPostgres, startPostgres } from '@tenantry/testing/postgres'
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ensureEventStream, eventStream } from './event-stream.js';
+import { JetStreamBroker } from './jetstream-broker.js';
+import { PostgresLeaseTable } from './leases.js';
 import { connectNats } from './nats.js';
+import { PostgresRelayStorage } from './postgres-relay-storage.js';
 import { Relay } from './relay.js';
 
 let postgres: RunningPostgres;
@@ -23,14 +26,13 @@ const relays: Relay[] = [];
 
 const relay = async (owner: string) => {
   const made = new Relay({
-    pool,
-    schema: 'relay',
     store,
-    nats: connection,
+    broker: new JetStreamBroker({ nats: connection, logger: silentLogger, replicas: 1, publishTimeoutMs: 1_000 }),
+    storage: new PostgresRelayStorage(pool, 'relay'),
+    leases: new PostgresLeaseTable(pool, 'relay'),
     logger: silentLogger,
     owner,
-    streamReplicas: 1,
-    options: { pollMs: 100, leaseMs: 2_000 },
+    options: { pollMs: 100, lookMs: 200, leaseMs: 2_000 },
   });
   relays.push(made);
   await made.start();
@@ -66,7 +68,10 @@ beforeAll(async () => {
   [postgres, nats] = await Promise.all([startPostgres(), startNats()]);
   pool = new pg.Pool({ connectionString: postgres.url, max: 10 });
   await pool.query(await readFile(new URL('../../event-store/migrations/0001_log.sql', import.meta.url), 'utf8'));
-  const tables = await readFile(new URL('../../../services/relay/migrations/service/0001_relay.sql', import.meta.url), 'utf8');
+  const migrations = ['0001_relay.sql', '0002_exact.sql'].map((file) =>
+    readFile(new URL(`../../../services/relay/migrations/service/${file}`, import.meta.url), 'utf8'),
+  );
+  const tables = (await Promise.all(migrations)).join('\n');
   await pool.query(`CREATE SCHEMA relay; SET search_path TO relay; ${tables}; RESET search_path`);
   connection = await connectNats({ url: nats.url, process: 'relay', logger: silentLogger });
   store = new PostgresEventStore(pool);
@@ -109,7 +114,7 @@ describe('the relay', () => {
       'ce-specversion': '1.0',
       'ce-id': `${tenantId}:0`,
       'ce-source': '/tenantry/provisioning',
-      'ce-type': 'tenantry.tenant.TenantUpdated.v1',
+      'ce-type': 'tenantry.tenant.TenantUpdated.v2',
       'ce-time': events[0]?.recordedAt,
       'ce-subject': 'tenant',
       'ce-tenantid': tenantId,
@@ -132,7 +137,8 @@ describe('the relay', () => {
     await first.stop();
     await append(tenantId, 50);
     // As if it had died before it wrote down the last rounds.
-    await pool.query('UPDATE relay.published SET position = 99 WHERE tenant_id = $1', [tenantId]);
+    const recorded = (await store.readLog(tenantId, 99, { limit: 1 })).events[0]?.id;
+    await pool.query('UPDATE relay.published SET position = 99, event_id = $2 WHERE tenant_id = $1', [tenantId, recorded]);
     await relay('two');
     await eventually(async () => (await lastPosition(tenantId)) === 299);
     expect((await stored(tenantId)).map(({ headers }) => Number(headers?.get('ce-position')))).toEqual(
@@ -148,6 +154,7 @@ describe('the relay', () => {
     await eventually(async () => (await lastPosition(tenantId)) === 2);
     await first.stop();
     await pool.query('DELETE FROM relay.published WHERE tenant_id = $1', [tenantId]);
+    await pool.query('DELETE FROM relay.acknowledged');
     await pool.query("UPDATE log.events SET recorded_at = now() - interval '1 hour' WHERE tenant_id = $1", [tenantId]);
     const manager = await jetstreamManager(connection);
     const { duplicate_window } = (await manager.streams.info(eventStream)).config;

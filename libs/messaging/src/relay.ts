@@ -1,29 +1,27 @@
-import { type JetStreamClient, jetstream } from '@nats-io/jetstream';
-import type { NatsConnection, Subscription } from '@nats-io/transport-node';
 import type { StoredEvent } from '@tenantry/contracts/events';
 import type { EventStore } from '@tenantry/event-store/port';
 import { faultPoint } from '@tenantry/observability/fault';
 import type { Logger } from '@tenantry/observability/logger';
-import type { Pool } from 'pg';
 import { backoffMs } from './backoff.js';
-import { headersOf, messageIdOf, subjectOf } from './cloud-event.js';
+import type { Broker, OutgoingMessage, StoredMessage } from './broker.js';
 import { DirtyQueue, type Outcome } from './dirty-queue.js';
-import { ensureEventStream, MissingGuarantee } from './event-stream.js';
-import { Leases } from './leases.js';
+import { MissingGuarantee } from './event-stream.js';
+import { Leases, type LeaseTable } from './leases.js';
+import { advanced, type LogState, messageIdIn, nextPart } from './log-state.js';
 import { PublishedPositions } from './published-positions.js';
+import type { Advance, RelayStorage, Renewed } from './relay-storage.js';
 import { type Scheduler, SystemScheduler, type Timer } from './scheduler.js';
-import { Sweep } from './sweep.js';
+import { type Sent, sendInOrder } from './send-in-order.js';
+import { StreamGuard } from './stream-guard.js';
 
 export interface RelayParts {
-  pool: Pool;
-  schema: string;
   store: EventStore;
-  nats: NatsConnection;
+  broker: Broker;
+  storage: RelayStorage;
+  leases: LeaseTable;
   logger: Logger;
   /** Unique per process. */
   owner: string;
-  /** Of the JetStream stream: 1 locally, 3 in a cluster. */
-  streamReplicas: number;
   scheduler?: Scheduler;
   options?: Partial<RelayOptions>;
 }
@@ -31,14 +29,15 @@ export interface RelayOptions {
   /** Logs read in one round trip, and events read of each. */
   logsPerRound: number;
   eventsPerLog: number;
-  /** Bytes and messages that are under way to the broker at once. */
+  /** Messages and bytes that are under way to the broker at once. */
   maxPendingMessages: number;
   maxPendingBytes: number;
   pollMs: number;
+  /** Between two looks at the stream while nothing looks wrong. */
+  lookMs: number;
   /** From the end of one round to the begin of the next. */
   gapMs: number;
   leaseMs: number;
-  publishTimeoutMs: number;
 }
 const defaults: RelayOptions = {
   logsPerRound: 64,
@@ -46,44 +45,53 @@ const defaults: RelayOptions = {
   maxPendingMessages: 512,
   maxPendingBytes: 4 * 1024 * 1024,
   pollMs: 1_000,
+  lookMs: 2_000,
   gapMs: 15,
   leaseMs: 10_000,
-  publishTimeoutMs: 5_000,
 };
-const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+/** How a relay is doing since its start. */
+export interface RelayCounts {
+  published: number;
+  /** Of those, under an id of their own: again, or because the plain id was taken. */
+  republished: number;
+  /** Logs that have something to publish, as far as this relay knows. */
+  waiting: number;
+  epoch: number;
+}
 
 /**
- * Publishes each log to NATS, in its order, from its published position on. Nudged by appenders; a poll is the safety net.
- * A message that was published and not recorded is published again with the same id, which the stream drops.
- * Several relays share the logs by leases.
+ * Publishes each log to the broker, in its order, from its published position on. Nudged by appenders; a poll is the safety net.
+ * A message that was published and not recorded is published again with the same id, which the stream drops; what the stream has lost
+ * is published again under another id. Several relays share the logs by leases.
  */
 export class Relay {
   private readonly options: RelayOptions;
   private readonly scheduler: Scheduler;
   private readonly leases: Leases;
+  private readonly guard: StreamGuard;
   private readonly published: PublishedPositions;
-  private readonly sweep: Sweep;
   private readonly queue = new DirtyQueue(0, 0);
   private readonly encoder = new TextEncoder();
-  private readonly broker: JetStreamClient;
-  private subscription: Subscription | undefined;
+  private readonly random = () => this.scheduler.random();
+  private endNudges: (() => void) | undefined;
   private timers: Timer[] = [];
   private pumpTimer: Timer | undefined;
   private round: Promise<void> | null = null;
   private polling: Promise<void> | null = null;
   private leasing: Promise<void> | null = null;
-  private readonly random = () => this.scheduler.random();
   private failures = 0;
-  private endedMs = 0;
+  private notBeforeMs = 0;
+  private lookDue = true;
   private stopped = true;
+  private readonly counts = { published: 0, republished: 0 };
 
   constructor(private readonly parts: RelayParts) {
     this.options = { ...defaults, ...parts.options };
     this.scheduler = parts.scheduler ?? new SystemScheduler();
-    this.leases = new Leases(parts.pool, parts.schema, parts.owner, this.scheduler, this.options.leaseMs);
-    this.published = new PublishedPositions(parts.pool, parts.schema, parts.nats);
-    this.sweep = new Sweep(parts.pool, this.published.table, '', []);
-    this.broker = jetstream(parts.nats, { timeout: this.options.publishTimeoutMs });
+    this.leases = new Leases(parts.leases, parts.owner, this.scheduler, this.options.leaseMs);
+    this.published = new PublishedPositions(parts.storage);
+    this.guard = new StreamGuard({ ...parts, leases: this.leases, scheduler: this.scheduler });
   }
 
   /** Waits up to a minute for a broker that isn't ready. @throws MissingGuarantee where it doesn't keep what the stream needs */
@@ -91,17 +99,19 @@ export class Relay {
     await this.untilStreamIsThere();
     this.stopped = false;
     await this.leases.renew();
-    this.subscription = this.parts.nats.subscribe('tenantry.nudge', {
-      callback: (error, message) => {
-        if (error) this.parts.logger.warn({ err: error }, 'Nudges are refused');
-        else this.nudged(message.string());
-      },
+    this.endNudges = this.parts.broker.onNudge((tenantIds) => {
+      for (const tenantId of tenantIds) this.mark(tenantId);
+      this.schedule();
     });
     let polls = 0;
     this.timers = [
       this.scheduler.setInterval(() => void this.renewLeases(), this.options.leaseMs / 3),
       // Recently grown logs every time, all of them every thirtieth.
       this.scheduler.setInterval(() => void this.poll(++polls % 30 === 0 ? undefined : 60_000), this.options.pollMs),
+      this.scheduler.setInterval(() => {
+        this.lookDue = true;
+        this.schedule();
+      }, this.options.lookMs),
     ];
     await this.poll();
   }
@@ -110,18 +120,30 @@ export class Relay {
   async stop(): Promise<void> {
     if (this.stopped) return;
     this.stopped = true;
-    this.subscription?.unsubscribe();
+    this.endNudges?.();
     for (const timer of this.timers) this.scheduler.clearInterval(timer);
     this.scheduler.clearTimeout(this.pumpTimer);
     await Promise.all([this.round, this.polling, this.leasing]);
     await this.leases.release();
   }
 
+  measure(): RelayCounts {
+    return { ...this.counts, waiting: this.queue.size, epoch: this.guard.epoch };
+  }
+
+  /** null while it publishes; else why it doesn't. */
+  trouble(): string | null {
+    if (this.stopped) return 'it is not running';
+    if (this.failures >= 3) return 'nothing can be published';
+    return null;
+  }
+
   private async untilStreamIsThere(): Promise<void> {
     const endMs = this.scheduler.nowMs() + 60_000;
     for (let attempt = 1; ; attempt++) {
       try {
-        return await ensureEventStream(this.parts.nats, this.parts.streamReplicas);
+        await this.parts.broker.ensureStream();
+        return;
       } catch (error) {
         if (error instanceof MissingGuarantee || this.scheduler.nowMs() > endMs) throw error;
         this.parts.logger.warn({ err: error, attempt }, 'The event stream is not there yet');
@@ -130,117 +152,178 @@ export class Relay {
     }
   }
 
-  private nudged(body: string): void {
-    let tenants: unknown;
-    try {
-      tenants = (JSON.parse(body) as { tenants?: unknown }).tenants;
-    } catch {
-      this.parts.logger.warn({ bytes: body.length }, 'A nudge could not be read');
-    }
-    if (!Array.isArray(tenants)) return;
-    for (const tenantId of tenants) if (typeof tenantId === 'string' && uuid.test(tenantId)) this.mark(tenantId);
-    this.schedule();
-  }
-
   private mark(tenantId: string): void {
     if (this.leases.owns(tenantId)) this.queue.mark(tenantId, this.scheduler.nowMs());
   }
 
   private schedule(): void {
     if (this.stopped || this.round) return;
-    const inMs = this.queue.nextInMs(this.scheduler.nowMs());
+    const inMs = this.lookDue ? 0 : this.queue.nextInMs(this.scheduler.nowMs());
     if (inMs === null) return;
     this.scheduler.clearTimeout(this.pumpTimer);
     // A round costs the same for one log as for many: the next one waits a little for more of them.
-    const waitMs = Math.max(inMs, this.endedMs + this.options.gapMs - this.scheduler.nowMs());
+    const waitMs = Math.max(inMs, this.notBeforeMs - this.scheduler.nowMs());
     if (waitMs > 0) this.pumpTimer = this.scheduler.setTimeout(() => this.schedule(), Math.ceil(waitMs));
     else {
-      this.round = this.publishRound().finally(() => {
+      this.round = this.runRound().finally(() => {
         this.round = null;
-        this.endedMs = this.scheduler.nowMs();
         this.schedule();
       });
     }
   }
 
-  private async publishRound(): Promise<void> {
-    const taken = this.queue.take(this.options.logsPerRound, this.scheduler.nowMs());
-    const settle = (tenantId: string, outcome: Outcome) => this.queue.done(tenantId, outcome, this.scheduler.nowMs());
-    for (const tenantId of taken) if (!this.leases.owns(tenantId)) settle(tenantId, { next: 'idle' });
-    const mine = taken.filter((tenantId) => this.leases.owns(tenantId));
-    if (mine.length === 0) return;
+  /** Never rejects. */
+  private async runRound(): Promise<void> {
+    const taken: string[] = [];
     try {
-      await this.published.learn(mine);
-      const requests = mine.map((tenantId) => ({ tenantId, from: this.published.get(tenantId) + 1 }));
-      const slices = await this.parts.store.readLogs(requests, { limit: this.options.eventsPerLog });
-      const reached = await this.publishInOrder([...slices.values()].flatMap(({ events }) => events));
-      if (reached.size > 0) {
-        await faultPoint('publish.done');
-        await this.published.record(reached);
-        await faultPoint('publish.recorded');
-      }
-      let unacknowledged = 0;
-      for (const tenantId of mine) {
-        const slice = slices.get(tenantId);
-        const wanted = slice?.events.at(-1)?.position;
-        const all = wanted === undefined || reached.get(tenantId) === wanted;
-        if (!all) unacknowledged += 1;
-        if (!all) settle(tenantId, { next: 'hold', delayMs: backoffMs(this.failures + 1, 100, 5_000, this.random) });
-        else settle(tenantId, slice && slice.scannedTo < slice.head ? { next: 'again' } : { next: 'idle' });
-      }
-      this.failures = unacknowledged > 0 ? this.failures + 1 : 0;
-      if (this.failures >= 3) await this.repairStream();
+      if (this.lookDue || this.guard.urgent) await this.lookAtStream();
+      taken.push(...this.queue.take(this.options.logsPerRound, this.scheduler.nowMs()));
+      const done = await this.publishLogs(taken);
+      for (const tenantId of taken) this.settle(tenantId, done.get(tenantId) ?? { next: 'idle' });
+      const held = [...done.values()].some(({ next }) => next === 'hold');
+      if (taken.length > 0) this.failures = held ? this.failures + 1 : 0;
+      this.notBeforeMs = this.scheduler.nowMs() + this.options.gapMs;
     } catch (error) {
-      const delayMs = backoffMs(++this.failures, 100, 5_000, this.random);
-      this.parts.logger.warn({ logs: mine.length, delayMs, err: error }, 'Publishing will be tried again');
+      const delayMs = backoffMs(++this.failures, 100, 2_000, this.random);
+      this.parts.logger.warn({ logs: taken.length, delayMs, err: error }, 'Publishing will be tried again');
       // What was published and not recorded goes out again from the recorded position on.
-      this.published.forget(mine);
-      for (const tenantId of mine) settle(tenantId, { next: 'hold', delayMs });
+      this.published.forget(taken);
+      for (const tenantId of taken) this.settle(tenantId, { next: 'hold', delayMs });
+      this.lookDue = true;
+      this.notBeforeMs = this.scheduler.nowMs() + delayMs;
     }
   }
 
-  /** Nothing is acknowledged: the broker may have lost its disk, and the stream with it. */
-  private async repairStream(): Promise<void> {
-    await ensureEventStream(this.parts.nats, this.parts.streamReplicas).catch((error: unknown) =>
-      this.parts.logger.warn({ err: error }, 'The event stream could not be looked at'),
+  private settle(tenantId: string, outcome: Outcome): void {
+    this.queue.done(tenantId, outcome, this.scheduler.nowMs());
+  }
+
+  private async lookAtStream(): Promise<void> {
+    const { forget, unrecorded, lost } = await this.guard.look();
+    this.lookDue = false;
+    if (forget) this.published.forgetAll();
+    if (unrecorded.length > 0) this.published.found(unrecorded);
+    for (const tenantId of lost) this.mark(tenantId);
+    if (forget) void this.poll();
+  }
+
+  private async publishLogs(taken: string[]): Promise<Map<string, Outcome>> {
+    const { store, storage, owner } = this.parts;
+    const outcomes = new Map<string, Outcome>();
+    const hold = (tenantId: string) => {
+      this.published.forget([tenantId]);
+      outcomes.set(tenantId, { next: 'hold', delayMs: backoffMs(this.failures + 1, 100, 5_000, this.random) });
+    };
+    const mine = taken.filter((tenantId) => this.leases.owns(tenantId));
+    // A bucket that was gained just now is looked through before anything of it is published.
+    const allowed = mine.filter((tenantId) => this.guard.allows(tenantId));
+    if (allowed.length < mine.length) this.lookDue = true;
+    for (const tenantId of mine) outcomes.set(tenantId, { next: 'again', delayMs: 100 });
+    if (allowed.length === 0) return outcomes;
+    const rewritten = await this.published.learn(allowed, this.guard.epoch, owner);
+    if (rewritten.length > 0) {
+      this.guard.suspect('the history of a log was rewritten');
+      return outcomes;
+    }
+    const parts = new Map(
+      allowed.flatMap((tenantId) => {
+        const state = this.published.known(tenantId);
+        return state ? [[tenantId, { state, ...nextPart(state) }] as const] : [];
+      }),
     );
+    const requests = [...parts].map(([tenantId, { from }]) => ({ tenantId, from }));
+    const slices = await store.readLogs(requests, { limit: this.options.eventsPerLog });
+    if ([...parts].some(([tenantId, { state }]) => (slices.get(tenantId)?.head ?? -1) < state.published.position)) {
+      this.guard.suspect('a log ends before what was published of it');
+      return outcomes;
+    }
+    const due = new Map<string, StoredEvent[]>();
+    for (const [tenantId, { through }] of parts) {
+      due.set(tenantId, slices.get(tenantId)?.events.filter(({ position }) => position <= through) ?? []);
+    }
+    const sent = await sendInOrder(this.parts.broker, this.messages(due, parts), (tenantId) => this.guard.allows(tenantId), this.options);
+
+    const advances: Advance[] = [];
+    const renewed: Renewed[] = [];
+    const reached = new Map<string, LogState>();
+    let top: StoredMessage | null = null;
+    const strange = await this.strangeDuplicates([...sent.values()].map((log) => log.sent));
+    for (const [tenantId, part] of parts) {
+      const log = sent.get(tenantId);
+      const wanted = due.get(tenantId)?.length ?? 0;
+      const done = log?.sent ?? [];
+      if (log?.error) this.parts.logger.warn({ tenantId, err: log.error }, 'An event was not acknowledged');
+      const last = done.at(-1)?.message.event;
+      if (last && !strange.has(tenantId)) {
+        for (const { acknowledgement, message } of done) {
+          if (!acknowledgement.duplicate && (top === null || acknowledgement.sequence > top.sequence)) {
+            const { position, id } = message.event;
+            top = { sequence: acknowledgement.sequence, tenantId, position, eventId: id };
+          }
+        }
+        const next = advanced(tenantId, part.state, { position: last.position, eventId: last.id });
+        reached.set(tenantId, next.state);
+        if (next.advance) advances.push(next.advance);
+        renewed.push(...next.renewed);
+        this.counts.published += done.length;
+        if (nextPart(part.state).through !== Number.POSITIVE_INFINITY) this.counts.republished += done.length;
+      }
+      const slice = slices.get(tenantId);
+      if (strange.has(tenantId) || done.length < wanted) hold(tenantId);
+      else if (!slice || !last) outcomes.set(tenantId, { next: 'idle' });
+      else outcomes.set(tenantId, last.position < slice.head ? { next: 'again' } : { next: 'idle' });
+    }
+    // In the order of the sequences: a number that comes a second time says that the stream isn't what it was.
+    const sequences = [...sent.values()].flatMap((log) => log.sent.filter(({ acknowledgement }) => !acknowledgement.duplicate));
+    for (const { acknowledgement } of sequences.sort((a, b) => a.acknowledgement.sequence - b.acknowledgement.sequence)) {
+      this.guard.wasAcknowledged(acknowledgement.sequence);
+    }
+    if (reached.size > 0) {
+      await faultPoint('publish.done');
+      const recorded = await storage.record({ epoch: this.guard.epoch, owner, acknowledged: top, advances, renewed });
+      await faultPoint('publish.recorded');
+      for (const [tenantId, state] of reached) {
+        if (!recorded.has(tenantId)) hold(tenantId);
+        else if (!strange.has(tenantId) && outcomes.get(tenantId)?.next !== 'hold') this.published.remember(tenantId, state);
+      }
+      if (top !== null && recorded.size > 0) this.guard.wasRecorded(top.sequence);
+    }
+    if ([...outcomes.values()].some(({ next }) => next === 'hold')) this.lookDue = true;
+    return outcomes;
+  }
+
+  private *messages(due: Map<string, StoredEvent[]>, parts: Map<string, { state: LogState }>): Generator<OutgoingMessage> {
+    for (const [tenantId, events] of due) {
+      const state = parts.get(tenantId)?.state;
+      if (!state) continue;
+      for (const event of events) {
+        yield { event, body: this.encoder.encode(JSON.stringify(event.data)), messageId: messageIdIn(state, tenantId, event.position) };
+      }
+    }
   }
 
   /**
-   * Sends without waiting for each acknowledgement, up to the limits of what may be under way. Where one isn't acknowledged, the log
-   * has reached the event before it, and the rest of the log isn't sent in this round.
+   * A stream that drops a message because it knows the id may have another event under it (history was rewritten), or nothing at all
+   * (it was purged: ids outlive messages). Of each log the first and the last such message are looked at: a rewritten part has no end,
+   * and a purge begins at the beginning.
    */
-  private async publishInOrder(events: StoredEvent[]): Promise<Map<string, number>> {
-    const reached = new Map<string, number>();
-    const broken = new Set<string>();
-    let pending: Promise<void>[] = [];
-    let bytes = 0;
-    for (const event of events) {
-      if (broken.has(event.tenantId)) continue;
-      const body = this.encoder.encode(JSON.stringify(event.data));
-      if (pending.length >= this.options.maxPendingMessages || bytes + body.length > this.options.maxPendingBytes) {
-        await Promise.all(pending);
-        pending = [];
-        bytes = 0;
-        if (broken.has(event.tenantId)) continue;
-      }
-      bytes += body.length;
-      pending.push(
-        this.broker.publish(subjectOf(event), body, { msgID: messageIdOf(event), headers: headersOf(event) }).then(
-          () => {
-            if (!broken.has(event.tenantId)) reached.set(event.tenantId, event.position);
-          },
-          (error: unknown) => {
-            if (!broken.has(event.tenantId)) {
-              this.parts.logger.warn({ tenantId: event.tenantId, position: event.position, err: error }, 'An event was not acknowledged');
-            }
-            broken.add(event.tenantId);
-          },
-        ),
+  private async strangeDuplicates(logs: Sent[][]): Promise<Set<string>> {
+    const strange = new Set<string>();
+    const suspects = logs.flatMap((sent) => {
+      const duplicates = sent.filter(({ acknowledgement }) => acknowledgement.duplicate);
+      return [...new Set([duplicates[0], duplicates.at(-1)])].filter((each) => each !== undefined);
+    });
+    for (let at = 0; at < suspects.length; at += 64) {
+      await Promise.all(
+        suspects.slice(at, at + 64).map(async ({ message: { event }, acknowledgement }) => {
+          const found = await this.parts.broker.message(acknowledgement.sequence);
+          if (found?.tenantId !== event.tenantId || found.position !== event.position || found.eventId !== event.id)
+            strange.add(event.tenantId);
+        }),
       );
     }
-    await Promise.all(pending);
-    return reached;
+    if (strange.size > 0) this.guard.suspect('it knows message ids without having the messages');
+    return strange;
   }
 
   private poll(withinMs?: number): Promise<void> {
@@ -253,8 +336,11 @@ export class Relay {
   }
 
   private async markBehind(withinMs?: number): Promise<void> {
-    for await (const page of this.sweep.behind(withinMs)) {
-      for (const { tenantId, head } of page) if (this.published.known(tenantId) !== head) this.mark(tenantId);
+    for await (const page of this.parts.storage.behind(withinMs)) {
+      for (const { tenantId, head } of page) {
+        const known = this.published.known(tenantId);
+        if (known?.published.position !== head || known.renewals.length > 0) this.mark(tenantId);
+      }
       if (this.stopped) return;
     }
     this.schedule();
@@ -266,8 +352,9 @@ export class Relay {
       .then(async (gained) => {
         if (!gained) return;
         // Somebody else may have published on since we last had them.
-        this.published.forgetAll();
-        await this.poll();
+        this.guard.gainedBuckets();
+        this.lookDue = true;
+        this.schedule();
       })
       .catch((error: unknown) => this.parts.logger.warn({ err: error }, 'Leases could not be renewed'))
       .finally(() => {

@@ -1,5 +1,8 @@
 import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { EventStore } from '@tenantry/event-store/port';
+import { JetStreamBroker } from '@tenantry/messaging/jetstream-broker';
+import { PostgresLeaseTable } from '@tenantry/messaging/leases';
+import { PostgresRelayStorage } from '@tenantry/messaging/postgres-relay-storage';
 import { Relay } from '@tenantry/messaging/relay';
 import { Logger } from '@tenantry/observability/logger';
 import { Bus } from '@tenantry/service/bus';
@@ -15,8 +18,11 @@ export class Publishing implements OnApplicationBootstrap, OnModuleDestroy {
 
   constructor(database: Database, store: EventStore, bus: Bus, logger: Logger, environment: Environment) {
     const owner = ownerName('relay', environment.values);
-    const { streamReplicas } = readRelayEnvironment();
-    this.relay = new Relay({ pool: database.pool, schema: 'relay', store, nats: bus.connection, logger, owner, streamReplicas });
+    const { streamReplicas: replicas } = readRelayEnvironment();
+    const broker = new JetStreamBroker({ nats: bus.connection, logger, replicas, publishTimeoutMs: 5_000 });
+    const storage = new PostgresRelayStorage(database.pool, 'relay');
+    const leases = new PostgresLeaseTable(database.pool, 'relay');
+    this.relay = new Relay({ store, broker, storage, leases, logger, owner });
   }
 
   async onApplicationBootstrap(): Promise<void> {
