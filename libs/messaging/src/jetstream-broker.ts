@@ -121,7 +121,7 @@ export class JetStreamBroker extends Broker {
   }
 
   private manager() {
-    return jetstreamManager(this.parts.nats, { checkAPI: false });
+    return jetstreamManager(this.parts.nats, { checkAPI: false, timeout: Math.min(this.parts.publishTimeoutMs, 2_000) });
   }
 }
 

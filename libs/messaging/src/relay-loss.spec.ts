@@ -167,8 +167,9 @@ describe('what the broker has lost is published again, no more and no less', () 
       await complete(tenantId);
       await complete(other);
       const third = await held(tenantId);
-      expect(positions(third)).toEqual(upTo(5));
-      expect(third.at(-1)?.messageId).toBe(`${tenantId}:5`);
+      // The new one may have gone out before anybody looked.
+      expect(positions(third).sort((a, b) => a - b)).toEqual(upTo(5));
+      expect(third.find(({ position }) => position === 5)?.messageId).toBe(`${tenantId}:5`);
     },
     60_000,
   );

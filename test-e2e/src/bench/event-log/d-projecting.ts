@@ -10,15 +10,14 @@ import { PostgresEventStore } from '@tenantry/event-store/adapters/postgres/post
 import { connectNats } from '@tenantry/messaging/nats';
 import { PostgresRunnerStorage } from '@tenantry/messaging/postgres-storage';
 import type { Projection } from '@tenantry/messaging/projection';
-import { Relay } from '@tenantry/messaging/relay';
 import { Runner } from '@tenantry/messaging/runner';
 import { SystemScheduler } from '@tenantry/messaging/scheduler';
 import { NatsWakeUps } from '@tenantry/messaging/wake-ups';
 import { silentLogger } from '@tenantry/observability/logger';
-import { migrationFiles, repositoryRoot } from '@tenantry/tenancy/migration-files';
 import { startNats } from '@tenantry/testing/nats';
 import pg from 'pg';
 import { type BenchContext, type Part, percentile, round } from './bench.js';
+import { openRelay } from './open-relay.js';
 import { change, latestOf, prepareReadModels, schema, tenantLatestOf } from './read-models.js';
 
 const offered = 200;
@@ -28,24 +27,13 @@ export async function part({ postgres, quick, log }: BenchContext): Promise<Part
   await using stack = new AsyncDisposableStack();
   const nats = stack.use(await startNats());
   const models = await prepareReadModels(postgres.url, stack);
-  await models.pool.query('DROP SCHEMA IF EXISTS relay CASCADE; CREATE SCHEMA relay');
-  for (const { sql } of await migrationFiles(`${repositoryRoot}services/relay/migrations/service`))
-    await models.pool.query(`SET search_path TO relay; ${sql}; RESET search_path`);
   const logPool = stack.adopt(new pg.Pool({ connectionString: postgres.serviceUrl, max: 4 }), (open) => open.end());
   const store = new PostgresEventStore(logPool);
   const connect = async () =>
     stack.adopt(await connectNats({ url: nats.url, process: 'bench', logger: silentLogger }), (open) => open.close());
   const [publishing, listening] = [await connect(), await connect()];
   store.onAppended = (tenants) => publishing.publish('tenantry.nudge', JSON.stringify({ tenants }));
-  const relay = new Relay({
-    pool: models.pool,
-    schema: 'relay',
-    store,
-    nats: publishing,
-    logger: silentLogger,
-    owner: 'bench',
-    streamReplicas: 1,
-  });
+  const relay = await openRelay(models.pool, store, publishing);
   await relay.start();
   stack.defer(() => relay.stop());
 
