@@ -79,6 +79,8 @@ export interface EventDefinition<D extends z.ZodType = z.ZodType> {
   subject?: (data: z.infer<D>) => string;
   /** `upcasters[n]` takes data of version n to version n + 1. */
   upcasters?: Record<number, Upcaster>;
+  /** `earlier[n]` is the schema of version n as it was written: published for ever, because the bus and other systems' stores may still hold such events. */
+  earlier?: Record<number, z.ZodType>;
   /** One line for the AsyncAPI document and the audit view. */
   summary: string;
 }

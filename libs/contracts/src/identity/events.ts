@@ -18,6 +18,14 @@ const started = {
   startsAt: z.record(z.string(), z.string()).nullable(),
 };
 
+const createdKey = z.object({
+  keyId: z.string(),
+  name: z.string(),
+  permissions: z.array(z.string()),
+  prefix: z.string(),
+  createdAt: z.string(),
+});
+
 /**
  * Streams `security`, `member-<id>`, `api-key-<id>`, `event-subscription-<id>` (the platform's own are on the platform log).
  * Owner: identity.
@@ -62,15 +70,10 @@ export const identityEvents = events('identity', {
     version: 2,
     summary: 'An API key of the tenant was created',
     subject: (data) => `api-key-${data.keyId}`,
-    data: z.object({
-      keyId: z.string(),
-      name: personal(z.string()),
-      permissions: z.array(z.string()),
-      prefix: z.string(),
-      createdAt: z.string(),
-    }),
+    data: createdKey.extend({ name: personal(z.string()) }),
     // Version 1 had the name in clear, which a personal field may be too.
     upcasters: { 1: (old) => old },
+    earlier: { 1: createdKey },
   }),
   ApiKeyRevoked: event({
     version: 1,

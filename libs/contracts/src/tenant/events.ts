@@ -47,7 +47,7 @@ const changedContacts = {
   contactPhone: personal(z.string()).nullable().optional(),
 };
 
-const changeable = z.object({
+const changeableUpTo1 = z.object({
   name: z.string().optional(),
   timezone: z.string().optional(),
   locale: z.string().optional(),
@@ -55,8 +55,9 @@ const changeable = z.object({
   currency: z.string().optional(),
   theme: z.string().optional(),
   tags: z.array(z.string()).optional(),
-  ...changedContacts,
+  ...contacts,
 });
+const changeable = changeableUpTo1.extend(changedContacts);
 
 /** What a plan decides of a tenant, apart from its limits. */
 const planned = z.object({ plan: PlanSnapshot, priority: z.number().int(), features: z.record(z.string(), z.boolean()) });
@@ -124,6 +125,7 @@ export const tenantEvents = events('tenant', {
     subject: () => 'contacts',
     // Since version 2 a contact may be null.
     upcasters: { 1: (old) => old },
+    earlier: { 1: changeableUpTo1.extend({ before: changeableUpTo1.optional() }) },
     /** `before` has what the changed fields were; one that was empty is not named. */
     data: changeable.extend({ before: changeable.optional() }),
   }),
@@ -148,6 +150,14 @@ export const tenantEvents = events('tenant', {
         ...rest,
         cause: given === 'provisioned' ? 'provisioned' : 'manual',
         ...typed(given, ['provisioned', 'manual']),
+      }),
+    },
+    earlier: {
+      1: z.object({
+        operationId: z.string().optional(),
+        status: z.enum(['active', 'trial']),
+        reason: z.string(),
+        activatedAt: z.string(),
       }),
     },
   }),
@@ -190,6 +200,7 @@ export const tenantEvents = events('tenant', {
     subject: reasons,
     data: z.object({ operationId: z.string(), reason, retriedAt: z.string() }),
     upcasters: { 1: withTypedReason(['manual']) },
+    earlier: { 1: z.object({ operationId: z.string(), reason: z.string(), retriedAt: z.string() }) },
   }),
   ProvisioningStepCompleted: event({
     version: 1,
@@ -207,6 +218,7 @@ export const tenantEvents = events('tenant', {
     subject: reasons,
     data: z.object({ operationId: z.string(), reason, requestedAt: z.string() }),
     upcasters: { 1: withTypedReason(['cancelled on request']) },
+    earlier: { 1: z.object({ operationId: z.string(), reason: z.string(), requestedAt: z.string() }) },
   }),
   ProvisioningStepCompensated: event({
     version: 1,

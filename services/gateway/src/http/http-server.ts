@@ -15,6 +15,8 @@ import { denial } from '@tenantry/service/authorize';
 import { Environment } from '@tenantry/service/environment';
 import { TenantGate } from '@tenantry/service/tenant-gate';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
+import { asyncApiDocument } from '../asyncapi/document.js';
+import { asDocument, eventSchemas } from '../asyncapi/event-schemas.js';
 import { Authenticator } from '../auth/authenticator.js';
 import { openApiDocument } from '../openapi/document.js';
 import { documentPage } from '../openapi/page.js';
@@ -183,6 +185,7 @@ export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShut
     this.app.get('/openapi.json', (_request, reply) =>
       send(reply, { status: 200, headers: { 'content-type': JSON_TYPE, 'cache-control': 'public, max-age=60' }, body: json }),
     );
+    this.eventPages();
     this.app.get('/docs', (_request, reply) =>
       send(reply, {
         status: 200,
@@ -209,10 +212,30 @@ export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShut
     });
   }
 
+  /** The events on the bus, for whoever subscribes to them. */
+  private eventPages(): void {
+    const schemas = eventSchemas();
+    const page = (body: string): Rendered => ({
+      status: 200,
+      headers: { 'content-type': JSON_TYPE, 'cache-control': 'public, max-age=60' },
+      body,
+    });
+    const document = page(JSON.stringify(asyncApiDocument(schemas)));
+    this.app.get('/asyncapi.json', (_request, reply) => send(reply, document));
+    const documents = new Map(schemas.map((schema) => [`${schema.name}.json`, page(JSON.stringify(asDocument(schema)))]));
+    this.app.get<{ Params: { file: string } }>('/schemas/events/:file', (request, reply) => {
+      const found = documents.get(request.params.file);
+      if (!found) throw new DomainError('request.not_found', { detail: 'There is no such event schema: /asyncapi.json names all of them' });
+      return send(reply, found);
+    });
+  }
+
   /** For every path, the methods that it hasn't: 405, and OPTIONS says which it has. */
   private otherMethods(endpoints: Endpoint[]): void {
     const paths = new Map<string, Set<string>>([
       ['/openapi.json', new Set(['GET'])],
+      ['/asyncapi.json', new Set(['GET'])],
+      ['/schemas/events/:file', new Set(['GET'])],
       ['/docs', new Set(['GET'])],
       ['/healthz', new Set(['GET'])],
       ['/api/v1/platform/operations/:operationId/events', new Set(['GET'])],

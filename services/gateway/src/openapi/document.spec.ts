@@ -1,7 +1,8 @@
 import { faces, routes } from '@tenantry/contracts/registry';
 import { describe, expect, it } from 'vitest';
 import { endpointsOf } from '../http/endpoint.js';
-import { type Json, openApiDocument } from './document.js';
+import { openApiDocument } from './document.js';
+import type { Json } from './json-schema.js';
 import { documentPage } from './page.js';
 
 const endpoints = endpointsOf(routes, faces);

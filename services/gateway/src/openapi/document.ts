@@ -1,8 +1,7 @@
 import { errorCodes } from '@tenantry/contracts/errors';
 import { z } from 'zod';
 import type { Endpoint } from '../http/endpoint.js';
-
-export type Json = Record<string, any>;
+import { type Json, withoutDefinitions } from './json-schema.js';
 
 /** OpenAPI 3.1 of both surfaces, from the same schemas that requests are validated with. */
 export function openApiDocument(endpoints: readonly Endpoint[]): Json {
@@ -214,17 +213,6 @@ class Schemas {
       unrepresentable: 'any',
       reused: 'inline',
     }) as Json;
-    return inlined(json);
+    return withoutDefinitions(json);
   }
-}
-
-/** Recursive schemas (any JSON value) come with `$defs` of their own: in a component they mean the same as any value. */
-function inlined(json: Json): Json {
-  const { $defs: defs, ...rest } = json;
-  if (!defs) return rest;
-  return JSON.parse(JSON.stringify(rest), (key, value) =>
-    key !== '' && typeof value === 'object' && value !== null && typeof value.$ref === 'string' && value.$ref.startsWith('#/$defs/')
-      ? {}
-      : value,
-  ) as Json;
 }

@@ -1,4 +1,4 @@
-import type { Json } from './document.js';
+import type { Json } from './json-schema.js';
 
 const escaped = (text: unknown): string => String(text).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 /** The little Markdown that our texts use. */
