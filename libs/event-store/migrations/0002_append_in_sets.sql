@@ -1,6 +1,7 @@
 -- append() as a handful of statements per group instead of some per command and event, and without waiting for one log's
 -- lock while holding another's. Signature and rows stay as they were, with one outcome more:
 --   skipped  another call holds the log's head: nothing was decided, the command may come again
+-- and one more thing that a command may have: after, the id of the event that it expects at the version that it expects.
 -- A call for one log alone waits for its head instead: it holds no other, so nobody waits in a circle.
 CREATE OR REPLACE FUNCTION log.append(commands jsonb)
 RETURNS TABLE (
@@ -25,6 +26,7 @@ DECLARE
   hmacs bytea[];
   streams text[];
   expected bigint[];
+  afters uuid[];
   events jsonb[];
   lengths integer[];
   forbidden boolean[];
@@ -33,7 +35,10 @@ DECLARE
   known_hmacs bytea[];
   known_firsts bigint[];
   known_lasts bigint[];
+  fits boolean[];
+  -- Of the command's stream, where this group has appended to it.
   versions bigint[];
+  last_ids uuid[];
   outcomes text[];
   firsts bigint[];
   times timestamptz[];
@@ -61,17 +66,17 @@ BEGIN
 
   SELECT array_agg(c.ordinality - 1 ORDER BY c.n), array_agg(c.tenant ORDER BY c.n), array_agg(c.id ORDER BY c.n),
       array_agg(decode(c.hmac, 'hex') ORDER BY c.n), array_agg(c.stream ORDER BY c.n), array_agg(c.expected ORDER BY c.n),
-      array_agg(c.events ORDER BY c.n), array_agg(jsonb_array_length(c.events) ORDER BY c.n),
+      array_agg(c.after ORDER BY c.n), array_agg(c.events ORDER BY c.n), array_agg(jsonb_array_length(c.events) ORDER BY c.n),
       array_agg(may_write IS NOT NULL AND NOT jsonb_path_query_array(c.events, 'strict $[*].context') <@ to_jsonb(may_write) ORDER BY c.n),
       array_agg(c.before_in_stream ORDER BY c.n), array_agg(c.before_with_id ORDER BY c.n)
-    INTO indexes, tenants, ids, hmacs, streams, expected, events, lengths, forbidden, before_in_stream, before_with_id
+    INTO indexes, tenants, ids, hmacs, streams, expected, afters, events, lengths, forbidden, before_in_stream, before_with_id
     FROM (
       SELECT p.*, lag(p.n) OVER (PARTITION BY p.tenant, p.stream ORDER BY p.n) AS before_in_stream,
         lag(p.n) OVER (PARTITION BY p.tenant, p.id ORDER BY p.n) AS before_with_id
       FROM (
         SELECT g.*, row_number() OVER (ORDER BY g.tenant, g.ordinality) AS n
-        FROM ROWS FROM (jsonb_to_recordset(commands) AS (tenant uuid, id text, hmac text, stream text, expected bigint, events jsonb))
-          WITH ORDINALITY AS g(tenant, id, hmac, stream, expected, events, ordinality)
+        FROM ROWS FROM (jsonb_to_recordset(commands) AS (tenant uuid, id text, hmac text, stream text, expected bigint, after uuid, events jsonb))
+          WITH ORDINALITY AS g(tenant, id, hmac, stream, expected, after, events, ordinality)
       ) p
     ) c;
 
@@ -105,14 +110,18 @@ BEGIN
 
   -- A statement of its own: it sees what was committed before the heads were locked, and nobody else appends to these logs now.
   SELECT array_agg(k.request_hmac ORDER BY c.n), array_agg(k.first_position ORDER BY c.n), array_agg(k.last_position ORDER BY c.n),
-      array_agg(coalesce(v.stream_version, -1) ORDER BY c.n)
-    INTO known_hmacs, known_firsts, known_lasts, versions
-    FROM unnest(tenants, ids, streams) WITH ORDINALITY AS c(tenant, id, stream, n)
-    LEFT JOIN log.commands k ON k.tenant_id = c.tenant AND k.command_id = c.id
-    LEFT JOIN LATERAL (
-      SELECT e.stream_version FROM log.events e WHERE e.tenant_id = c.tenant AND e.stream = c.stream ORDER BY e.stream_version DESC LIMIT 1
-    ) v ON true;
+      array_agg(
+        NOT EXISTS (SELECT FROM log.events e WHERE e.tenant_id = c.tenant AND e.stream = c.stream AND e.stream_version = c.expected + 1)
+        AND (c.expected = -1 OR EXISTS (
+          SELECT FROM log.events e
+          WHERE e.tenant_id = c.tenant AND e.stream = c.stream AND e.stream_version = c.expected AND (c.after IS NULL OR e.id = c.after)
+        )) ORDER BY c.n)
+    INTO known_hmacs, known_firsts, known_lasts, fits
+    FROM unnest(tenants, ids, streams, expected, afters) WITH ORDINALITY AS c(tenant, id, stream, expected, after, n)
+    LEFT JOIN log.commands k ON k.tenant_id = c.tenant AND k.command_id = c.id;
 
+  versions := array_fill(NULL::bigint, ARRAY[cardinality(tenants)]);
+  last_ids := array_fill(NULL::uuid, ARRAY[cardinality(tenants)]);
   outcomes := array_fill(NULL::text, ARRAY[cardinality(tenants)]);
   firsts := array_fill(NULL::bigint, ARRAY[cardinality(tenants)]);
   times := array_fill(NULL::timestamptz, ARRAY[cardinality(tenants)]);
@@ -135,6 +144,7 @@ BEGIN
     before := before_in_stream[n];
     IF before IS NOT NULL THEN
       versions[n] := versions[before];
+      last_ids[n] := last_ids[before];
     END IF;
     before := before_with_id[n];
     IF before IS NOT NULL THEN
@@ -149,7 +159,8 @@ BEGIN
       ELSE
         outcomes[n] := 'repeated';
       END IF;
-    ELSIF versions[n] <> expected[n] THEN
+    ELSIF (versions[n] IS NULL AND NOT fits[n])
+        OR versions[n] <> expected[n] OR (versions[n] IS NOT NULL AND afters[n] <> last_ids[n]) THEN
       outcomes[n] := 'conflict';
     ELSIF forbidden[n] THEN
       outcomes[n] := 'forbidden';
@@ -158,7 +169,8 @@ BEGIN
       appended := true;
       firsts[n] := next_position;
       next_position := next_position + lengths[n];
-      versions[n] := versions[n] + lengths[n];
+      versions[n] := expected[n] + lengths[n];
+      last_ids[n] := (events[n] -> -1 ->> 'id')::uuid;
       known_firsts[n] := firsts[n];
       known_lasts[n] := next_position - 1;
       known_hmacs[n] := hmacs[n];

@@ -21,6 +21,11 @@ export interface AppendCommand {
   stream: string;
   /** Version of the stream's last event, -1 for a stream that does not exist. */
   expectedVersion: number;
+  /**
+   * Id of the event expected at `expectedVersion`; not checked where it is undefined. A command that was decided on what another one
+   * was about to append names that one's last event: the version alone may meanwhile be somebody else's.
+   */
+  expectedEventId?: string;
   /** At least one. ≤ 256 KiB each, ≤ 512 KiB together. */
   events: PreparedEvent[];
 }
@@ -53,7 +58,7 @@ export interface Head {
 
 /** One gapless log per tenant. All adapters pass `conformance.ts`. Events come back upcast to today's version; unknown types as they are. */
 export abstract class EventStore {
-  /** @throws DomainError `log.conflict` (another version than expected), `idempotency.mismatch`, `log.event_too_large` */
+  /** @throws DomainError `log.conflict` (another version, or another event at it, than expected), `idempotency.mismatch`, `log.event_too_large` */
   abstract append(command: AppendCommand): Promise<AppendResult>;
   /** The whole stream from `fromVersion` on and, in the same round trip, what is known of a command id. */
   abstract readStream(tenantId: string, stream: string, options?: { fromVersion?: number; commandId?: string }): Promise<StreamSlice>;

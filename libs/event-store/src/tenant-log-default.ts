@@ -10,6 +10,7 @@ import type { DataKey, Keyring } from '@tenantry/crypto/keyring';
 import type { Aggregate, Decision } from './aggregate.js';
 import { fold } from './aggregate.js';
 import { bodyHash } from './hash.js';
+import { type Base, type Lane, Lanes } from './lanes.js';
 import { type EncryptPersonal, personalFields } from './personal-fields.js';
 import type { EventStore, Head, LogSlice, PreparedEvent, StreamSlice } from './port.js';
 import { type Assumed, type SystemCommand, type Target, TenantLog, type Transacted } from './tenant-log.js';
@@ -18,6 +19,8 @@ const MAX_TRIES = 20;
 
 /** The one implementation of `TenantLog`, on any `EventStore` and any `Keyring`. */
 export class DefaultTenantLog extends TenantLog {
+  private readonly lanes = new Lanes();
+
   constructor(
     private readonly store: EventStore,
     private readonly keyring: Keyring,
@@ -29,91 +32,137 @@ export class DefaultTenantLog extends TenantLog {
     super();
   }
 
-  override async transact<State, Set extends EventSet>(
+  /** Streams that somebody is deciding on or waits for: what this object holds in memory. */
+  get streamsInUse(): number {
+    return this.lanes.size;
+  }
+
+  override transact<State, Set extends EventSet>(
     of: Aggregate<State, Set>,
     target: Target,
     decide: Decision<State, Set>,
     assumed?: Assumed<State>,
   ): Promise<Transacted<State, Set>> {
-    type Event = Stored<EventOf<Set>>;
-    const { tenant, command } = target;
-    const stream = target.stream ?? of.stream;
-    let state = of.initial;
-    let version = -1;
-    let position = -1;
-    if (assumed && !(isRequest(command) && command.ifMatch !== undefined)) {
-      const first = await this.onBelief(of, target, decide, assumed);
-      if (first) return first;
-    }
-    for (let tries = 1; ; tries++) {
-      // After a conflict only what is new is read; what was read before has not changed.
-      const slice = await this.store.readStream(tenant, stream, { fromVersion: version + 1, commandId: command.id });
-      if (slice.command) return this.repeated(of, target, slice.command);
-      state = fold(of, slice.events as Event[], state);
-      version += slice.events.length;
-      position = slice.events.at(-1)?.position ?? position;
-      if (isRequest(command) && command.ifMatch !== undefined && command.ifMatch !== version) {
-        throw new DomainError('precondition.failed', { detail: `The resource is at version ${version}, not ${command.ifMatch}` });
+    return this.lanes.within(target.tenant, target.stream ?? of.stream, async (lane) => {
+      for (let tries = 1; ; tries++) {
+        // What the log said before has led to conflicts more than once: perhaps it is another log now (a restore).
+        if (tries > 3) lane.forget();
+        const step = await this.step(lane, of, target, decide, tries === 1 ? assumed : undefined);
+        if ('done' in step) return step.done;
+        const result = await step.appending;
+        if (typeof result === 'object') return result;
+        if (result === 'repeated') {
+          const { command } = await this.store.readStream(target.tenant, target.stream ?? of.stream, {
+            fromVersion: Number.MAX_SAFE_INTEGER,
+            commandId: target.command.id,
+          });
+          if (command) return this.repeated(of, target, command);
+        }
+        if (tries >= MAX_TRIES) throw new DomainError('log.conflict');
+        // Spreads those that collided; the log itself does the waiting.
+        if (tries > 1) await this.pause(Math.min(tries, 10) * 2);
       }
-      const decided = decide(state);
-      if (decided.length === 0) return { state, events: [], version, position, repeated: false };
-      const done = await this.append(of, target, { state, version }, decided);
-      if (done === 'repeated') continue; // by somebody else, since we looked
-      if (done !== 'conflict') return done;
-      if (tries >= MAX_TRIES) throw new DomainError('log.conflict');
-      // Spreads those that collided; the log itself does the waiting.
-      if (tries > 1) await this.pause(Math.min(tries, 10) * 2);
-    }
+    });
   }
 
-  /** One try without reading; null where the belief was wrong, or cannot be told from wrong: a refusal, or nothing to append. */
-  private async onBelief<State, Set extends EventSet>(
+  /**
+   * One command's turn: what is certain at once, or an append that is under way when the turn goes on to the next command,
+   * which decides on what this one will leave. A refusal, and nothing to append, are said only on what the log has.
+   */
+  private async step<State, Set extends EventSet>(
+    lane: Lane,
     of: Aggregate<State, Set>,
     target: Target,
     decide: Decision<State, Set>,
-    assumed: Assumed<State>,
-  ): Promise<Transacted<State, Set> | null> {
-    let decided: EventOf<Set>[];
+    assumed: Assumed<State> | undefined,
+  ): Promise<{ done: Transacted<State, Set> } | { appending: Promise<Transacted<State, Set> | 'repeated' | 'conflict'> }> {
+    const { command } = target;
+    const endTurn = await lane.turn();
     try {
-      decided = decide(assumed.state);
-    } catch (error) {
-      if (error instanceof DomainError) return null;
-      throw error;
+      let base = lane.ahead<State>(of) ?? (assumed ? { of, ...assumed, lastEventId: undefined, position: -1 } : null);
+      let decided = base && tentatively(base, command, decide);
+      if (!base || !decided) {
+        await lane.settled();
+        const truth = await this.readOn(lane, of, target);
+        if ('stream' in truth) return { done: await this.repeated(of, target, truth) };
+        base = truth;
+        demandVersion(command, truth.version);
+        decided = decide(truth.state);
+        if (decided.length === 0) {
+          return { done: { state: truth.state, events: [], version: truth.version, position: truth.position, repeated: false } };
+        }
+      }
+      const appending = this.append(
+        lane,
+        of,
+        target,
+        base,
+        await this.prepare(of.events, { ...target, stream: target.stream ?? of.stream }, decided),
+      );
+      return { appending };
+    } finally {
+      endTurn();
     }
-    if (decided.length === 0) return null;
-    const done = await this.append(of, target, assumed, decided);
-    return done === 'repeated' || done === 'conflict' ? null : done;
   }
 
-  private async append<State, Set extends EventSet>(
+  /** The stream as the log has it now, from what is known of it on; or the command, where its id is known. */
+  private async readOn<State, Set extends EventSet>(
+    lane: Lane,
     of: Aggregate<State, Set>,
     { tenant, stream = of.stream, command }: Target,
-    { state, version }: Assumed<State>,
-    decided: EventOf<Set>[],
+  ): Promise<Base<State> | NonNullable<StreamSlice['command']>> {
+    const from = lane.known<State>(of) ?? { of, state: of.initial, version: -1, lastEventId: undefined, position: -1 };
+    const slice = await this.store.readStream(tenant, stream, { fromVersion: from.version + 1, commandId: command.id });
+    if (slice.command) return slice.command;
+    const last = slice.events.at(-1);
+    const base = last
+      ? {
+          of,
+          state: fold(of, slice.events as Stored<EventOf<Set>>[], from.state),
+          version: last.streamVersion,
+          lastEventId: last.id,
+          position: last.position,
+        }
+      : from;
+    lane.confirm(base);
+    return base;
+  }
+
+  private append<State, Set extends EventSet>(
+    lane: Lane,
+    of: Aggregate<State, Set>,
+    { tenant, stream = of.stream, command }: Target,
+    base: Base<State>,
+    { events, requestHmac }: { events: PreparedEvent[]; requestHmac: string | null },
   ): Promise<Transacted<State, Set> | 'repeated' | 'conflict'> {
-    const { events, requestHmac } = await this.prepare(of.events, tenant, stream, command, decided);
-    try {
-      const result = await this.store.append({
+    const appending = this.store
+      .append({
         tenantId: tenant,
         commandId: command.id,
         requestHmac,
         stream,
-        expectedVersion: version,
+        expectedVersion: base.version,
+        ...(base.lastEventId !== undefined && { expectedEventId: base.lastEventId }),
         events,
-      });
-      if (result.outcome === 'repeated') return 'repeated';
-      const appended = result.events as Stored<EventOf<Set>>[];
-      return {
-        state: fold(of, appended, state),
-        events: appended as Transacted<State, Set>['events'],
-        version: version + appended.length,
-        position: appended.at(-1)?.position ?? -1,
-        repeated: false,
-      };
-    } catch (error) {
-      if (error instanceof DomainError && error.code === 'log.conflict') return 'conflict';
-      throw error;
-    }
+      })
+      .then(
+        (result): Transacted<State, Set> | 'repeated' => {
+          if (result.outcome === 'repeated') return 'repeated';
+          const appended = result.events as Stored<EventOf<Set>>[];
+          const last = appended.at(-1);
+          const state = fold(of, appended, base.state);
+          const version = base.version + appended.length;
+          const position = last?.position ?? -1;
+          lane.confirm({ of, state, version, lastEventId: last?.id, position });
+          return { state, events: appended as Transacted<State, Set>['events'], version, position, repeated: false };
+        },
+        (error: unknown): 'conflict' => {
+          if (error instanceof DomainError && error.code === 'log.conflict') return 'conflict';
+          throw error;
+        },
+      );
+    lane.follow(appending, ahead(of, base, tenant, stream, events), (result) => typeof result === 'object');
+    return appending;
   }
 
   override async load<State, Set extends EventSet>(
@@ -159,9 +208,7 @@ export class DefaultTenantLog extends TenantLog {
 
   private async prepare(
     set: EventSet,
-    tenantId: string,
-    stream: string,
-    command: CommandContext | SystemCommand,
+    { tenant: tenantId, stream, command }: Target & { stream: string },
     decided: { type: string; data: unknown }[],
   ): Promise<{ events: PreparedEvent[]; requestHmac: string | null }> {
     const planned = decided.map((event) => plan(set, event));
@@ -187,6 +234,58 @@ export class DefaultTenantLog extends TenantLog {
       return { ...body, bodyHash: bodyHash({ tenantId, stream, ...body }) };
     });
     return { events, requestHmac: isRequest(command) ? hmacWith(keyOf(keys, 'requests'), 'requests', command.requestHash) : null };
+  }
+}
+
+/** What is decided where the stream is only believed to be so; null where only the log can say. */
+function tentatively<State, Set extends EventSet>(
+  base: Base<State>,
+  command: Target['command'],
+  decide: Decision<State, Set>,
+): EventOf<Set>[] | null {
+  if (isRequest(command) && command.ifMatch !== undefined && command.ifMatch !== base.version) return null;
+  try {
+    const decided = decide(base.state);
+    return decided.length === 0 ? null : decided;
+  } catch (error) {
+    if (error instanceof DomainError) return null;
+    throw error;
+  }
+}
+
+function demandVersion(command: Target['command'], version: number): void {
+  if (isRequest(command) && command.ifMatch !== undefined && command.ifMatch !== version) {
+    throw new DomainError('precondition.failed', { detail: `The resource is at version ${version}, not ${command.ifMatch}` });
+  }
+}
+
+/** Thrown where a state depends on what only the log knows. */
+const notYet = Symbol('only the log knows');
+const unknown = {
+  enumerable: true,
+  get: () => {
+    throw notYet;
+  },
+};
+const unknowns = { position: unknown, recordedAt: unknown, leaf: unknown, previousInContext: unknown };
+
+/** The stream once the events have been appended; null where its state depends on their position or time. */
+function ahead<State, Set extends EventSet>(
+  of: Aggregate<State, Set>,
+  base: Base<State>,
+  tenantId: string,
+  stream: string,
+  events: PreparedEvent[],
+): Base<State> | null {
+  const expected = events.map((event, index) =>
+    Object.defineProperties({ ...event, tenantId, stream, streamVersion: base.version + 1 + index }, unknowns),
+  );
+  try {
+    const state = fold(of, expected as unknown as Stored<EventOf<Set>>[], base.state);
+    return { of, state, version: base.version + events.length, lastEventId: events.at(-1)?.id, position: -1 };
+  } catch (error) {
+    if (error === notYet) return null;
+    throw error;
   }
 }
 

@@ -9,6 +9,7 @@ import { migrationFiles, repositoryRoot } from '@tenantry/tenancy/migration-file
 import { startPostgres } from '@tenantry/testing/postgres';
 import pg from 'pg';
 import { part as a } from './event-log/a-appending.js';
+import { part as b } from './event-log/b-hot-tenant.js';
 import { type BenchContext, machine, type Part } from './event-log/bench.js';
 import { part as c } from './event-log/c-reading.js';
 import { part as d } from './event-log/d-projecting.js';
@@ -16,7 +17,7 @@ import { part as e } from './event-log/e-rebuild.js';
 import { part as f } from './event-log/f-relay.js';
 
 /** In the order in which they run; a part that cannot run here (no KurrentDB server named) gives null and says so. */
-const parts: Record<string, (bench: BenchContext) => Promise<Part | null>> = { a, c, d, e, f };
+const parts: Record<string, (bench: BenchContext) => Promise<Part | null>> = { a, b, c, d, e, f };
 
 const { values } = parseArgs({ options: { parts: { type: 'string' }, quick: { type: 'boolean', default: false } } });
 const chosen = values.parts === undefined ? Object.keys(parts) : values.parts.split(',');

@@ -7,7 +7,8 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PostgresEventStore } from '@tenantry/event-store/adapters/postgres/postgres-event-store';
-import { type BenchContext, median, type Part, Pools, percentile, round } from './bench.js';
+import { type BenchContext, median, type Part, Pools, round, spread } from './bench.js';
+import { type Driven, drive } from './drive.js';
 import { emmettStore } from './emmett.js';
 import { appendCommand, payload } from './payload.js';
 
@@ -46,11 +47,11 @@ export async function part({ postgres, tenants, quick, log }: BenchContext): Pro
         }),
     };
   };
-  const measured = { ours: [] as Measured[], emmett: [] as Measured[], bare: [] as Measured[] };
+  const measured = { ours: [] as Driven[], emmett: [] as Driven[], bare: [] as Driven[] };
   for (let n = -1; n < rounds; n++) {
     const round = sides();
     for (const side of ['ours', 'emmett', 'bare'] as const) {
-      const result = await drive(round[side], n < 0 ? roundMs / 5 : roundMs);
+      const result = await drive(CALLERS, n < 0 ? roundMs / 5 : roundMs, round[side]);
       if (n >= 0) measured[side].push(result);
       await sleep(100);
     }
@@ -68,29 +69,7 @@ export async function part({ postgres, tenants, quick, log }: BenchContext): Pro
     ratio: ratios.emmett,
     references: { emmett: emmettRate, bare: bareRate },
     ratios,
-    p50Ms: round(percentile(eachMs, 0.5), 1),
-    p99Ms: round(percentile(eachMs, 0.99), 1),
+    ...spread(eachMs),
     connections: CONNECTIONS,
   };
-}
-
-interface Measured {
-  perSecond: number;
-  eachMs: number[];
-}
-
-async function drive(append: Append, forMs: number): Promise<Measured> {
-  const eachMs: number[] = [];
-  const begun = performance.now();
-  const end = begun + forMs;
-  await Promise.all(
-    Array.from({ length: CALLERS }, async (_, caller) => {
-      for (let n = 0; performance.now() < end; n++) {
-        const started = performance.now();
-        await append(caller, n);
-        eachMs.push(performance.now() - started);
-      }
-    }),
-  );
-  return { perSecond: eachMs.length / ((performance.now() - begun) / 1000), eachMs };
 }

@@ -48,6 +48,11 @@ export const percentile = (values: readonly number[], p: number): number => {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * p))] ?? 0;
 };
 
+export const spread = (eachMs: readonly number[]) => ({
+  p50Ms: round(percentile(eachMs, 0.5), 1),
+  p99Ms: round(percentile(eachMs, 0.99), 1),
+});
+
 export const median = (values: readonly number[]): number => percentile(values, 0.5);
 
 /** Pools that end together: `await using pools = new Pools()`. */

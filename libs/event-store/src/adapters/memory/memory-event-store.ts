@@ -42,6 +42,7 @@ export class MemoryEventStore extends EventStore {
     }
     const before = log.streams.get(stream) ?? [];
     if (before.length - 1 !== command.expectedVersion) throw new DomainError('log.conflict');
+    if (command.expectedEventId !== undefined && before.at(-1)?.id !== command.expectedEventId) throw new DomainError('log.conflict');
     const firstPosition = log.events.length;
     const added = command.events.map((event, index): StoredEvent => {
       log.timeUs = Math.max(Math.floor(this.wallMs() * 1000), log.timeUs + 1);

@@ -234,6 +234,7 @@ const groupText = (group: PendingCommand[]): string =>
         hmac: command.requestHmac,
         stream: command.stream,
         expected: command.expectedVersion,
+        after: command.expectedEventId,
       };
       return `${JSON.stringify(head).slice(0, -1)},"events":[${measured.events.join(',')}]}`;
     })
