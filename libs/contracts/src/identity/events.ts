@@ -83,9 +83,10 @@ export const identityEvents = events('identity', {
   EventSubscriptionCreated: event({
     version: 1,
     summary: 'Another system may read events from the bus',
+    subject: (data) => `event-subscription-${data.subscriptionId}`,
     data: z.object({
       subscriptionId: z.string(),
-      name: z.string(),
+      name: personal(z.string()),
       tenants: z.union([z.literal('all'), z.array(z.string())]),
       contexts: z.union([z.literal('all'), z.array(z.enum(contexts))]),
       /** All of the contexts where null. */

@@ -3,7 +3,8 @@ CREATE TABLE event_subscriptions (
   subscription_id uuid PRIMARY KEY,
   log_id uuid NOT NULL,
   status text NOT NULL,
-  name text NOT NULL,
+  -- As the event has it: encrypted.
+  name jsonb NOT NULL,
   tenants jsonb NOT NULL,
   contexts jsonb NOT NULL,
   types jsonb,

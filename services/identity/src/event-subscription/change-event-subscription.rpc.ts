@@ -24,7 +24,7 @@ import {
   streamOf,
 } from './event-subscription.js';
 import { untilSeen } from './event-subscriptions.projection.js';
-import { shown } from './shown.js';
+import { Shown } from './shown.js';
 import { startOf } from './start.js';
 import { SubscriptionTable } from './subscription-table.js';
 
@@ -43,6 +43,7 @@ export class ChangeEventSubscriptionRpc {
     private readonly table: SubscriptionTable,
     private readonly database: Database,
     private readonly broker: Broker,
+    private readonly shown: Shown,
     private readonly clock: Clock,
   ) {}
 
@@ -89,11 +90,11 @@ export class ChangeEventSubscriptionRpc {
 
   private async rotate(change: Change): Promise<RouteAnswer<typeof ofPlatform.rotate>> {
     mayReadEvents(change.command.principal);
-    const { provisioner, natsUrl } = this.broker;
+    const { provisioner } = this.broker;
     const { state, ...recorded } = await this.record(change, rotate(this.clock.now()));
     const { logId, subscriptionId } = this.at(change);
     const { of, inboxPrefix, text } = await provisioner.issue(logId, subscriptionId, existing(state).credentials);
-    return { status: 200, body: { ...shown(of, natsUrl, inboxPrefix), credentials: text }, ...recorded, secret: true };
+    return { status: 200, body: { ...(await this.shown.of(logId, of, inboxPrefix)), credentials: text }, ...recorded, secret: true };
   }
 
   private async replay(change: Change & Pick<Call<typeof ofPlatform.replay>, 'body'>): Promise<RouteAnswer<typeof ofPlatform.replay>> {
@@ -113,7 +114,7 @@ export class ChangeEventSubscriptionRpc {
     change: Change,
     decide: Decision<EventSubscription, typeof identityEvents>,
   ): Promise<RouteAnswer<typeof ofPlatform.pause>> {
-    const { provisioner, natsUrl } = this.broker;
+    const { provisioner } = this.broker;
     const { state: _, ...recorded } = await this.record(change, decide);
     const { logId, subscriptionId } = this.at(change);
     const of = await provisioner.provision(logId, subscriptionId);
@@ -121,7 +122,7 @@ export class ChangeEventSubscriptionRpc {
       this.table.inboxPrefixes([subscriptionId]),
       untilSeen(this.database, subscriptionId, recorded.version),
     ]);
-    return { status: 200, body: shown(of, natsUrl, inboxes.get(subscriptionId) ?? null), ...recorded };
+    return { status: 200, body: await this.shown.of(logId, of, inboxes.get(subscriptionId) ?? null), ...recorded };
   }
 
   private async record({ tenantId, params, command }: Change, decide: Decision<EventSubscription, typeof identityEvents>) {

@@ -17,7 +17,7 @@ import { logOf, mayReadEvents } from './caller.js';
 import { create, eventSubscription, streamOf } from './event-subscription.js';
 import { untilSeen } from './event-subscriptions.projection.js';
 import { grantOf } from './grant.js';
-import { shown } from './shown.js';
+import { Shown } from './shown.js';
 import { startOf } from './start.js';
 
 type Body = Omit<z.infer<typeof CreateEventSubscription>, 'tenants'> & { tenants?: 'all' | string[] };
@@ -29,6 +29,7 @@ export class CreateEventSubscriptionRpc {
     private readonly store: EventStore,
     private readonly broker: Broker,
     private readonly database: Database,
+    private readonly shown: Shown,
     private readonly clock: Clock,
   ) {}
 
@@ -45,7 +46,7 @@ export class CreateEventSubscriptionRpc {
 
   private async create(tenantId: string, body: Body, command: CommandContext): Promise<RouteAnswer<typeof ofPlatform.create>> {
     mayReadEvents(command.principal);
-    const { provisioner, natsUrl } = this.broker;
+    const { provisioner } = this.broker;
     const grant = grantOf(body, tenantId === '' ? null : tenantId);
     await this.requireTenants(grant.tenants, body.tenants);
     const now = this.clock.now();
@@ -63,7 +64,7 @@ export class CreateEventSubscriptionRpc {
     await untilSeen(this.database, subscriptionId, version);
     return {
       status: 201,
-      body: { ...shown(of, natsUrl, inboxPrefix), credentials: text },
+      body: { ...(await this.shown.of(logId, of, inboxPrefix)), credentials: text },
       version,
       position: { tenantId: logId, position },
       secret: true,

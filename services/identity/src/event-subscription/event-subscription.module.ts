@@ -13,6 +13,7 @@ import { CreateEventSubscriptionRpc } from './create-event-subscription.rpc.js';
 import { eventSubscriptionChanges } from './event-subscriptions.process.js';
 import { eventSubscriptions } from './event-subscriptions.projection.js';
 import { ReadEventSubscriptionsRpc } from './read-event-subscriptions.rpc.js';
+import { Shown } from './shown.js';
 import { SubscriptionTable } from './subscription-table.js';
 
 @Module({
@@ -25,6 +26,7 @@ import { SubscriptionTable } from './subscription-table.js';
       useFactory: (environment: Environment, { connection: nats }: Bus, log: TenantLog, table: SubscriptionTable, logger: Logger) =>
         Broker.open({ environment, nats, log, table, logger }),
     },
+    Shown,
     ApplyEventSubscriptionEffect,
     CheckJob,
     provide(eventSubscriptionChanges),

@@ -1,5 +1,5 @@
 import { DomainError } from '@tenantry/contracts/errors';
-import type { Context } from '@tenantry/contracts/events';
+import type { Context, Personal } from '@tenantry/contracts/events';
 import { type IdentityEvent, identityEvents, type SubscriptionStart } from '@tenantry/contracts/identity/events';
 import { aggregate } from '@tenantry/event-store/aggregate';
 
@@ -14,7 +14,7 @@ export interface Start {
 export interface Existing {
   status: 'active' | 'paused' | 'revoked';
   subscriptionId: string;
-  name: string;
+  name: Personal;
   tenants: 'all' | string[];
   contexts: 'all' | Context[];
   types: string[] | null;

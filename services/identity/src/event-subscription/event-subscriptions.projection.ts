@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Context } from '@tenantry/contracts/events';
+import type { Context, Personal } from '@tenantry/contracts/events';
 import type { SubscriptionStart } from '@tenantry/contracts/identity/events';
 import { add, patch, projection, type RowChange, upsert } from '@tenantry/messaging/projection';
 import type { Database } from '@tenantry/service/database';
@@ -12,7 +12,7 @@ const subscriptions = pgSchema('identity').table('event_subscriptions', {
   subscriptionId: uuid('subscription_id').primaryKey(),
   logId: uuid('log_id').notNull(),
   status: text('status', { enum: ['active', 'paused', 'revoked'] }).notNull(),
-  name: text('name').notNull(),
+  name: jsonb('name').$type<Personal>().notNull(),
   tenants: jsonb('tenants').$type<'all' | string[]>().notNull(),
   contexts: jsonb('contexts').$type<'all' | Context[]>().notNull(),
   types: jsonb('types').$type<string[]>(),

@@ -43,7 +43,7 @@ export class Provisioner {
       if (of.status === 'revoked') throw new DomainError('event_subscription.revoked');
       if (of.credentials !== credentials) throw new DomainError('event_subscription.superseded');
       const inboxPrefix = newInboxPrefix();
-      const user = await this.signer.issueUser(of.name, of.account, userPermissions(of, inboxPrefix));
+      const user = await this.signer.issueUser(subscriptionId, of.account, userPermissions(of, inboxPrefix));
       held(lease);
       if (!(await this.table.issue(subscriptionId, credentials, user.publicKey, inboxPrefix)))
         throw new DomainError('idempotency.secret_already_shown');
@@ -110,7 +110,11 @@ export class Provisioner {
       await this.resolver.push(this.signer.signAccount({ name: `event-subscription ${subscriptionId}`, sub: of.account, iat, nats }));
     };
     // Requests that wait at a consumer would be answered into the void: whoever made them is disconnected, then the consumer goes.
-    if (stale.length > 0 && account) await push(await this.wantedAccount(of, 'closed'));
+    // They may come back at once, and reach nothing until all is done; a client that is turned away may stay away for long.
+    if (stale.length > 0 && account) {
+      const [closed, silent] = await Promise.all([this.wantedAccount(of, 'closed'), this.wantedAccount(of, 'silent')]);
+      await Promise.all(of.status === 'revoked' ? [push(closed)] : [push(closed), push(silent)]);
+    }
     if (stale.length > 0) await this.remove(of, stale, lease);
     if (of.status === 'active') await this.create(of, plans, infos, stale, lease);
     if (of.status === 'revoked') await this.table.forget(subscriptionId);
@@ -160,7 +164,7 @@ export class Provisioner {
     );
   }
 
-  private async wantedAccount(of: Existing, mode?: 'closed'): Promise<Account> {
+  private async wantedAccount(of: Existing, mode?: 'closed' | 'silent'): Promise<Account> {
     const issued = await this.table.credentials(of.subscriptionId);
     const replaced = issued.filter(({ credentials }) => credentials < of.credentials).map(({ userKey }) => userKey);
     const ofStatus = { active: 'open', paused: 'silent', revoked: 'closed' } as const;

@@ -13,7 +13,7 @@ import { logOf } from './caller.js';
 import { type Existing, eventSubscription, existing, streamOf } from './event-subscription.js';
 import { subscriptionsOf } from './event-subscriptions.projection.js';
 import { type Lag, lagOf } from './lag.js';
-import { shown } from './shown.js';
+import { Shown } from './shown.js';
 import { SubscriptionTable } from './subscription-table.js';
 
 @Controller()
@@ -23,6 +23,7 @@ export class ReadEventSubscriptionsRpc {
     private readonly database: Database,
     private readonly table: SubscriptionTable,
     private readonly broker: Broker,
+    private readonly shown: Shown,
     private readonly logger: Logger,
   ) {}
 
@@ -47,17 +48,19 @@ export class ReadEventSubscriptionsRpc {
   private async list(tenantId: string): Promise<RouteAnswer<typeof ofPlatform.list>> {
     const found = await subscriptionsOf(this.database, logOf(tenantId));
     const inboxes = await this.table.inboxPrefixes(found.map(({ subscriptionId }) => subscriptionId));
+    const logId = logOf(tenantId);
     return {
       status: 200,
-      body: { items: found.map((of) => shown(of, this.broker.natsUrl, inboxes.get(of.subscriptionId) ?? null)) },
+      body: { items: await this.shown.all(logId, found, inboxes) },
     };
   }
 
   private async get(tenantId: string, subscriptionId: string): Promise<RouteAnswer<typeof ofPlatform.get>> {
     const { state, version } = await this.log.load(eventSubscription, { tenant: logOf(tenantId), stream: streamOf(subscriptionId) });
     const of = existing(state);
+    const logId = logOf(tenantId);
     const [inboxes, lag] = await Promise.all([this.table.inboxPrefixes([subscriptionId]), this.lag(of)]);
-    return { status: 200, body: { ...shown(of, this.broker.natsUrl, inboxes.get(subscriptionId) ?? null), lag }, version };
+    return { status: 200, body: { ...(await this.shown.of(logId, of, inboxes.get(subscriptionId) ?? null)), lag }, version };
   }
 
   /** Null where the broker doesn't say: the rest is known all the same. */

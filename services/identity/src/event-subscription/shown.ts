@@ -1,21 +1,44 @@
+import { Injectable } from '@nestjs/common';
 import type { EventSubscription } from '@tenantry/contracts/identity/event-subscriptions';
+import { Keyring } from '@tenantry/crypto/keyring';
 import type { z } from 'zod';
 import { EVENT_STREAM } from './account.js';
+import { Broker } from './broker.js';
 import type { Existing } from './event-subscription.js';
 import { consumersOf } from './grant.js';
 
-/** A subscription as its answers show it. */
-export const shown = (of: Existing, natsUrl: string, inboxPrefix: string | null): z.infer<typeof EventSubscription> => ({
-  id: of.subscriptionId,
-  name: of.name,
-  status: of.status,
-  tenants: of.tenants,
-  contexts: of.contexts,
-  types: of.types,
-  from: of.start.from,
-  natsUrl,
-  stream: EVENT_STREAM,
-  consumers: consumersOf(of.subscriptionId, of).map(({ name, filterSubject }) => ({ name, filterSubject })),
-  inboxPrefix,
-  createdAt: of.createdAt,
-});
+/** Subscriptions as answers show them. */
+@Injectable()
+export class Shown {
+  constructor(
+    private readonly broker: Broker,
+    private readonly keyring: Keyring,
+  ) {}
+
+  async all(logId: string, found: readonly Existing[], inboxPrefixes: ReadonlyMap<string, string>) {
+    // One fetch for all keys.
+    if (found.length > 0)
+      await this.keyring.keys(
+        logId,
+        found.map(({ subscriptionId }) => `event-subscription-${subscriptionId}`),
+      );
+    return Promise.all(found.map((of) => this.of(logId, of, inboxPrefixes.get(of.subscriptionId) ?? null)));
+  }
+
+  async of(logId: string, of: Existing, inboxPrefix: string | null): Promise<z.infer<typeof EventSubscription>> {
+    return {
+      id: of.subscriptionId,
+      name: await this.keyring.reveal<string>(logId, of.name),
+      status: of.status,
+      tenants: of.tenants,
+      contexts: of.contexts,
+      types: of.types,
+      from: of.start.from,
+      natsUrl: this.broker.natsUrl,
+      stream: EVENT_STREAM,
+      consumers: consumersOf(of.subscriptionId, of).map(({ name, filterSubject }) => ({ name, filterSubject })),
+      inboxPrefix,
+      createdAt: of.createdAt,
+    };
+  }
+}
