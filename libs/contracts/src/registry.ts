@@ -6,6 +6,7 @@ import { eventSubscriptionFaces, eventSubscriptionRoutes } from './identity/even
 import { identityFaces, identityRoutes } from './identity/routes.js';
 import { quotaFaces, quotaRoutes } from './quota/routes.js';
 import type { Face, Route } from './route.js';
+import { eventFaces, eventRoutes } from './tenant/event-routes.js';
 import { historyFaces, historyRoutes } from './tenant/history-routes.js';
 import { tenantFaces, tenantRoutes } from './tenant/routes.js';
 
@@ -13,6 +14,7 @@ import { tenantFaces, tenantRoutes } from './tenant/routes.js';
 export const routes: Route[] = [
   ...tenantRoutes,
   ...historyRoutes,
+  ...eventRoutes,
   ...configRoutes,
   ...quotaRoutes,
   ...domainRoutes,
@@ -26,6 +28,7 @@ export const routes: Route[] = [
 export const faces: Face[] = [
   ...tenantFaces,
   ...historyFaces,
+  ...eventFaces,
   ...configFaces,
   ...quotaFaces,
   ...domainFaces,

@@ -19,10 +19,13 @@ function replaced(value: unknown, clear: ReadonlyMap<string, unknown>): unknown 
 /**
  * The JSON value with every `{enc}` in clear; null stands where the key was destroyed.
  * All keys come with one request, however many data subjects there are.
+ * @param hidden ciphertexts that stay as they are
  */
-export async function revealed<T>(keyring: Keyring, tenantId: string, value: T): Promise<T> {
+export async function revealed<T>(keyring: Keyring, tenantId: string, value: T, hidden: ReadonlySet<string> = new Set()): Promise<T> {
   const found = new Set<string>();
-  eachEncrypted(value, (enc) => found.add(enc));
+  eachEncrypted(value, (enc) => {
+    if (!hidden.has(enc)) found.add(enc);
+  });
   if (found.size === 0) return value;
   const subjects = [...new Set([...found].map((enc) => parseKeyId({ enc }).subject))];
   // Where one of them was destroyed, each value finds out for itself.

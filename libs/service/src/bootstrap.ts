@@ -208,11 +208,18 @@ async function run(options: BootstrapOptions, values: ProcessEnvironment, logger
   process.exit(0);
 }
 
+/** As many as the operation takes. */
+const KEYS_AT_ONCE = 100;
 /** Keys from identity, over the bus. */
 const remoteKeyring = (rpc: RpcClient): KeyringSource => ({
   useFactory: () =>
     new CachingKeyring(async (tenantId, subjects) => {
-      const { keys } = await rpc.call(ensureKeys, { tenantId, subjects: [...subjects] }, { askAgainAfterMs: 2_500 });
-      return keys.map(({ subject, id, key }) => ({ subject, id, key: Buffer.from(key, 'base64') }));
+      const portions = Array.from({ length: Math.ceil(subjects.length / KEYS_AT_ONCE) }, (_, index) =>
+        subjects.slice(index * KEYS_AT_ONCE, (index + 1) * KEYS_AT_ONCE),
+      );
+      const answers = await Promise.all(
+        portions.map((portion) => rpc.call(ensureKeys, { tenantId, subjects: portion }, { askAgainAfterMs: 2_500 })),
+      );
+      return answers.flatMap(({ keys }) => keys.map(({ subject, id, key }) => ({ subject, id, key: Buffer.from(key, 'base64') })));
     }),
 });

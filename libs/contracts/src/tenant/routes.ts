@@ -183,23 +183,6 @@ export const getPlacement = route({
   params: ById,
   answers: { 200: PlacementView },
 });
-export const listEvents = route({
-  name: 'tenants.events',
-  summary: "Read the tenant's log",
-  owner,
-  tag,
-  scope,
-  permission: 'event:read',
-  method: 'GET',
-  path: `${base}/:tenantId/events`,
-  params: ById,
-  query: z.strictObject({
-    after: z.coerce.number().int().min(-1).optional().describe('Position to read on after; -1, the default, from the first'),
-    limit: z.coerce.number().int().min(1).max(200).optional(),
-  }),
-  answers: { 200: z.object({ items: z.array(z.looseObject({ position: z.number().int(), type: z.string() })), head: z.number().int() }) },
-});
-
 const OperationId = z.strictObject({ operationId: Uuid });
 export const getOperation = route({
   name: 'operations.get',
@@ -430,7 +413,6 @@ export const tenantRoutes = [
   setTenantStatus,
   retryTenant,
   getPlacement,
-  listEvents,
   getOperation,
   retryOperation,
   cancelOperation,

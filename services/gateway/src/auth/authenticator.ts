@@ -1,7 +1,7 @@
 import { DomainError } from '@tenantry/contracts/errors';
 import type { Principal } from '@tenantry/contracts/route';
 import { hashApiKey, parseApiKey } from '@tenantry/crypto/api-key';
-import { TokenBuckets } from './token-bucket.js';
+import { TokenBuckets } from '@tenantry/service/token-buckets';
 
 export interface AuthenticatorOptions {
   /** The principal behind a key, by its hash; null where there is none. */

@@ -7,7 +7,6 @@ import { AbandonRegistrations } from './abandon-registrations.job.js';
 import { ActivateTenantRpc } from './activate-tenant.rpc.js';
 import { CreateTenantRpc } from './create-tenant.rpc.js';
 import { GetTenantRpc } from './get-tenant.rpc.js';
-import { ListEventsRpc } from './list-events.rpc.js';
 import { ListTenantsRpc } from './list-tenants.rpc.js';
 import { Names } from './names.js';
 import { RetryTenantRpc } from './retry-tenant.rpc.js';
@@ -17,16 +16,7 @@ import { UpdateTenantRpc } from './update-tenant.rpc.js';
 
 @Module({
   imports: [OperationModule, HistoryModule],
-  controllers: [
-    CreateTenantRpc,
-    GetTenantRpc,
-    ListTenantsRpc,
-    UpdateTenantRpc,
-    ActivateTenantRpc,
-    TenantStatusRpc,
-    RetryTenantRpc,
-    ListEventsRpc,
-  ],
+  controllers: [CreateTenantRpc, GetTenantRpc, ListTenantsRpc, UpdateTenantRpc, ActivateTenantRpc, TenantStatusRpc, RetryTenantRpc],
   providers: [Names, Plans, AbandonRegistrations, provide(tenantList)],
 })
 export class TenantModule {}
