@@ -9,7 +9,7 @@ import {
   TimeoutError,
 } from '@eventstore/db-client';
 import type { Pool } from 'pg';
-import { isIntact, microseconds } from '../../hash.js';
+import { leafHash, microseconds } from '../../hash.js';
 import { ForeignEvent, type LogEvent, logEventOf, logPrefixes, streamOf } from './recorded.js';
 import { Server } from './server.js';
 
@@ -169,6 +169,7 @@ export class Follower {
     const following = new Following(this.parts.client, from, this.options.buffer);
     const end = () => following.end(null);
     this.stopping.signal.addEventListener('abort', end, { once: true });
+    if (this.stopping.signal.aborted) end();
     const renewal = setInterval(() => {
       this.lease().then(
         (held) => held ?? following.end(new Error('the lease on the copy was lost')),
@@ -192,7 +193,9 @@ export class Follower {
   private async copy({ found, position }: { found: Found[]; position: Position }): Promise<void> {
     const events = await this.fresh(found.map(({ log }) => log));
     for (const { event } of events) {
-      if (!isIntact(event)) throw new CopyStopped(`Position ${event.position} of the log of ${event.tenantId} is not what its hash says`);
+      const leaf = leafHash({ ...event, recordedAtUs: microseconds(event.recordedAt) });
+      if (leaf !== event.leaf)
+        throw new CopyStopped(`Position ${event.position} of the log of ${event.tenantId} is not what its leaf says`);
     }
     const rows = JSON.stringify(events.map(rowOf));
     await this.parts.pool.query({

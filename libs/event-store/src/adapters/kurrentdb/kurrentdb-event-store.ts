@@ -190,9 +190,9 @@ export class KurrentDbEventStore extends EventStore {
 
   private isCopied(tenantId: string, head: number): void {
     this.appended.copied(tenantId, head);
-    const tail = this.logs.get(tenantId)?.tail;
-    // Not each time: readings that are under way would begin again.
-    if (tail && head - tail.base >= TRIM_STEP) tail.trim(head);
+    const log = this.logs.get(tenantId);
+    // Not while something is decided on what was there; and not each time, since readings that are under way would begin again.
+    if (log?.tail && !log.busy && head - log.tail.base >= TRIM_STEP) log.tail.trim(head);
   }
 
   private out(event: StoredEvent): StoredEvent {
@@ -280,15 +280,17 @@ export class KurrentDbEventStore extends EventStore {
   private async ask(groups: { log: Log; group: Pending[] }[]): Promise<Asked[][]> {
     const questions: { tenantId: string; stream: string; commandId: string }[] = [];
     const places: [number, number][] = [];
-    const asked = groups.map(({ log, group }, at) =>
-      group.map(({ command }, index): Asked => {
-        const known = this.known(log, command);
-        if (known) return { command, copiedVersion: known.version, copiedCommand: null };
+    const asked = groups.map(({ log, group }, at) => {
+      const known = group.map(({ command }) => this.known(log, command));
+      // Of one log all or none: the answers, and what the tail still holds, must be of one moment.
+      const isKnown = known.every((absent) => absent !== null);
+      return group.map(({ command }, index): Asked => {
+        if (isKnown) return { command, copiedVersion: known[index]?.version ?? -1, copiedCommand: null };
         places.push([at, index]);
         questions.push(command);
         return { command, copiedVersion: -1, copiedCommand: null };
-      }),
-    );
+      });
+    });
     if (questions.length > 0) {
       const standings = await this.patiently(() => this.standings.standing(questions));
       standings.forEach((standing, question) => {
@@ -313,8 +315,9 @@ export class KurrentDbEventStore extends EventStore {
   }
 
   private learn(log: Log, { copy }: Standing): void {
-    if (log.tail) this.isCopied(log.tenantId, copy.position);
-    else log.tail = new Tail(copy);
+    this.appended.copied(log.tenantId, copy.position);
+    if (!log.tail) log.tail = new Tail(copy);
+    else if (copy.position - log.tail.base >= TRIM_STEP) log.tail.trim(copy.position);
   }
 
   private async commit(log: Log, group: Pending[], asked: Asked[]): Promise<void> {
@@ -349,7 +352,10 @@ export class KurrentDbEventStore extends EventStore {
     const data = events.map(proposed);
     const last = events.at(-1) as LogEvent;
     for (let attempt = 1; ; attempt++) {
-      const result = await this.server.append(stream, data, revision);
+      const appending = this.server.append(stream, data, revision);
+      // The same command tried elsewhere at the same moment makes the server wait for its own timeout: the log tells sooner.
+      const result = await Promise.race([appending, slow()]);
+      appending.catch(() => undefined); // heard of above, or not needed any more
       if (result.outcome === 'done') {
         const found = await this.readBack.event(stream, last.event.position, result.position).catch(() => null); // then the end is read, below
         if (found && isOurs(found, last)) {
@@ -365,6 +371,7 @@ export class KurrentDbEventStore extends EventStore {
         return held !== undefined && isSame(held, last);
       }
       if (result.outcome === 'wrong') await this.refuseIfSetBack(log, revision);
+      if (result.outcome === 'slow') await appending;
       const waitMs = Math.min(1_000, 25 * 2 ** attempt) * (0.5 + Math.random() / 2);
       if (performance.now() + waitMs > end) {
         throw new DomainError('service.unavailable', {
@@ -491,6 +498,12 @@ const sliceOf = ({ stream, requestHmac, firstPosition, lastPosition }: KnownComm
   firstPosition,
   lastPosition,
 });
+
+const SLOW_MS = 400;
+const slow = async (): Promise<{ outcome: 'slow' }> => {
+  await sleep(SLOW_MS, undefined, { ref: false });
+  return { outcome: 'slow' };
+};
 
 /** Whether an error comes again however often it is tried: the database's answer to a statement, what doesn't belong in a log. */
 function isLasting(error: unknown): boolean {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { BACKWARDS, END, type EventStoreDBClient } from '@eventstore/db-client';
 import { type RunningPostgres, startPostgres } from '@tenantry/testing/postgres';
 import pg from 'pg';
@@ -13,6 +14,66 @@ export const kurrentDbUrl = process.env['TENANTRY_TEST_KURRENTDB_URL'];
 if (!kurrentDbUrl) console.log('KurrentDB: skipped, TENANTRY_TEST_KURRENTDB_URL names no server');
 
 const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined };
+
+/** The server behind a proxy that can lose its replies, or go away. */
+export class Proxy {
+  private readonly sockets = new Set<Socket>();
+  /** What the server sends is thrown away, and the connection is cut soon after. */
+  losesReplies = false;
+  private readonly server: Server;
+
+  private constructor(private readonly target: { host: string; port: number }) {
+    this.server = createServer((client) => this.join(client));
+  }
+
+  static async start(url: string): Promise<Proxy> {
+    const [, host = '', port = ''] = /:\/\/(?:[^@/]*@)?([^:,/?]+):(\d+)/.exec(url) ?? [];
+    const proxy = new Proxy({ host, port: Number(port) });
+    await proxy.listen(0);
+    return proxy;
+  }
+
+  /** The same connection string, through here. */
+  through(url: string): string {
+    return url.replace(`${this.target.host}:${this.target.port}`, `127.0.0.1:${this.port}`);
+  }
+
+  get port(): number {
+    return (this.server.address() as AddressInfo).port;
+  }
+
+  listen(port: number): Promise<void> {
+    return new Promise((resolve) => this.server.listen(port, '127.0.0.1', resolve));
+  }
+
+  cut(): void {
+    for (const socket of this.sockets) socket.destroy();
+  }
+
+  async stop(): Promise<void> {
+    this.cut();
+    await new Promise((resolve) => this.server.close(resolve));
+  }
+
+  private join(client: Socket): void {
+    const server = connect(this.target);
+    for (const socket of [client, server]) {
+      this.sockets.add(socket);
+      // One end's loss is the other's end; that is all there is to a proxy's errors.
+      socket.on('error', () => undefined);
+      socket.on('close', () => {
+        this.sockets.delete(socket);
+        client.destroy();
+        server.destroy();
+      });
+    }
+    client.on('data', (data) => server.write(data));
+    server.on('data', (data) => {
+      if (!this.losesReplies) client.write(data);
+      else setTimeout(() => client.destroy(), 50);
+    });
+  }
+}
 
 /** A database for the copy, stores on it, and followers. Begins at the end of what others have written. */
 export class CopyForTest {
@@ -39,6 +100,7 @@ export class CopyForTest {
     return test;
   }
 
+  /** The next follower begins at the end of `$all`, and notes nothing as copied. */
   async beginAtEnd(): Promise<void> {
     let end: { commit: bigint; prepare: bigint } | undefined;
     for await (const { event } of this.client().readAll({ fromPosition: END, direction: BACKWARDS, maxCount: 1 })) end = event?.position;
