@@ -16,7 +16,7 @@ if (!kurrentDbUrl) console.log('KurrentDB: skipped, TENANTRY_TEST_KURRENTDB_URL 
 const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 /** The server behind a proxy that can lose its replies, or go away. */
-export class Proxy {
+export class LossyProxy {
   private readonly sockets = new Set<Socket>();
   /** What the server sends is thrown away, and the connection is cut soon after. */
   losesReplies = false;
@@ -26,9 +26,9 @@ export class Proxy {
     this.server = createServer((client) => this.join(client));
   }
 
-  static async start(url: string): Promise<Proxy> {
+  static async start(url: string): Promise<LossyProxy> {
     const [, host = '', port = ''] = /:\/\/(?:[^@/]*@)?([^:,/?]+):(\d+)/.exec(url) ?? [];
-    const proxy = new Proxy({ host, port: Number(port) });
+    const proxy = new LossyProxy({ host, port: Number(port) });
     await proxy.listen(0);
     return proxy;
   }
