@@ -1,3 +1,4 @@
+import type { StoredEvent } from '@tenantry/contracts/events';
 import type { Applied, Checkpoint } from './checkpoints.js';
 import type { Consumer, OutboxRow } from './consumer.js';
 import type { RowChange } from './projection.js';
@@ -53,6 +54,7 @@ export abstract class RunnerStorage {
   abstract rows(consumer: Consumer): ConsumerRows;
   abstract readonly hints: HintStore;
   abstract readonly parked: ParkedStore;
+  abstract readonly attempts: AttemptStore;
 }
 
 export interface Hint {
@@ -77,13 +79,38 @@ export interface Parked {
   position: number;
   eventId: string;
   error: string;
+  type: string;
   attempts: number;
-  /** From now. */
-  retryInMs: number;
+  /** From now; null: only an operator has it tried again. */
+  retryInMs: number | null;
+}
+/** An event that an operator has told a consumer to leave out. */
+export interface Skipped {
+  consumer: string;
+  tenantId: string;
+  eventId: string;
 }
 /** Tenants whose consumer waits at an event that it can't take. At most one per consumer and tenant. */
 export abstract class ParkedStore {
+  abstract skipped(): Promise<Skipped[]>;
   abstract all(): Promise<Pick<Parked, 'consumer' | 'tenantId' | 'attempts' | 'retryInMs'>[]>;
   abstract put(parked: Parked): Promise<void>;
   abstract remove(consumer: string, tenantId: string): Promise<void>;
+}
+
+/** What a process was about to apply of one log: from `event` up to `untilPosition`. Where it is one event, `crashes` counts how often that was so when the process died. */
+export interface Attempt {
+  consumer: string;
+  event: Pick<StoredEvent, 'tenantId' | 'position' | 'id' | 'type'>;
+  untilPosition: number;
+  crashes: number;
+}
+/** What is known of processes that die. `owner` is a process, by a name that it has again after a restart. */
+export abstract class AttemptStore {
+  /** The process runs from now on. `died`: it did when it ended, and was about to apply `attempts`. */
+  abstract begin(owner: string): Promise<{ died: boolean; attempts: Attempt[] }>;
+  abstract note(owner: string, attempts: Attempt[]): Promise<void>;
+  abstract clear(owner: string, consumer: string, tenantIds: string[]): Promise<void>;
+  /** It ends in good order. */
+  abstract end(owner: string): Promise<void>;
 }

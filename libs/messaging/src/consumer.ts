@@ -75,13 +75,24 @@ export function wakeSubjects(types: string[] | undefined): string[] {
   });
 }
 
-/** Runs the handlers over one tenant's events, in order, up to the first that throws. Effects of events up to `effectsAfter` are left out: they were asked for before. */
-export function apply(consumer: Consumer, events: StoredEvent[], effectsAfter = -1): Applied {
+export interface ApplyOptions {
+  /** Ids of events that are left out, though they count as applied. */
+  skipped?: ReadonlySet<string>;
+  /** Whether an event's effects are to be asked for; by default they are. */
+  asks?: (event: StoredEvent) => boolean;
+}
+
+/** Runs the handlers over one tenant's events, in order, up to the first that throws. */
+export function apply(consumer: Consumer, events: StoredEvent[], { skipped, asks = () => true }: ApplyOptions = {}): Applied {
   const applied: Applied = { changes: [], effects: [], last: null, failure: null };
   for (const event of events) {
+    if (skipped?.has(event.id)) {
+      applied.last = event;
+      continue;
+    }
     try {
       const changes = consumer.projections.flatMap((projection) => changesOf(projection, event));
-      const effects = event.position > effectsAfter ? consumer.processes.flatMap((manager) => effectsOf(manager, event)) : [];
+      const effects = asks(event) ? consumer.processes.flatMap((manager) => effectsOf(manager, event)) : [];
       for (const change of changes) applied.changes.push(withTenant(change, event.tenantId));
       for (const row of outboxRows(effects, event)) applied.effects.push(row);
       applied.last = event;

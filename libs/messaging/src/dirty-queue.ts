@@ -80,6 +80,12 @@ export class DirtyQueue {
     if (this.waiting.has(tenantId) || this.running.has(tenantId)) this.mark(tenantId, nowMs, { force: true });
   }
 
+  /** What held it is over. */
+  release(tenantId: string, nowMs: number): void {
+    if (this.pending.get(tenantId)?.held) this.pending.delete(tenantId);
+    this.mark(tenantId, nowMs, { urgent: true });
+  }
+
   /** Takes up to `limit` due tenants; each must be given back with `done`. */
   take(limit: number, nowMs: number): string[] {
     const taken: string[] = [];

@@ -1,3 +1,9 @@
+const day = 24 * 3_600_000;
+/** Done effects are kept for so long, and fired timers. */
+export const effectsKeptMs = 8 * day;
+/** An effect of an event of this time is still known, if it was ever asked for: what is done is done after its event was recorded. */
+export const effectsKnownMs = 7 * day;
+
 /** A claimed effect. `id` is v5(event id, effect name): the provider's idempotency key, never a sequence. */
 export interface Effect<P = unknown> {
   id: string;

@@ -29,7 +29,8 @@ const notes = pgTable(
   { tenantId: uuid('tenant_id').notNull(), position: integer('position').notNull(), type: text('type').notNull() },
   (table) => [primaryKey({ columns: [table.tenantId, table.position] })],
 );
-const ownTables = 'CREATE TABLE names (tenant_id uuid PRIMARY KEY, name text NOT NULL, updates int NOT NULL DEFAULT 0)';
+const ownTables =
+  "CREATE TABLE names (tenant_id uuid PRIMARY KEY, name text NOT NULL CHECK (name <> 'refused'), updates int NOT NULL DEFAULT 0)";
 const tenantTables = 'CREATE TABLE svc_notes (tenant_id uuid, position int, type text NOT NULL, PRIMARY KEY (tenant_id, position))';
 
 const namesOf = (version = 1): Projection =>
@@ -197,6 +198,44 @@ describe("rows in the service's own schema", () => {
       { timeoutMs: 15_000 },
     );
     expect(await nameOf(poisoned)).toEqual({ name: 'ok', updates: 0 });
+  }, 20_000);
+});
+
+describe('what an operator has left out', () => {
+  it('is passed over, then and by a rebuild', async () => {
+    const id = newId();
+    const running = await runner({ options: { sweepMs: 100 } });
+    await append(id, 'TenantRegistered', { name: 'ok' });
+    await append(id, 'TenantUpdated', { name: 'poison' });
+    await append(id, 'TenantUpdated', { name: 'after' });
+    running.appended([id]);
+    const parked = async () => (await rows('SELECT event_id, type FROM svc.parked WHERE tenant_id = $1', [id]))[0];
+    await until(async () => expect(await parked()).toMatchObject({ type: 'TenantUpdated' }), { timeoutMs: 15_000 });
+    await pool.query(
+      `WITH gone AS (DELETE FROM svc.parked WHERE tenant_id = $1 RETURNING consumer, tenant_id, event_id, position)
+       INSERT INTO svc.skipped SELECT consumer, tenant_id, event_id, position, 'a test', 'tester' FROM gone`,
+      [id],
+    );
+    await until(async () => expect(await nameOf(id)).toEqual({ name: 'after', updates: 1 }));
+    await running.stop();
+    await pool.query('INSERT INTO log.heads VALUES ($1, 2)', [id]);
+    await pool.query("UPDATE svc.names SET name = 'broken' WHERE tenant_id = $1", [id]);
+    await runner({ projections: [namesOf(2)] });
+    await until(async () => expect(await nameOf(id)).toEqual({ name: 'after', updates: 1 }));
+  }, 30_000);
+});
+
+describe('what the database refuses', () => {
+  it('is one event that is parked, whatever batch it was in', async () => {
+    const id = newId();
+    const running = await runner();
+    await append(id, 'TenantRegistered', { name: 'ok' });
+    await append(id, 'TenantUpdated', { name: 'fine' });
+    await append(id, 'TenantUpdated', { name: 'refused' });
+    running.appended([id]);
+    const parked = async () => (await rows('SELECT position::int, type FROM svc.parked WHERE tenant_id = $1', [id]))[0];
+    await until(async () => expect(await parked()).toEqual({ position: 2, type: 'TenantUpdated' }), { timeoutMs: 15_000 });
+    expect(await nameOf(id)).toEqual({ name: 'fine', updates: 1 });
   }, 20_000);
 });
 

@@ -1,6 +1,7 @@
 import { PLATFORM_LOG, PLATFORM_SECURITY_LOG } from '@tenantry/contracts/ids';
 import type { EventStore } from '@tenantry/event-store/port';
 import type { Logger } from '@tenantry/observability/logger';
+import { Caution } from './caution.js';
 import { type Consumer, consumerOf, wakeSubjects } from './consumer.js';
 import type { RunnerStorage } from './consumer-rows.js';
 import { type Calm, DirtyQueue, type Outcome } from './dirty-queue.js';
@@ -20,6 +21,8 @@ export interface RunnerParts {
   storage: RunnerStorage;
   store: EventStore;
   scheduler: Scheduler;
+  /** This process, by a name that it has again after a restart: an event that kills it is found and parked. Without it nothing is noted. */
+  owner?: string;
   logger: Logger;
   projections: Projection[];
   processes: ProcessManager[];
@@ -80,6 +83,7 @@ export class Runner {
   private readonly options: RunnerOptions;
   private readonly hints: Hints;
   private readonly failures: Failures;
+  private readonly caution: Caution;
   private readonly service: Lane | null;
   private readonly tenant: Lane | null;
   private readonly subscriptions: (() => void)[] = [];
@@ -92,6 +96,7 @@ export class Runner {
     this.options = { ...defaults, ...parts.options };
     this.hints = new Hints(parts.storage.hints);
     this.failures = new Failures(parts.storage.parked, parts.scheduler, parts.logger);
+    this.caution = new Caution(parts.storage.attempts, parts.owner ?? null, this.failures, parts.scheduler, parts.logger);
     this.service = this.serviceLane();
     this.tenant = this.tenantLane();
   }
@@ -100,7 +105,8 @@ export class Runner {
   async start(): Promise<void> {
     if (!this.service && !this.tenant) return;
     this.stopped = false;
-    await this.failures.load();
+    await this.failures.sync();
+    await this.caution.begin();
     this.subscribe();
     const { scheduler } = this.parts;
     this.timers.push(scheduler.setInterval(() => this.flushHints(), 1_000));
@@ -121,7 +127,9 @@ export class Runner {
     for (const lane of this.lanes()) lane.timer?.cancel();
     await this.sweeping;
     await Promise.allSettled(this.inFlight);
-    await this.hints.flush().catch((error: unknown) => this.parts.logger.warn({ err: error }, 'Hints were not written'));
+    await Promise.all([this.hints.flush(), this.caution.end()]).catch((error: unknown) =>
+      this.parts.logger.warn({ err: error }, 'Not everything was written at the end'),
+    );
   }
 
   /** The process itself has appended to these logs. */
@@ -170,6 +178,7 @@ export class Runner {
       rows: storage.rows(consumer),
       consumer,
       failures: this.failures,
+      caution: this.caution,
       hints: this.hints,
       onEffects: () => this.parts.onEffects?.(),
     });
@@ -208,7 +217,14 @@ export class Runner {
     const { service, projections, processes, storage } = this.parts;
     const consumer = consumerOf(service, 'tenant', projections, processes);
     if (!consumer) return null;
-    const pass = new TenantPass({ ...this.parts, rows: storage.rows(consumer), consumer, failures: this.failures, hints: this.hints });
+    const pass = new TenantPass({
+      ...this.parts,
+      rows: storage.rows(consumer),
+      consumer,
+      failures: this.failures,
+      caution: this.caution,
+      hints: this.hints,
+    });
     const ready: TenantWork[] = [];
     let reading = false;
     let running = 0;
@@ -314,6 +330,7 @@ export class Runner {
     this.sweeping = this.sweeping.then(async () => {
       try {
         await this.hints.flush();
+        this.release(await this.failures.sync());
         for (const lane of this.lanes()) {
           for await (const page of this.parts.storage.hints.behind(lane.consumer.name, lane.consumer.version, withinMs)) {
             if (this.stopped) return;
@@ -325,6 +342,14 @@ export class Runner {
       }
     });
     return this.sweeping;
+  }
+
+  /** Operators want these to be tried again. */
+  private release(tenants: { consumer: string; tenantId: string }[]): void {
+    for (const lane of this.lanes()) {
+      for (const { consumer, tenantId } of tenants) if (consumer === lane.consumer.name) lane.queue.release(tenantId, this.nowMs());
+      this.schedule(lane);
+    }
   }
 
   private takeUp(lane: Lane, page: Behind[]): void {

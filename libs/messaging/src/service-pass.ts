@@ -1,14 +1,16 @@
+import type { StoredEvent } from '@tenantry/contracts/events';
 import type { EventStore } from '@tenantry/event-store/port';
 import { faultPoint } from '@tenantry/observability/fault';
 import type { Logger } from '@tenantry/observability/logger';
 import { backoffMs } from './backoff.js';
+import type { Caution } from './caution.js';
 import { type Applied, apply, type Consumer } from './consumer.js';
 import { CheckpointLocked, type ConsumerRows, NoneMoved } from './consumer-rows.js';
 import type { Outcome } from './dirty-queue.js';
 import type { Failures } from './failures.js';
 import type { Hints } from './hints.js';
 import { type Known, Progress } from './progress.js';
-import { RebuildFailure, type RebuildReason, rebuild } from './rebuild.js';
+import { RebuildFailure, type RebuildReason, Refused, rebuild } from './rebuild.js';
 import type { Scheduler } from './scheduler.js';
 import { isTransient } from './sql.js';
 import { continueFrom, readFrom } from './verify.js';
@@ -19,18 +21,22 @@ export interface ServicePassParts {
   consumer: Consumer;
   scheduler: Scheduler;
   failures: Failures;
+  caution: Caution;
   hints: Hints;
   logger: Logger;
   /** After a commit with effects. */
   onEffects: () => void;
 }
 
-interface Work {
+interface Found {
   tenantId: string;
   known: Known;
-  applied: Applied;
+  events: StoredEvent[];
   scannedTo: number;
   more: boolean;
+}
+interface Work extends Found {
+  applied: Applied;
 }
 
 /** Events read at most in one pass over all of its tenants, and of one log. */
@@ -41,6 +47,8 @@ const eventsPerLog = 500;
 export class ServicePass {
   readonly progress = new Progress();
   private transientFailures = 0;
+  /** What the pass that runs has found, to tell what failed. */
+  private found: Found[] = [];
 
   constructor(private readonly parts: ServicePassParts) {}
 
@@ -62,30 +70,32 @@ export class ServicePass {
   }
 
   private async pass(tenantIds: string[], outcomes: Map<string, Outcome>): Promise<void> {
-    const { store, consumer } = this.parts;
+    const { store, consumer, failures, caution } = this.parts;
+    this.found = [];
     const rebuilds = await this.learn(tenantIds);
     const limit = Math.min(eventsPerLog, Math.max(20, Math.floor(eventsPerPass / tenantIds.length)));
     const requests = tenantIds
       .filter((tenantId) => !rebuilds.has(tenantId))
       .map((tenantId) => ({ tenantId, from: readFrom(this.progress.get(tenantId) as Known) }));
     const slices = requests.length > 0 ? await store.readLogs(requests, { types: consumer.types, limit }) : new Map<string, never>();
-    const work: Work[] = [];
+    const found: Found[] = [];
     for (const { tenantId, from } of requests) {
       const known = this.progress.get(tenantId) as Known;
       const slice = slices.get(tenantId) ?? { events: [], scannedTo: -1, head: -1 };
       const next = continueFrom(known.applied, from, slice);
-      if ('rewritten' in next) rebuilds.set(tenantId, next.rewritten);
-      else
-        work.push({
-          tenantId,
-          known,
-          applied: apply(consumer, next.events),
-          scannedTo: slice.scannedTo,
-          more: slice.scannedTo < slice.head,
-        });
+      if ('rewritten' in next) {
+        rebuilds.set(tenantId, next.rewritten);
+        continue;
+      }
+      const { events, scannedTo } = failures.narrowed(consumer.name, tenantId, next.events, slice.scannedTo);
+      found.push({ tenantId, known, events, scannedTo, more: scannedTo < slice.head });
     }
-    const relevant = work.filter(({ applied }) => applied.last !== null);
-    const moved = relevant.length > 0 ? await this.commit(relevant) : new Set<string>();
+    this.found = found;
+    const { work, moved } = await caution.around(
+      consumer.name,
+      found.map(({ events }) => events),
+      () => this.applied(found),
+    );
     for (const item of work) {
       if (item.applied.last !== null && !moved.has(item.tenantId)) {
         this.progress.forget(item.tenantId);
@@ -109,6 +119,15 @@ export class ServicePass {
       else this.progress.set(tenantId, { applied: checkpoint, scannedTo: checkpoint?.position ?? -1 });
     }
     return rebuilds;
+  }
+
+  private async applied(found: Found[]): Promise<{ work: Work[]; moved: Set<string> }> {
+    const { consumer, failures } = this.parts;
+    const work = found.map((each): Work => {
+      return { ...each, applied: apply(consumer, each.events, { skipped: failures.skipped(consumer.name, each.tenantId) }) };
+    });
+    const relevant = work.filter(({ applied }) => applied.last !== null);
+    return { work, moved: relevant.length > 0 ? await this.commit(relevant) : new Set<string>() };
   }
 
   private async commit(work: Work[]): Promise<Set<string>> {
@@ -149,28 +168,39 @@ export class ServicePass {
   }
 
   private async rebuild(tenantId: string, reason: RebuildReason): Promise<Outcome> {
-    const { consumer, store, rows, failures, logger } = this.parts;
+    const { consumer, failures } = this.parts;
     this.progress.forget(tenantId);
-    logger.warn({ consumer: consumer.name, tenantId, reason }, 'Rows of a tenant are rebuilt from its log');
     try {
-      const { applied, scannedTo } = await rows.transaction(null, (tx) => rebuild(tx, store, consumer, tenantId, reason));
-      this.remember(tenantId, applied, scannedTo);
-      this.parts.onEffects();
-      await failures.succeeded(consumer.name, tenantId);
+      await this.rebuildNow(tenantId, reason);
       return { next: 'idle' };
     } catch (error) {
       if (error instanceof CheckpointLocked) return { next: 'again', delayMs: 100 };
       if (isTransient(error)) throw error;
+      if (error instanceof Refused) {
+        failures.suspect(consumer.name, tenantId, error.untilPosition);
+        return { next: 'again' };
+      }
       const event = error instanceof RebuildFailure ? error.event : { tenantId, position: 0, id: tenantId, type: 'rebuild' };
       return { next: 'hold', delayMs: await failures.failed(this.parts.consumer.name, event, error) };
     }
+  }
+
+  /** Deletes the tenant's rows and fills them again from its log, in one transaction. @throws CheckpointLocked, RebuildFailure, Refused */
+  async rebuildNow(tenantId: string, reason: RebuildReason): Promise<number> {
+    const { consumer, rows, failures, logger } = this.parts;
+    this.progress.forget(tenantId);
+    logger.warn({ consumer: consumer.name, tenantId, reason }, 'Rows of a tenant are rebuilt from its log');
+    const { applied, scannedTo, events } = await rows.transaction(null, (tx) => rebuild(tx, this.parts, tenantId, reason));
+    this.remember(tenantId, applied, scannedTo);
+    this.parts.onEffects();
+    await failures.succeeded(consumer.name, tenantId);
+    return events;
   }
 
   /** The server's fault: everybody waits. Else one tenant's: they go one by one, and only that one waits. */
   private async afterError(tenantIds: string[], error: unknown, outcomes: Map<string, Outcome>): Promise<void> {
     const { logger, failures, scheduler } = this.parts;
     const open = tenantIds.filter((tenantId) => !outcomes.has(tenantId));
-    const positions = new Map(open.map((tenantId) => [tenantId, this.progress.scannedTo(tenantId) + 1]));
     for (const tenantId of open) this.progress.forget(tenantId);
     if (isTransient(error)) {
       const delayMs = backoffMs(++this.transientFailures, 200, 10_000, () => scheduler.random());
@@ -180,7 +210,14 @@ export class ServicePass {
     }
     const [first] = open;
     if (open.length === 1 && first !== undefined) {
-      const event = { tenantId: first, position: positions.get(first) ?? 0, id: first, type: 'batch' };
+      const events = this.found.find(({ tenantId }) => tenantId === first)?.events ?? [];
+      const [event = { tenantId: first, position: 0, id: first, type: 'batch' }] = events;
+      if (events.length > 1) {
+        // One by one, to find the event at fault.
+        failures.suspect(this.parts.consumer.name, first, (events.at(-1) as StoredEvent).position);
+        outcomes.set(first, { next: 'again' });
+        return;
+      }
       outcomes.set(first, { next: 'hold', delayMs: await failures.failed(this.parts.consumer.name, event, error) });
       return;
     }

@@ -10,7 +10,8 @@ const migrationsOf = (path: string) => readFile(new URL(`../migrations/${path}`,
 
 /** For specs: the migrations of this lib in a schema of its own, and whatever tables the spec needs in it. */
 export async function createServiceSchema(pool: pg.Pool, schema: string, tables = ''): Promise<void> {
-  const messaging = (await migrationsOf('0001_messaging.sql')).replaceAll(':schema', schema);
+  const files = await Promise.all(['0001_messaging.sql', '0002_operators.sql'].map(migrationsOf));
+  const messaging = files.join(';').replaceAll(':schema', schema);
   await pool.query(`CREATE SCHEMA ${schema}; ${messaging}; SET search_path TO ${schema}; ${tables}; RESET search_path`);
 }
 

@@ -1,15 +1,17 @@
 import { DomainError } from '@tenantry/contracts/errors';
+import type { StoredEvent } from '@tenantry/contracts/events';
 import type { EventStore, LogSlice } from '@tenantry/event-store/port';
 import { faultPoint } from '@tenantry/observability/fault';
 import type { Logger } from '@tenantry/observability/logger';
 import { backoffMs } from './backoff.js';
+import type { Caution } from './caution.js';
 import { type Applied, apply, type Consumer } from './consumer.js';
 import { CheckpointLocked, type ConsumerRows, NoneMoved, type RowsTransaction } from './consumer-rows.js';
 import type { Outcome } from './dirty-queue.js';
 import type { Failures } from './failures.js';
 import type { Hints } from './hints.js';
 import { type Known, Progress } from './progress.js';
-import { RebuildFailure, type RebuildReason, rebuild } from './rebuild.js';
+import { RebuildFailure, type RebuildReason, Refused, rebuild } from './rebuild.js';
 import type { Scheduler } from './scheduler.js';
 import { isTransient } from './sql.js';
 import { continueFrom, readFrom } from './verify.js';
@@ -19,6 +21,7 @@ export interface TenantPassParts {
   store: EventStore;
   consumer: Consumer;
   failures: Failures;
+  caution: Caution;
   hints: Hints;
   scheduler: Scheduler;
   logger: Logger;
@@ -123,7 +126,7 @@ export class TenantPass {
   }
 
   private async inTransaction(tx: RowsTransaction, work: TenantWork): Promise<Done> {
-    const { store, consumer } = this.parts;
+    const { store, consumer, failures, caution } = this.parts;
     const { tenantId } = work;
     const { generation } = tx;
     let { known, from, slice } = work;
@@ -136,24 +139,49 @@ export class TenantPass {
     }
     const next = continueFrom(known.applied, from, slice);
     if ('rewritten' in next) return { ...(await this.rebuild(tx, tenantId, next.rewritten)), generation };
-    const { changes, last, failure } = apply(consumer, next.events);
-    const more = slice.scannedTo < slice.head;
-    if (!last) return { applied: known.applied, scannedTo: slice.scannedTo, more, failure, generation };
-    const to = { position: last.position, eventId: last.id };
-    await tx.advance([{ tenantId, from: known.applied, to, changes, effects: [] }]);
+    const { events, scannedTo } = failures.narrowed(consumer.name, tenantId, next.events, slice.scannedTo);
+    const more = scannedTo < slice.head;
+    const { last, failure } = await caution.around(consumer.name, [events], () => this.applied(tx, work, known.applied, events));
+    if (!last) return { applied: known.applied, scannedTo, more, failure, generation };
     await faultPoint('projection.done');
-    return { applied: to, scannedTo: slice.scannedTo, more, failure, generation };
+    return { applied: { position: last.position, eventId: last.id }, scannedTo, more, failure, generation };
   }
 
-  private async rebuild(tx: RowsTransaction, tenantId: string, reason: RebuildReason): Promise<Omit<Done, 'generation'>> {
-    const { store, consumer, logger } = this.parts;
+  private async applied(tx: RowsTransaction, { tenantId }: TenantWork, from: Known['applied'], events: StoredEvent[]): Promise<Applied> {
+    const { consumer, failures } = this.parts;
+    const applied = apply(consumer, events, { skipped: failures.skipped(consumer.name, tenantId) });
+    const { changes, last } = applied;
+    if (last) await tx.advance([{ tenantId, from, to: { position: last.position, eventId: last.id }, changes, effects: [] }]);
+    return applied;
+  }
+
+  /** Deletes the tenant's rows and fills them again from its log, in one transaction. @throws CheckpointLocked, RebuildFailure, Refused */
+  async rebuildNow(tenantId: string): Promise<number> {
+    const { rows, consumer, failures, hints } = this.parts;
+    this.progress.forget(tenantId);
+    const done = await rows.transaction(tenantId, async (tx) => ({
+      ...(await this.rebuild(tx, tenantId, 'requested')),
+      generation: tx.generation,
+    }));
+    this.progress.set(tenantId, { applied: done.applied, scannedTo: done.scannedTo });
+    hints.note(consumer.name, tenantId, { version: consumer.version, generation: done.generation, position: done.scannedTo });
+    await failures.succeeded(consumer.name, tenantId);
+    return done.events;
+  }
+
+  private async rebuild(
+    tx: RowsTransaction,
+    tenantId: string,
+    reason: RebuildReason,
+  ): Promise<Omit<Done, 'generation'> & { events: number }> {
+    const { consumer, logger } = this.parts;
     logger.warn({ consumer: consumer.name, tenantId, reason }, 'Rows of a tenant are rebuilt from its log');
-    const { applied, scannedTo } = await rebuild(tx, store, consumer, tenantId, reason);
+    const { applied, scannedTo, events } = await rebuild(tx, this.parts, tenantId, reason);
     await faultPoint('projection.done');
-    return { applied, scannedTo, more: false, failure: null };
+    return { applied, scannedTo, more: false, failure: null, events };
   }
 
-  private async afterError({ tenantId, slice }: TenantWork, error: unknown): Promise<Outcome> {
+  private async afterError({ tenantId, slice, known }: TenantWork, error: unknown): Promise<Outcome> {
     const { logger, failures, consumer, scheduler } = this.parts;
     this.progress.forget(tenantId);
     if (error instanceof DomainError && error.code === 'placement.not_found') return { next: 'wait' };
@@ -167,7 +195,14 @@ export class TenantPass {
       logger.warn({ consumer: consumer.name, tenantId, delayMs, err: error }, 'A pass over a tenant’s rows will be tried again');
       return { next: 'hold', delayMs };
     }
-    const first = error instanceof RebuildFailure ? error.event : slice.events[0];
+    const until = error instanceof Refused ? error.untilPosition : slice.events.at(-1)?.position;
+    if (!(error instanceof RebuildFailure) && until !== undefined && !failures.isSuspect(consumer.name, tenantId, until)) {
+      // One by one, to find the event at fault.
+      failures.suspect(consumer.name, tenantId, until);
+      return { next: 'again' };
+    }
+    const first =
+      error instanceof RebuildFailure ? error.event : slice.events.find(({ position }) => position > (known?.applied?.position ?? -1));
     const event = first ?? { tenantId, position: 0, id: tenantId, type: 'rebuild' };
     return { next: 'hold', delayMs: await failures.failed(consumer.name, event, error) };
   }

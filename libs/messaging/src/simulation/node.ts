@@ -60,6 +60,7 @@ export class Node {
     });
     const runner = new Runner({
       service: 'simulated',
+      owner: process.name,
       storage: new SimulatedStorage(process, tables, store, sabotage),
       store,
       scheduler,

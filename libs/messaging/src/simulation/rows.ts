@@ -3,6 +3,8 @@ import type { PgTable } from 'drizzle-orm/pg-core';
 import type { Applied, Checkpoint } from '../checkpoints.js';
 import type { Consumer, OutboxRow } from '../consumer.js';
 import {
+  type Attempt,
+  AttemptStore,
   CheckpointLocked,
   ConsumerRows,
   type Hint,
@@ -37,7 +39,9 @@ export class Tables {
   readonly rows = new Map<PgTable, Rows>();
   readonly effects = new Map<string, StoredEffect>();
   readonly hints = new Map<string, Hint>();
-  readonly parked = new Map<string, Parked & { untilMs: number }>();
+  readonly parked = new Map<string, Parked & { untilMs: number | null }>();
+  readonly runs = new Set<string>();
+  readonly attempts = new Map<string, Attempt & { owner: string; noted: boolean }>();
   /** Which transaction has which checkpoint. */
   readonly locks = new Map<string, object>();
 
@@ -86,6 +90,7 @@ const idleInTransactionMs = 5_000;
 export class SimulatedStorage extends RunnerStorage {
   override readonly hints: HintStore;
   override readonly parked: ParkedStore;
+  override readonly attempts: AttemptStore;
 
   constructor(
     private readonly process: Process,
@@ -96,6 +101,7 @@ export class SimulatedStorage extends RunnerStorage {
     super();
     this.hints = new SimulatedHints(process, tables, store);
     this.parked = new SimulatedParked(process, tables);
+    this.attempts = new SimulatedAttempts(process, tables);
   }
 
   override rows(consumer: Consumer): ConsumerRows {
@@ -295,17 +301,69 @@ class SimulatedParked extends ParkedStore {
   }
   override all(): ReturnType<ParkedStore['all']> {
     const { world } = this.process;
-    return this.process.ask(() => [...this.tables.parked.values()].map((each) => ({ ...each, retryInMs: each.untilMs - world.nowMs })));
+    return this.process.ask(() =>
+      [...this.tables.parked.values()].map((each) => ({ ...each, retryInMs: each.untilMs === null ? null : each.untilMs - world.nowMs })),
+    );
   }
   override put(parked: Parked): Promise<void> {
-    const untilMs = this.process.world.nowMs + parked.retryInMs;
+    const untilMs = parked.retryInMs === null ? null : this.process.world.nowMs + parked.retryInMs;
     return this.process.ask(() => {
       this.tables.parked.set(keyOf(parked.consumer, parked.tenantId), { ...parked, untilMs });
     });
   }
+  override skipped(): ReturnType<ParkedStore['skipped']> {
+    return this.process.ask(() => []);
+  }
   override remove(consumer: string, tenantId: string): Promise<void> {
     return this.process.ask(() => {
       this.tables.parked.delete(keyOf(consumer, tenantId));
+    });
+  }
+}
+
+class SimulatedAttempts extends AttemptStore {
+  constructor(
+    private readonly process: Process,
+    private readonly tables: Tables,
+  ) {
+    super();
+  }
+
+  override begin(owner: string): Promise<{ died: boolean; attempts: Attempt[] }> {
+    return this.process.ask(() => {
+      const died = this.tables.runs.has(owner);
+      this.tables.runs.add(owner);
+      const attempts: Attempt[] = [];
+      for (const [key, each] of this.tables.attempts) {
+        if (each.owner !== owner) continue;
+        if (!each.noted) {
+          this.tables.attempts.delete(key);
+          continue;
+        }
+        Object.assign(each, { noted: false, crashes: each.crashes + 1 });
+        attempts.push({ ...each });
+      }
+      return { died, attempts };
+    });
+  }
+  override note(owner: string, attempts: Attempt[]): Promise<void> {
+    return this.process.ask(() => {
+      for (const attempt of attempts) {
+        const key = `${owner}:${keyOf(attempt.consumer, attempt.event.tenantId)}`;
+        const before = this.tables.attempts.get(key);
+        const isSame = before?.event.id === attempt.event.id && before.event.position === before.untilPosition;
+        this.tables.attempts.set(key, { ...attempt, owner, noted: true, crashes: isSame ? before.crashes : 0 });
+      }
+    });
+  }
+  override clear(owner: string, consumer: string, tenantIds: string[]): Promise<void> {
+    return this.process.ask(() => {
+      for (const tenantId of tenantIds) this.tables.attempts.delete(`${owner}:${keyOf(consumer, tenantId)}`);
+    });
+  }
+  override end(owner: string): Promise<void> {
+    return this.process.ask(() => {
+      this.tables.runs.delete(owner);
     });
   }
 }
