@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { EffectWorker, type EffectWorkerOptions } from './effect-worker.js';
 import { ComeBack, type Effect, EffectHandler, GiveUp } from './effects.js';
 import { PostgresEffects } from './postgres-effects.js';
+import { Retention } from './retention.js';
 import { SystemScheduler } from './scheduler.js';
 import { createServiceSchema } from './spec-support.js';
 
@@ -167,5 +168,15 @@ describe('the effect worker', () => {
     await first.stop();
     expect(await stateOf(id)).toMatchObject({ state: 'pending' });
     expect(handler.runs[0]?.signal.aborted).toBe(true);
+  });
+
+  it('leaves effects that were done to be deleted a week later, and no others', async () => {
+    const [old, recent, parked] = [await request('kept'), await request('kept'), await request('kept')];
+    await pool.query("UPDATE svc.effects SET state = 'done', next_attempt_at = now() - interval '9 days' WHERE id = $1", [old]);
+    await pool.query("UPDATE svc.effects SET state = 'done', next_attempt_at = now() - interval '6 days' WHERE id = $1", [recent]);
+    await pool.query("UPDATE svc.effects SET state = 'parked', next_attempt_at = now() - interval '90 days' WHERE id = $1", [parked]);
+    await new Retention({ pool, schema: 'svc', scheduler: new SystemScheduler(), logger: silentLogger }).run();
+    const { rows } = await pool.query("SELECT id FROM svc.effects WHERE name = 'kept' ORDER BY state", []);
+    expect(rows.map(({ id }) => id)).toEqual([recent, parked]);
   });
 });

@@ -6,6 +6,7 @@ import { EffectWorker } from '@tenantry/messaging/effect-worker';
 import { EffectHandler, TimerHandler } from '@tenantry/messaging/effects';
 import { PostgresEffects } from '@tenantry/messaging/postgres-effects';
 import type { ProcessManager, Projection } from '@tenantry/messaging/projection';
+import { Retention } from '@tenantry/messaging/retention';
 import { Runner } from '@tenantry/messaging/runner';
 import type { Scheduler } from '@tenantry/messaging/scheduler';
 import { TimerPoller } from '@tenantry/messaging/timers';
@@ -57,11 +58,13 @@ export class Worker {
   readonly runner: Runner;
   private readonly effects: EffectWorker;
   private readonly timers: TimerPoller;
+  private readonly retention: Retention;
 
   constructor({ work, ...parts }: WorkerParts) {
     const { pool, schema, nats, logger } = parts;
     this.effects = new EffectWorker({ ...parts, store: new PostgresEffects(pool, schema), handlers: work.effects.map(measuredEffects) });
     this.timers = new TimerPoller({ ...parts, handlers: work.timers });
+    this.retention = new Retention(parts);
     this.runner = new Runner({
       ...parts,
       store: parts.log,
@@ -75,11 +78,12 @@ export class Worker {
   async start(): Promise<void> {
     this.effects.start();
     this.timers.start();
+    this.retention.start();
     await this.runner.start();
   }
 
   /** Starts nothing more, waits for what runs, gives leases back. */
   async stop(): Promise<void> {
-    await Promise.allSettled([this.effects.stop(4_000), this.timers.stop(), this.runner.stop()]);
+    await Promise.allSettled([this.effects.stop(4_000), this.timers.stop(), this.runner.stop(), this.retention.stop()]);
   }
 }
