@@ -64,7 +64,7 @@ export class SettingsRpc {
     if (before.version < 0) registered((await this.log.load(tenant, { tenant: tenantId })).state);
     const stored = settingOf(before.state, key);
     const seen = stored && { stored, value: await this.keyring.reveal<string>(tenantId, stored.value) };
-    const done = await this.log.transact(config, { tenant: tenantId, command }, change(settingFor(key, body, stored), seen));
+    const done = await this.log.transact(config, { tenant: tenantId, command }, change(settingFor(key, body, stored), seen), before);
     return answer(tenantId, await settingView(this.keyring, tenantId, done.state.settings[key] as StoredSetting), done);
   }
 }

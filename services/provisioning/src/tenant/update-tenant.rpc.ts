@@ -42,11 +42,8 @@ export class UpdateTenantRpc {
     const known = Object.fromEntries(
       Object.entries({ adminEmail, billingEmail, contactPhone }).map(([key, value]) => [key, value ?? undefined]),
     );
-    const after = await this.log.transact(
-      tenant,
-      { tenant: tenantId, command },
-      together(update(change, known), ...(plan ? [changePlan(plan, this.clock.now())] : [])),
-    );
+    const decide = together(update(change, known), ...(plan ? [changePlan(plan, this.clock.now())] : []));
+    const after = await this.log.transact(tenant, { tenant: tenantId, command }, decide, before);
     const { version, position } = after;
     const view = await tenantView(this.keyring, tenantId, registered(after.state), { version, position });
     return { status: 200, body: view, version, position: { tenantId, position } };
