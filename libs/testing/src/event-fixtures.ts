@@ -136,6 +136,19 @@ export const eventFixtures: readonly EventFixture[] = [
   { type: 'ApiKeyCreated', version: 2, data: { ...apiKey, name: sealed } },
   { type: 'ApiKeyRevoked', version: 1, data: { keyId: 'k-1', reason: 'manual', revokedAt: at } },
   {
+    type: 'EventSubscriptionCreated',
+    version: 1,
+    data: {
+      ...{ subscriptionId: 's-1', name: sealed, tenants: ['11111111-1111-4111-8111-111111111111'], contexts: ['tenant'], types: null },
+      ...{ from: { time: at }, startsAt: { '11111111-1111-4111-8111-111111111111': at }, account: 'ABC', createdAt: at },
+    },
+  },
+  { type: 'EventSubscriptionRotated', version: 1, data: { subscriptionId: 's-1', credentials: 2, rotatedAt: at } },
+  { type: 'EventSubscriptionPaused', version: 1, data: { subscriptionId: 's-1', pausedAt: at } },
+  { type: 'EventSubscriptionResumed', version: 1, data: { subscriptionId: 's-1', resumedAt: at } },
+  { type: 'EventSubscriptionReplayed', version: 1, data: { subscriptionId: 's-1', from: 'first', startsAt: null, replayedAt: at } },
+  { type: 'EventSubscriptionRevoked', version: 1, data: { subscriptionId: 's-1', reason: 'manual', revokedAt: at } },
+  {
     type: 'PlanPublished',
     version: 1,
     data: {

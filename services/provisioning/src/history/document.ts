@@ -35,6 +35,7 @@ export function documentOf({ tenant, config, ...rest }: Snapshot): Document {
     domains: mapped(rest.domains, (domain) => ({ ...domain })),
     placement: rest.placement.placed ? placeOf(rest.placement) : null,
     members: mapped(rest.members, ({ email, role, status }) => ({ email: personal(email), role, status })),
+    eventSubscriptions: mapped(rest.eventSubscriptions, ({ name, ...subscriber }) => ({ name: personal(name), ...subscriber })),
     apiKeys: mapped(rest.apiKeys, ({ name, permissions, status }) => ({ name: personal(name), permissions, status })),
   };
 }

@@ -10,6 +10,13 @@ type Quota = Omit<NonNullable<TenantAt['quotas']>[number], 'resource'>;
 type Subscription = NonNullable<TenantAt['subscription']> & { billingEmail?: Personal };
 type Domain = Omit<NonNullable<TenantAt['domains']>[number], 'host'>;
 
+interface EventSubscription {
+  name: Personal;
+  contexts: 'all' | string[];
+  types: string[] | null;
+  status: 'active' | 'paused' | 'revoked';
+}
+
 /** Everything that a tenant's log says of it up to a moment. What is the tenant's own is folded by the rules that its commands use. */
 export interface Snapshot {
   /** Of the last event that was folded; -1 before the first. */
@@ -29,6 +36,7 @@ export interface Snapshot {
   domains: Record<string, Domain>;
   members: Record<string, { email: Personal; role: string; status: 'invited' | 'removed' }>;
   apiKeys: Record<string, { name: Personal; permissions: string[]; status: 'active' | 'revoked' }>;
+  eventSubscriptions: Record<string, EventSubscription>;
 }
 
 export const nothing: Snapshot = {
@@ -45,6 +53,7 @@ export const nothing: Snapshot = {
   domains: {},
   members: {},
   apiKeys: {},
+  eventSubscriptions: {},
 };
 
 type Fold = { [T in AnyEvent['type']]?: (before: Snapshot, event: Stored<Extract<AnyEvent, { type: T }>>) => Partial<Snapshot> };
@@ -70,6 +79,13 @@ const subscriptionIs = ({ subscription }: Snapshot, change: Partial<Subscription
 const domainIs = ({ domains }: Snapshot, { host }: { host: string }, change: Partial<Domain>) => ({
   domains: { ...domains, [host]: { ...(domains[host] as Domain), ...change } },
 });
+
+const subscriberIs =
+  (status: EventSubscription['status']) =>
+  ({ eventSubscriptions }: Snapshot, { data: { subscriptionId } }: { data: { subscriptionId: string } }): Partial<Snapshot> => {
+    const subscriber = eventSubscriptions[subscriptionId];
+    return subscriber ? { eventSubscriptions: { ...eventSubscriptions, [subscriptionId]: { ...subscriber, status } } } : {};
+  };
 
 const folds: Fold = {
   TenantRegistered: ofTenant,
@@ -120,6 +136,12 @@ const folds: Fold = {
     const key = apiKeys[keyId];
     return key ? { apiKeys: { ...apiKeys, [keyId]: { ...key, status: 'revoked' } } } : {};
   },
+  EventSubscriptionCreated: ({ eventSubscriptions }, { data: { subscriptionId, name, contexts, types } }) => ({
+    eventSubscriptions: { ...eventSubscriptions, [subscriptionId]: { name, contexts, types, status: 'active' } },
+  }),
+  EventSubscriptionPaused: subscriberIs('paused'),
+  EventSubscriptionResumed: subscriberIs('active'),
+  EventSubscriptionRevoked: subscriberIs('revoked'),
 };
 
 /** The types that a snapshot follows from; all others change nothing that is shown. */
