@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { type Account, decode, encodeAccount } from '@nats-io/jwt';
 import { fromSeed } from '@nats-io/nkeys';
 import { connect, credsAuthenticator, type NatsConnection, PermissionViolationError } from '@nats-io/transport-node';
+import { services } from '@tenantry/contracts/route';
 import { type TemporaryFolder, temporaryFolder } from '@tenantry/testing/tmp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findProgram } from '../local/nats-server.js';
@@ -110,23 +111,56 @@ describe.skipIf(program === undefined)('a broker with these credentials', () => 
     expect((await gateway.request('rpc.billing.gateway.plans.list')).string()).toBe('for rpc.billing.gateway.plans.list');
   });
 
-  it.each(['rpc.billing.gateway.plans.list', 'tenantry.events.x.tenant.TenantRegistered', '$JS.API.STREAM.DELETE.TENANTRY_EVENTS'])(
-    'lets audit not publish %s',
-    async (subject) => {
-      const audit = await process_('audit');
-      const refusal = refused(audit);
-      audit.publish(subject);
-      await audit.flush();
-      expect(await refusal).toMatchObject({ operation: 'publish', subject });
-    },
-  );
+  describe.each(services)('lets %s', (name) => {
+    let connection: NatsConnection;
+    beforeAll(async () => {
+      connection = await process_(name);
+    });
+    const another = name === 'billing' ? 'audit' : 'billing';
 
-  it.each(['rpc.gateway.*.>', '_INBOX_gateway.>', '>'])('lets audit not hear %s', async (subject) => {
-    const audit = await process_('audit');
-    const refusal = refused(audit);
-    audit.subscribe(subject, { callback: () => undefined });
-    await audit.flush();
-    expect(await refusal).toMatchObject({ operation: 'subscription', subject });
+    it('say and hear what is its own', async () => {
+      expect(await refusedToPublish(connection, `rpc.${another}.${name}.x`)).toBe(false);
+      expect(await refusedToPublish(connection, 'tenantry.nudge')).toBe(false);
+      for (const subject of [`rpc.${name}.*.x`, `_INBOX_${name}.x`, 'tenantry.events.>'])
+        expect([subject, await refusedToHear(connection, subject)]).toEqual([subject, false]);
+    });
+
+    it('not speak in another name, nor to the stream, nor to accounts', async () => {
+      const stream = name === 'relay' ? [] : ['tenantry.events.x.tenant.TenantRegistered', '$JS.API.STREAM.CREATE.TENANTRY_EVENTS'];
+      for (const subject of [
+        ...stream,
+        `rpc.${name}.${another}.x`,
+        `rpc.x.${another}.y`,
+        `_INBOX_${another}.x`,
+        '$JS.API.STREAM.DELETE.TENANTRY_EVENTS',
+        '$JS.API.STREAM.PURGE.TENANTRY_EVENTS',
+        '$JS.API.STREAM.MSG.DELETE.TENANTRY_EVENTS',
+        '$JS.API.STREAM.CREATE.OTHER',
+        '$JS.ACK.TENANTRY_EVENTS.x.1.1.1.1.0',
+        '$SYS.REQ.CLAIMS.UPDATE',
+        'anything',
+      ])
+        expect([subject, await refusedToPublish(connection, subject)]).toEqual([subject, true]);
+    });
+
+    it('not fetch from consumers, but for the relay, which looks through the stream', async () => {
+      const subject = '$JS.API.CONSUMER.MSG.NEXT.TENANTRY_EVENTS.x';
+      expect(await refusedToPublish(connection, subject)).toBe(name !== 'relay');
+    });
+
+    it('not hear others', async () => {
+      for (const subject of [`rpc.${another}.>`, `_INBOX_${another}.>`, '_INBOX.>', 'rpc.>', '$JS.>', '$SYS.>', '>'])
+        expect([subject, await refusedToHear(connection, subject)]).toEqual([subject, true]);
+    });
+  });
+
+  it('lets the user of the system account push and look up accounts, and nothing else', async () => {
+    const system = await as(join(credentials.processes.get('identity')!, 'nats-system.creds'), '_INBOX_identity');
+    for (const subject of ['$SYS.REQ.CLAIMS.UPDATE', '$SYS.REQ.CLAIMS.LIST', '$SYS.REQ.ACCOUNT.A.CLAIMS.LOOKUP'])
+      expect([subject, await refusedToPublish(system, subject)]).toEqual([subject, false]);
+    for (const subject of ['$SYS.REQ.CLAIMS.DELETE', '$SYS.REQ.SERVER.PING', '$SYS.REQ.ACCOUNT.A.CONNZ', '$JS.API.STREAM.NAMES'])
+      expect([subject, await refusedToPublish(system, subject)]).toEqual([subject, true]);
+    for (const subject of ['$SYS.>', '>', '_INBOX.>']) expect([subject, await refusedToHear(system, subject)]).toEqual([subject, true]);
   });
 
   it('gives the relay JetStream, and the reader its messages', async () => {
@@ -160,19 +194,24 @@ describe.skipIf(program === undefined)('a broker with these credentials', () => 
   });
 });
 
-/** The next thing that the broker refuses to this connection. */
-function refused(connection: NatsConnection): Promise<PermissionViolationError> {
-  return new Promise((resolve, reject) => {
-    const late = setTimeout(() => reject(new Error('nothing was refused')), 5_000);
-    void (async () => {
-      for await (const status of connection.status()) {
-        if (status.type !== 'error' || !(status.error instanceof PermissionViolationError)) continue;
-        clearTimeout(late);
-        resolve(status.error);
-        return;
-      }
-    })();
-  });
+const refusedToPublish = (connection: NatsConnection, subject: string) =>
+  refused(connection, subject, () => connection.publish(subject, '{}'));
+const refusedToHear = (connection: NatsConnection, subject: string) =>
+  refused(connection, subject, () => connection.subscribe(subject, { callback: () => undefined }));
+
+/** Whether the broker refuses it: it says so before it answers the ping that follows. */
+async function refused(connection: NatsConnection, subject: string, act: () => void): Promise<boolean> {
+  const status = connection.status();
+  let seen = false;
+  const listening = (async () => {
+    for await (const one of status)
+      if (one.type === 'error' && one.error instanceof PermissionViolationError && one.error.subject === subject) seen = true;
+  })();
+  act();
+  await connection.flush();
+  (status as { stop?(): void }).stop?.();
+  await listening;
+  return seen;
 }
 
 async function contents(): Promise<Record<string, string>> {

@@ -12,7 +12,20 @@ export function processPermissions(process: ServiceName): Permissions {
   const publish = [`rpc.*.${process}.>`, 'tenantry.nudge'];
   const subscribe = [`rpc.${process}.*.>`, `_INBOX_${process}.>`, 'tenantry.events.>'];
   if (process === 'relay') {
-    publish.push('tenantry.events.>', '$JS.API.>');
+    publish.push(
+      'tenantry.events.>',
+      // Makes the stream, compares it with what was published, and looks through it where it cannot tell.
+      '$JS.API.INFO',
+      '$JS.API.STREAM.CREATE.TENANTRY_EVENTS',
+      '$JS.API.STREAM.UPDATE.TENANTRY_EVENTS',
+      '$JS.API.STREAM.INFO.TENANTRY_EVENTS',
+      '$JS.API.STREAM.MSG.GET.TENANTRY_EVENTS',
+      '$JS.API.CONSUMER.CREATE.TENANTRY_EVENTS',
+      '$JS.API.CONSUMER.CREATE.TENANTRY_EVENTS.*',
+      '$JS.API.CONSUMER.INFO.TENANTRY_EVENTS.*',
+      '$JS.API.CONSUMER.MSG.NEXT.TENANTRY_EVENTS.*',
+      '$JS.API.CONSUMER.DELETE.TENANTRY_EVENTS.*',
+    );
     subscribe.push('tenantry.nudge');
   }
   // The smoke test of a new tenant looks its events up in the stream.

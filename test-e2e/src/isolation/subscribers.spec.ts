@@ -1,10 +1,11 @@
-import { readFile } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connect, credsAuthenticator, type NatsConnection } from '@nats-io/transport-node';
+import type { NatsConnection } from '@nats-io/transport-node';
 import { PLATFORM_LOG } from '@tenantry/contracts/ids';
 import { eventually } from '@tenantry/testing/eventually';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { brokerAdmin } from '../harness/broker.js';
 import { type Issued, Subscriber } from '../harness/subscriber.js';
 import { type System, startSystem } from '../harness/system.js';
 import { activeTenant, eventsOf, PLATFORM, unique } from '../harness/tenants.js';
@@ -12,8 +13,8 @@ import { activeTenant, eventsOf, PLATFORM, unique } from '../harness/tenants.js'
 let system: System;
 let [a, b]: { id: string; key: string }[] = [];
 const open: { close(): Promise<void> }[] = [];
-/** Of the platform's account: what another system's subscriber must never reach. */
-let relay: NatsConnection;
+/** In the platform's account: what another system's subscriber must never reach. */
+let admin: NatsConnection;
 
 const made = async () => {
   const { tenant } = await activeTenant(system.api, { name: unique('Sub'), adminEmail: 'a@sub.example' });
@@ -51,16 +52,11 @@ const refusedToConnect = (issued: Issued) =>
   );
 
 beforeAll(async () => {
-  system = await startSystem();
+  // Two of identity, so that each request, effect and check may meet another one.
+  system = await startSystem({ TENANTRY_REPLICAS: 'identity=2' });
   [a, b] = await Promise.all([made(), made()]);
-  relay = await connect({
-    servers: (await system.run()).natsUrl,
-    authenticator: credsAuthenticator(await readFile(join(system.dataDir, 'nats/creds/relay.creds'))),
-    inboxPrefix: '_INBOX_relay',
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: 200,
-  });
-  open.push(relay);
+  admin = await brokerAdmin(system);
+  open.push(admin);
 }, 180_000);
 afterAll(async () => {
   await Promise.all(open.map((one) => one.close()));
@@ -68,7 +64,7 @@ afterAll(async () => {
 }, 60_000);
 
 const api = async <T = any>(operation: string, body?: unknown): Promise<T> =>
-  (await relay.request(`$JS.API.${operation}`, body === undefined ? '' : JSON.stringify(body), { timeout: 5_000 })).json<T>();
+  (await admin.request(`$JS.API.${operation}`, body === undefined ? '' : JSON.stringify(body), { timeout: 5_000 })).json<T>();
 
 describe('another system', () => {
   it("fetches and acknowledges its tenant's events, all of them and in order", async () => {
@@ -233,7 +229,7 @@ describe('a subscriber for one tenant', () => {
     ['a call', () => 'rpc.identity.gateway.event-subscriptions.create'],
     ['an event', () => `tenantry.events.${a?.id}.tenant.TenantRegistered`],
     ['another’s inbox', () => `${other.issued.inboxPrefix}.stolen`],
-    ['a process’s inbox', () => '_INBOX_relay.stolen'],
+    ['a process’s inbox', () => '_INBOX_admin.stolen'],
     ['a wake-up', () => 'tenantry.nudge'],
     ['a purge', () => '$JS.API.STREAM.PURGE.TENANTRY_EVENTS'],
     ['another consumer', () => `$JS.API.CONSUMER.MSG.NEXT.TENANTRY_EVENTS.${foreign()}`],
@@ -242,13 +238,13 @@ describe('a subscriber for one tenant', () => {
   ])('cannot have its messages delivered as %s', async (_what, reply) => {
     const subject = `$JS.API.CONSUMER.MSG.NEXT.TENANTRY_EVENTS.${mine.issued.consumers[0]?.name}`;
     const heard: string[] = [];
-    const ears = ['tenantry.events.>', 'tenantry.nudge', '_INBOX_relay.stolen'].map((ear) =>
-      relay.subscribe(ear, { callback: (error, message) => void (error ?? heard.push(message.subject)) }),
+    const ears = ['tenantry.events.>', 'tenantry.nudge', '_INBOX_admin.stolen'].map((ear) =>
+      admin.subscribe(ear, { callback: (error, message) => void (error ?? heard.push(message.subject)) }),
     );
     other.connection.subscribe(`${other.issued.inboxPrefix}.stolen`, {
       callback: (error, message) => void (error ?? heard.push(message.subject)),
     });
-    await Promise.all([relay.flush(), other.connection.flush()]);
+    await Promise.all([admin.flush(), other.connection.flush()]);
     const [stream, consumer] = await Promise.all([api('STREAM.INFO.TENANTRY_EVENTS'), api(`CONSUMER.INFO.TENANTRY_EVENTS.${foreign()}`)]);
     const others = heard.length;
     mine.connection.publish(subject, JSON.stringify({ batch: 5, expires: 200_000_000 }), { reply: reply() });
@@ -405,7 +401,7 @@ describe('what was revoked', () => {
     expect(consumers).not.toContain(gone.consumers[0]?.name);
     expect(consumers).toContain(kept.consumers[0]?.name);
 
-    await killBroker();
+    await kill('nats');
     expect(await refusedToConnect(gone)).toBe(true);
     expect(await refusedToConnect(kept)).toBe(true);
     const head = await headOf(a!);
@@ -425,13 +421,53 @@ describe('a broker that lost its consumers', () => {
     await change(a!);
     expect(positions(await subscriber.take(1, { timeoutMs: 30_000 }))).toEqual([head + 1]);
   }, 90_000);
+
+  it('gets them again with the stream, and then nothing is missing', async () => {
+    const issued = await subscribe({ tenants: [b?.id] });
+    const subscriber = await listen(issued, { reconnect: true });
+    await subscriber.take(2);
+    await api('STREAM.DELETE.TENANTRY_EVENTS');
+    await change(b!);
+    const head = await headOf(b!);
+    const seen = new Set<number>();
+    await eventually(
+      async () => {
+        for (const { position, ack } of await subscriber.fetch()) {
+          seen.add(position);
+          ack();
+        }
+        return upTo(head)
+          .slice(2)
+          .every((position) => seen.has(position));
+      },
+      { timeoutMs: 60_000, what: 'what was not acknowledged before' },
+    );
+  }, 90_000);
+
+  it('gets an account again that it lost, and a revoked one does not come back with it', async () => {
+    const [issued, gone] = await Promise.all([subscribe({ tenants: [a?.id], from: 'new' }), subscribe({ tenants: [a?.id] })]);
+    expect((await system.api.delete(of.one(gone.id))).status).toBe(204);
+    const accounts = join(system.dataDir, 'nats/accounts');
+    const fileOf = ({ credentials }: Issued) => {
+      const [, payload] = credentials.split('.');
+      return join(accounts, `${JSON.parse(Buffer.from(payload as string, 'base64url').toString()).nats.issuer_account}.jwt`);
+    };
+    await Promise.all([issued, gone].map((one) => rm(fileOf(one))));
+    await kill('nats');
+    await kill('identity');
+    await eventually(async () => !(await refusedToConnect(issued)), { timeoutMs: 60_000, intervalMs: 1_000 });
+    expect(await refusedToConnect(gone)).toBe(true);
+    await change(a!);
+    const head = await headOf(a!);
+    expect(positions(await (await listen(issued)).take(1))).toEqual([head]);
+  }, 120_000);
 });
 
-/** SIGKILL; its supervisor starts it again. */
-async function killBroker(): Promise<void> {
-  const pid = async () => (await system.run()).processes.find(({ name }) => name === 'nats')?.pid as number;
-  const before = await pid();
-  process.kill(before, 'SIGKILL');
-  await eventually(async () => (await pid()) !== before, { timeoutMs: 30_000 });
-  await eventually(() => relay.flush().then(() => true), { timeoutMs: 30_000 });
+/** SIGKILL of all of that name; their supervisor starts them again. */
+async function kill(name: string): Promise<void> {
+  const pids = async () => (await system.run()).processes.filter((one) => one.name === name).map(({ pid }) => pid);
+  const before = await pids();
+  for (const pid of before) process.kill(pid, 'SIGKILL');
+  await eventually(async () => !(await pids()).some((pid) => before.includes(pid)), { timeoutMs: 30_000 });
+  await eventually(() => admin.flush().then(() => true), { timeoutMs: 30_000 });
 }
