@@ -1,51 +1,28 @@
-import { randomUUID } from 'node:crypto';
-import type { ErrorCode } from '@tenantry/contracts/errors';
-import type { EventDefinition, EventMetadata, StoredEvent } from '@tenantry/contracts/events';
+import type { EventDefinition, StoredEvent } from '@tenantry/contracts/events';
 import { newId } from '@tenantry/contracts/ids';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { bodyHash, isIntact, leafHash, microseconds } from './hash.js';
+import { chains } from './conformance/chains.js';
+import { commandIds } from './conformance/command-ids.js';
+import { codeOf, command, HMAC, type OpenStore, OTHER_HMAC, positions, upTo, wholeLog, withCode } from './conformance/given.js';
+import { limits } from './conformance/limits.js';
+import { longLogs } from './conformance/long-logs.js';
+import { races } from './conformance/races.js';
+import { texts } from './conformance/texts.js';
+import { isIntact, leafHash, microseconds } from './hash.js';
 import { MAX_EVENT_BYTES } from './limits.js';
-import type { AppendCommand, EventStore, PreparedEvent } from './port.js';
 import type { EventCatalogue } from './upcast.js';
-
-/** Opens a store on always the same logs, as a process that starts again does. */
-export type OpenStore = (options?: { catalogue?: EventCatalogue }) => Promise<EventStore>;
-
-const HMAC = 'ab'.repeat(32);
-const OTHER_HMAC = 'cd'.repeat(32);
-
-/** A command for a test: one event per entry of `data`, of a type that no catalogue knows, unless said otherwise. */
-export function command(tenantId: string, given: Partial<Omit<AppendCommand, 'events'>> & { events?: EventSpec[] } = {}): AppendCommand {
-  const { stream = 'thing', commandId = newId(), requestHmac = null, expectedVersion = -1 } = given;
-  const specs: EventSpec[] = given.events ?? [{}];
-  const metadata: EventMetadata = { commandId, actor: { kind: 'system', id: 'test' } };
-  const events = specs.map(({ context = 'tenant', type = 'ThingHappened', version = 1, data = { n: 1 } }): PreparedEvent => {
-    const body = { id: randomUUID(), context, type, version, data, metadata };
-    return { ...body, bodyHash: bodyHash({ tenantId, stream, ...body }) };
-  });
-  return { tenantId, commandId, requestHmac, stream, expectedVersion, events };
-}
-export type EventSpec = Partial<Pick<PreparedEvent, 'context' | 'type' | 'version' | 'data'>>;
-
-const codeOf = (result: PromiseSettledResult<unknown>): ErrorCode | 'done' => (result.status === 'fulfilled' ? 'done' : result.reason.code);
-const positions = (events: StoredEvent[]) => events.map(({ position }) => position);
-const upTo = (n: number) => Array.from({ length: n }, (_, index) => index);
-const withCode = (code: ErrorCode) => expect.objectContaining({ code });
-
-async function wholeLog(store: EventStore, tenantId: string): Promise<StoredEvent[]> {
-  const events: StoredEvent[] = [];
-  for (let from = 0; ; ) {
-    const slice = await store.readLog(tenantId, from);
-    events.push(...slice.events);
-    if (slice.scannedTo >= slice.head) return events;
-    from = slice.scannedTo + 1;
-  }
-}
 
 /** What every adapter of the event store does. */
 export function eventStoreConformance(name: string, open: OpenStore): void {
   describe(`event store: ${name}`, () => {
+    commandIds(open);
+    chains(open);
+    limits(open);
+    texts(open);
+    longLogs(open);
+    races(open);
+
     describe('appending', () => {
       it('counts positions in the log and versions in the stream', async () => {
         const store = await open();

@@ -9,8 +9,9 @@ import { hmacWith, seal } from '@tenantry/crypto/envelope';
 import type { DataKey, Keyring } from '@tenantry/crypto/keyring';
 import type { Aggregate, Decision } from './aggregate.js';
 import { fold } from './aggregate.js';
-import { bodyHash } from './hash.js';
+import { type Body, bodyHash } from './hash.js';
 import { type Base, type Lane, Lanes } from './lanes.js';
+import { unholdable } from './limits.js';
 import { type EncryptPersonal, personalFields } from './personal-fields.js';
 import type { EventStore, Head, LogSlice, PreparedEvent, StreamSlice } from './port.js';
 import { type Assumed, type SystemCommand, type Target, TenantLog, type Transacted } from './tenant-log.js';
@@ -231,7 +232,7 @@ export class DefaultTenantLog extends TenantLog {
         data: fields && subject !== null ? fields(data, encrypt(subject)) : data,
         metadata,
       };
-      return { ...body, bodyHash: bodyHash({ tenantId, stream, ...body }) };
+      return { ...body, bodyHash: hashed({ tenantId, stream, ...body }) };
     });
     return { events, requestHmac: isRequest(command) ? hmacWith(keyOf(keys, 'requests'), 'requests', command.requestHash) : null };
   }
@@ -286,6 +287,16 @@ function ahead<State, Set extends EventSet>(
   } catch (error) {
     if (error === notYet) return null;
     throw error;
+  }
+}
+
+/** @throws DomainError `request.invalid` with the field, where JSON cannot hold the text in it */
+function hashed(body: Body): string {
+  try {
+    return bodyHash(body);
+  } catch (error) {
+    if (error instanceof DomainError) throw error;
+    throw unholdable({ data: body.data, metadata: body.metadata });
   }
 }
 

@@ -6,7 +6,7 @@ import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { newId } from '@tenantry/contracts/ids';
 import { PostgresEventStore } from '@tenantry/event-store/adapters/postgres/postgres-event-store';
-import { command } from '@tenantry/event-store/conformance';
+import { command } from '@tenantry/event-store/conformance/given';
 import { silentLogger } from '@tenantry/observability/logger';
 import { eventually } from '@tenantry/testing/eventually';
 import { untilListening } from '@tenantry/testing/nats';

@@ -1,7 +1,7 @@
 import type { NatsConnection } from '@nats-io/transport-node';
 import { newId, tenantKey } from '@tenantry/contracts/ids';
 import { MemoryEventStore } from '@tenantry/event-store/adapters/memory/memory-event-store';
-import { command } from '@tenantry/event-store/conformance';
+import { command } from '@tenantry/event-store/conformance/given';
 import { silentLogger } from '@tenantry/observability/logger';
 import { type EventuallyOptions, eventually } from '@tenantry/testing/eventually';
 import { type RunningNats, startNats } from '@tenantry/testing/nats';

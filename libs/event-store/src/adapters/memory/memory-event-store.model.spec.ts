@@ -1,7 +1,7 @@
 import { DomainError } from '@tenantry/contracts/errors';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { command } from '../../conformance.js';
+import { command } from '../../conformance/given.js';
 import { MemoryEventStore } from './memory-event-store.js';
 
 /** The rules of appending, in the fewest words: what any history of commands must come to. */

@@ -4,7 +4,8 @@ import { newId } from '@tenantry/contracts/ids';
 import { type RunningPostgres, startPostgres } from '@tenantry/testing/postgres';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { command, eventStoreConformance } from '../../conformance.js';
+import { command } from '../../conformance/given.js';
+import { eventStoreConformance } from '../../conformance.js';
 import { PostgresEventStore } from './postgres-event-store.js';
 
 const migrations = new URL('../../../migrations/', import.meta.url);
@@ -108,14 +109,15 @@ describe('the log in PostgreSQL', () => {
     const endBackends = async () => {
       let ended = 0;
       while (writing) {
-        await new Promise((resolve) => setTimeout(resolve, 100));
+        // Long enough for a new connection to plan and append on a busy machine.
+        await new Promise((resolve) => setTimeout(resolve, 400));
         ended +=
           (await admin.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'victim'")).rowCount ?? 0;
       }
       return ended;
     };
     const write = async (tenantId: string) => {
-      for (let version = -1; version < 199; version++) await store.append(command(tenantId, { expectedVersion: version }));
+      for (let version = -1; version < 299; version++) await store.append(command(tenantId, { expectedVersion: version }));
     };
     const [ended] = await Promise.all([
       endBackends(),
@@ -124,8 +126,8 @@ describe('the log in PostgreSQL', () => {
       }),
     ]);
     expect(ended).toBeGreaterThan(0);
-    expect(await store.heads({ tenantIds: tenants })).toEqual([...tenants].sort().map((tenantId) => ({ tenantId, position: 199 })));
-  }, 30_000);
+    expect(await store.heads({ tenantIds: tenants })).toEqual([...tenants].sort().map((tenantId) => ({ tenantId, position: 299 })));
+  }, 60_000);
 
   it('fails a command that the database cannot read, not those that came with it', async () => {
     const store = new PostgresEventStore(poolAs('tenantry_provisioning'));
