@@ -4,7 +4,7 @@
  */
 
 import { MemoryEventStore } from '@tenantry/event-store/adapters/memory/memory-event-store';
-import { command } from '@tenantry/event-store/conformance';
+import { command } from '@tenantry/event-store/conformance/given';
 import { silentLogger } from '@tenantry/observability/logger';
 import { pgSchema, text, uuid } from 'drizzle-orm/pg-core';
 import pg from 'pg';

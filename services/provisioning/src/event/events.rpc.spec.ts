@@ -3,7 +3,7 @@ import { newId } from '@tenantry/contracts/ids';
 import type { listEvents } from '@tenantry/contracts/tenant/event-routes';
 import { MemoryKeyring } from '@tenantry/crypto/memory-keyring';
 import { MemoryEventStore } from '@tenantry/event-store/adapters/memory/memory-event-store';
-import { command } from '@tenantry/event-store/conformance';
+import { command } from '@tenantry/event-store/conformance/given';
 import { DefaultTenantLog } from '@tenantry/event-store/tenant-log-default';
 import type { Call } from '@tenantry/messaging/rpc';
 import { silentLogger } from '@tenantry/observability/logger';
