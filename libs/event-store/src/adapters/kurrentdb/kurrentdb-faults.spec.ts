@@ -6,7 +6,7 @@ import type { StoredEvent } from '@tenantry/contracts/events';
 import { newId } from '@tenantry/contracts/ids';
 import { eventually } from '@tenantry/testing/eventually';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { command } from '../../conformance.js';
+import { command } from '../../conformance/given.js';
 import type { EventStore } from '../../port.js';
 import { logPrefixes, streamOf } from './recorded.js';
 import { CopyForTest, kurrentDbUrl, LossyProxy } from './spec-support.js';

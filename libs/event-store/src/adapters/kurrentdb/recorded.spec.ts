@@ -1,7 +1,7 @@
 import type { RecordedEvent } from '@eventstore/db-client';
 import { newId } from '@tenantry/contracts/ids';
 import { describe, expect, it } from 'vitest';
-import { command } from '../../conformance.js';
+import { command } from '../../conformance/given.js';
 import { decideGroup } from './decide.js';
 import { ForeignEvent, type LogEvent, logEventOf, proposed, streamOf } from './recorded.js';
 import { Tail } from './tail.js';
