@@ -19,6 +19,8 @@ export interface RunFile {
 
 export interface System {
   dataDir: string;
+  /** Of the launcher. */
+  pid: number;
   /** Read anew each time: it changes when a process is restarted. */
   run(): Promise<RunFile>;
   api: Api;
@@ -32,7 +34,7 @@ const READY_MS = 120_000;
 
 /** A whole Tenantry of its own: own data, own ports. Ends with `stop()`. */
 export async function startSystem(env: Record<string, string> = {}): Promise<System> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'tenantry-e2e-'));
+  const dataDir = env['TENANTRY_DATA_DIR'] ?? (await mkdtemp(join(tmpdir(), 'tenantry-e2e-')));
   let output = '';
   const child: ChildProcess = spawn(process.execPath, [start], {
     env: { ...process.env, TENANTRY_DATA_DIR: dataDir, TENANTRY_PORT: '0', TENANTRY_TEST: '1', TENANTRY_LOG_LEVEL: 'warn', ...env },
@@ -53,6 +55,7 @@ export async function startSystem(env: Record<string, string> = {}): Promise<Sys
   });
   return {
     dataDir,
+    pid: child.pid as number,
     run,
     api: api(first.gatewayUrl, first.adminApiKey),
     output: () => output,
