@@ -1,13 +1,13 @@
 import { instantOf, leafHash } from '../../hash.js';
 import type { AppendCommand } from '../../port.js';
 import type { LogEvent } from './recorded.js';
-import type { KnownCommand, LogEnd, Tail } from './tail.js';
+import { type KnownCommand, type LogEnd, noStream, type StreamEnd, type Tail } from './tail.js';
 
 /** A command with what the copy knows of it. */
 export interface Asked {
   command: AppendCommand;
-  /** Version of its stream in the copy. */
-  copiedVersion: number;
+  /** End of its stream in the copy. */
+  copiedStream: StreamEnd;
   /** The command of its id in the copy. */
   copiedCommand: KnownCommand | null;
 }
@@ -25,17 +25,18 @@ export type Decided =
  * The events of all that append are those of one append, from the log's end on.
  */
 export function decideGroup(tail: Tail, asked: readonly Asked[], nowUs: number): Decided[] {
-  const streams = new Map<string, number>();
+  const streams = new Map<string, StreamEnd>();
   const commands = new Map<string, KnownCommand>();
   const contexts = new Map<string, number>(tail.contexts);
   const end: Omit<LogEnd, 'contexts'> = { position: tail.position, timeUs: tail.timeUs };
 
-  return asked.map(({ command, copiedVersion, copiedCommand }): Decided => {
+  return asked.map(({ command, copiedStream, copiedCommand }): Decided => {
     const known = commands.get(command.commandId) ?? tail.command(command.commandId) ?? copiedCommand;
     if (known) return known.requestHmac === command.requestHmac ? { outcome: 'repeated', command: known } : { outcome: 'mismatch' };
     const { stream } = command;
-    const version = streams.get(stream) ?? Math.max(tail.version(stream) ?? -1, copiedVersion);
+    const { version, eventId } = streams.get(stream) ?? later(tail.stream(stream) ?? noStream, copiedStream);
     if (command.expectedVersion !== version) return { outcome: command.expectedVersion < version ? 'conflict' : 'unread' };
+    if (command.expectedEventId !== undefined && command.expectedEventId !== eventId) return { outcome: 'conflict' };
 
     const firstPosition = end.position + 1;
     const lastPosition = end.position + command.events.length;
@@ -55,8 +56,10 @@ export function decideGroup(tail: Tail, asked: readonly Asked[], nowUs: number):
       };
     });
     end.position = lastPosition;
-    streams.set(stream, version + events.length);
+    streams.set(stream, { version: version + events.length, eventId: events.at(-1)?.event.id ?? null });
     commands.set(command.commandId, { ...of, stream });
     return { outcome: 'append', events };
   });
 }
+
+const later = (a: StreamEnd, b: StreamEnd): StreamEnd => (a.version >= b.version ? a : b);

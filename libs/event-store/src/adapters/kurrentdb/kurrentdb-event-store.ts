@@ -14,7 +14,7 @@ import { type Asked, type Decided, decideGroup } from './decide.js';
 import { ReadBack } from './read-back.js';
 import { ForeignEvent, type LogEvent, logEventOf, proposed, streamOf } from './recorded.js';
 import { isRefusal, Server } from './server.js';
-import { type KnownCommand, Tail } from './tail.js';
+import { type KnownCommand, noStream, type StreamEnd, Tail } from './tail.js';
 
 export interface KurrentDbEventStoreOptions {
   /** How long to go on when the server or the database does not answer. Default 15,000. */
@@ -65,11 +65,11 @@ interface Log {
   next: Promise<void> | null;
 }
 
-/** That a command's id was not known, and its stream's version, at a position of the log. */
+/** That a command's id was not known, and its stream's end, at a position of the log. */
 interface Absent {
   at: number;
   stream: string;
-  version: number;
+  end: StreamEnd;
 }
 
 /**
@@ -149,9 +149,10 @@ export class KurrentDbEventStore extends EventStore {
     const own = commandId === undefined ? undefined : tail.command(commandId);
     const command = copied.command ?? (own ? sliceOf(own) : null);
     if (commandId !== undefined && command === null) {
-      const version = later.at(-1)?.streamVersion ?? end;
+      const last = later.at(-1) ?? copied.events.at(-1);
       // Where nothing came from `fromVersion` on, the stream may as well be shorter: nothing is known then.
-      if (version >= fromVersion || fromVersion === 0) this.remember(tenantId, commandId, { at: tail.position, stream, version });
+      if (last) this.remember(tenantId, commandId, { at: tail.position, stream, end: { version: last.streamVersion, eventId: last.id } });
+      else if (fromVersion === 0) this.remember(tenantId, commandId, { at: tail.position, stream, end: noStream });
     }
     return { events: [...copied.events, ...later], command };
   }
@@ -285,10 +286,10 @@ export class KurrentDbEventStore extends EventStore {
       // Of one log all or none: the answers, and what the tail still holds, must be of one moment.
       const isKnown = known.every((absent) => absent !== null);
       return group.map(({ command }, index): Asked => {
-        if (isKnown) return { command, copiedVersion: known[index]?.version ?? -1, copiedCommand: null };
+        if (isKnown) return { command, copiedStream: known[index]?.end ?? noStream, copiedCommand: null };
         places.push([at, index]);
         questions.push(command);
-        return { command, copiedVersion: -1, copiedCommand: null };
+        return { command, copiedStream: noStream, copiedCommand: null };
       });
     });
     if (questions.length > 0) {
@@ -297,7 +298,7 @@ export class KurrentDbEventStore extends EventStore {
         const [at, index] = places[question] as [number, number];
         const { log } = groups[at] as { log: Log };
         const of = asked[at]?.[index] as Asked;
-        of.copiedVersion = standing.streamVersion;
+        of.copiedStream = standing.stream;
         of.copiedCommand = standing.command;
         this.learn(log, standing);
       });

@@ -4,14 +4,14 @@ import { describe, expect, it } from 'vitest';
 import { command } from '../../conformance/given.js';
 import { decideGroup } from './decide.js';
 import { ForeignEvent, type LogEvent, logEventOf, proposed, streamOf } from './recorded.js';
-import { Tail } from './tail.js';
+import { noStream, Tail } from './tail.js';
 
 const tenantId = newId();
-const emptyTail = () => new Tail({ position: -1, timeUs: 0, contexts: new Map(), leaf: null });
+const emptyTail = () => new Tail({ position: -1, timeUs: 0, contexts: new Map() });
 
 /** The events of one command, as an append would have them. */
 function appended(tail: Tail, given = command(tenantId, { events: [{}, { type: 'Dots.v2.v7', context: 'billing' }] })): LogEvent[] {
-  const [decided] = decideGroup(tail, [{ command: given, copiedVersion: -1, copiedCommand: null }], 1_700_000_000_000_000);
+  const [decided] = decideGroup(tail, [{ command: given, copiedStream: noStream, copiedCommand: null }], 1_700_000_000_000_000);
   if (decided?.outcome !== 'append') throw new Error(`decided ${decided?.outcome}`);
   return decided.events;
 }
@@ -58,12 +58,18 @@ describe('what is held beyond the copy', () => {
     expect(() => tail.add(events.map(({ event, command }) => ({ event: { ...event, position: 4 }, command })))).toThrow('goes on at 4');
     tail.add(events);
     tail.add(events);
-    expect([tail.position, tail.length, tail.version('a'), tail.version('b'), tail.version('c')]).toEqual([2, 3, 1, 0, undefined]);
+    expect([tail.position, tail.length, tail.stream('a')?.version, tail.stream('b')?.version, tail.stream('c')?.version]).toEqual([
+      2,
+      3,
+      1,
+      0,
+      undefined,
+    ]);
     expect(tail.command(first.commandId)).toMatchObject({ firstPosition: 0, lastPosition: 1, stream: 'a' });
     expect(Object.fromEntries(tail.contexts)).toEqual({ quota: 0, tenant: 2 });
     tail.trim(1);
     tail.trim(0);
-    expect([tail.position, tail.base, tail.length, tail.version('a'), tail.version('b')]).toEqual([2, 1, 1, undefined, 0]);
+    expect([tail.position, tail.base, tail.length, tail.stream('a')?.version, tail.stream('b')?.version]).toEqual([2, 1, 1, undefined, 0]);
     expect(tail.command(first.commandId)).toBeUndefined();
     expect(tail.range(0, 1)).toBeUndefined();
     expect(tail.range(2, 2)).toEqual(events);
@@ -82,7 +88,7 @@ describe('what is held beyond the copy', () => {
     const asked = [a, b, late, { ...again, commandId: a.commandId }, { ...again, commandId: a.commandId, requestHmac: 'ab' }, stale].map(
       (given) => ({
         command: given,
-        copiedVersion: -1,
+        copiedStream: noStream,
         copiedCommand: null,
       }),
     );

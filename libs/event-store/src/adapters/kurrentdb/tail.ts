@@ -10,11 +10,12 @@ export interface LogEnd {
   contexts: ReadonlyMap<string, number>;
 }
 
-/** Where the copy of a log ends. */
-export interface CopyEnd extends LogEnd {
-  /** Of the last event, null where there is none. */
-  leaf: string | null;
+/** The last event of a stream. */
+export interface StreamEnd {
+  version: number;
+  eventId: string | null;
 }
+export const noStream: StreamEnd = { version: -1, eventId: null };
 
 export type KnownCommand = CommandOf & { stream: string };
 
@@ -25,10 +26,10 @@ export class Tail {
   private events: LogEvent[] = [];
   private time: number;
   private readonly context: Map<string, number>;
-  private readonly streams = new Map<string, number>();
+  private readonly streams = new Map<string, StreamEnd>();
   private readonly commands = new Map<string, KnownCommand>();
 
-  constructor(copy: CopyEnd) {
+  constructor(copy: LogEnd) {
     this.base = copy.position;
     this.time = copy.timeUs;
     this.context = new Map(copy.contexts);
@@ -48,8 +49,8 @@ export class Tail {
     return this.events.length;
   }
 
-  /** The version of a stream that has events here; undefined: as in the copy. */
-  version(stream: string): number | undefined {
+  /** The end of a stream that has events here; undefined: as in the copy. */
+  stream(stream: string): StreamEnd | undefined {
     return this.streams.get(stream);
   }
   command(id: string): KnownCommand | undefined {
@@ -57,7 +58,7 @@ export class Tail {
   }
   /** Events of a stream from a version on. */
   ofStream(stream: string, fromVersion: number): LogEvent[] {
-    if ((this.streams.get(stream) ?? -1) < fromVersion) return [];
+    if ((this.streams.get(stream) ?? noStream).version < fromVersion) return [];
     return this.events.filter(({ event }) => event.stream === stream && event.streamVersion >= fromVersion);
   }
   /** Events of the positions, undefined where the first is not here (the copy has it). */
@@ -74,7 +75,7 @@ export class Tail {
       this.events.push(added);
       this.time = microseconds(event.recordedAt);
       this.context.set(event.context, event.position);
-      this.streams.set(event.stream, event.streamVersion);
+      this.streams.set(event.stream, { version: event.streamVersion, eventId: event.id });
       this.commands.set(command.id, { ...command, stream: event.stream });
     }
   }
@@ -86,7 +87,7 @@ export class Tail {
     this.base += gone;
     for (const { event, command } of this.events.splice(0, gone)) {
       // A later event of the stream may still be here.
-      if (this.streams.get(event.stream) === event.streamVersion) this.streams.delete(event.stream);
+      if (this.streams.get(event.stream)?.version === event.streamVersion) this.streams.delete(event.stream);
       this.commands.delete(command.id);
     }
   }
