@@ -112,7 +112,7 @@ BEGIN
   SELECT array_agg(k.request_hmac ORDER BY c.n), array_agg(k.first_position ORDER BY c.n), array_agg(k.last_position ORDER BY c.n),
       array_agg(
         NOT EXISTS (SELECT FROM log.events e WHERE e.tenant_id = c.tenant AND e.stream = c.stream AND e.stream_version = c.expected + 1)
-        AND (c.expected = -1 OR EXISTS (
+        AND ((c.expected = -1 AND c.after IS NULL) OR EXISTS (
           SELECT FROM log.events e
           WHERE e.tenant_id = c.tenant AND e.stream = c.stream AND e.stream_version = c.expected AND (c.after IS NULL OR e.id = c.after)
         )) ORDER BY c.n)
@@ -193,7 +193,7 @@ BEGIN
 
   RETURN QUERY WITH given AS MATERIALIZED (
     SELECT c.n, c.tenant, c.stream, c.contexts, c.first + e.k - 1 AS position, c.expected + e.k AS stream_version,
-      e.id, e.context, e.type, e.version, e.data, e.metadata, decode(e.hash, 'hex') AS body_hash,
+      e.id, e.context, e.type, e.version, coalesce(e.data, 'null') AS data, e.metadata, decode(e.hash, 'hex') AS body_hash,
       c.at + (e.k - 1) * interval '1 microsecond' AS recorded_at,
       (extract(epoch FROM c.at) * 1000000)::bigint + e.k - 1 AS time_us
     FROM unnest(outcomes, tenants, streams, expected, events, firsts, times, contexts)

@@ -5,6 +5,7 @@ import { type RunningPostgres, startPostgres } from '@tenantry/testing/postgres'
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { command } from '../../conformance/given.js';
+import { modelProperty } from '../../conformance/model.js';
 import { eventStoreConformance } from '../../conformance.js';
 import { PostgresEventStore } from './postgres-event-store.js';
 
@@ -47,6 +48,16 @@ eventStoreConformance('postgres', async (options) => {
   );
   return new PostgresEventStore(poolAs('tenantry_provisioning'), options);
 });
+
+let shared: pg.Pool | undefined;
+modelProperty(
+  'postgres',
+  async () => {
+    shared ??= poolAs('tenantry_provisioning');
+    return new PostgresEventStore(shared);
+  },
+  60,
+);
 
 describe('the log in PostgreSQL', () => {
   it('lets a login write its own contexts only; the others of a group are not disturbed', async () => {
