@@ -53,10 +53,11 @@ const settings = {
 export class Consumers {
   constructor(private readonly nats: NatsConnection) {}
 
-  /** When the stream was made, and its last sequence. @throws DomainError `event_subscription.broker_unavailable` */
-  async stream(): Promise<{ created: string; lastSeq: number }> {
-    const { created, state } = await this.required<{ created: string; state: { last_seq: number } }>(`STREAM.INFO.${EVENT_STREAM}`);
-    return { created, lastSeq: state.last_seq };
+  /** When the stream was made. @throws DomainError `event_subscription.broker_unavailable` */
+  async stream(): Promise<{ created: string }> {
+    const { created } = await this.required<{ created: string }>(`STREAM.INFO.${EVENT_STREAM}`);
+    // In milliseconds: finer digits would be rounded on the way through the database, and this is compared.
+    return { created: new Date(created).toISOString() };
   }
 
   async find(name: string): Promise<ConsumerState | null> {
