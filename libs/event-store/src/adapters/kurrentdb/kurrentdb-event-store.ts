@@ -13,7 +13,7 @@ import { CopyReader, type Standing } from './copy-reader.js';
 import { type Asked, type Decided, decideGroup } from './decide.js';
 import { ReadBack } from './read-back.js';
 import { ForeignEvent, type LogEvent, logEventOf, proposed, streamOf } from './recorded.js';
-import { isRefusal, Server } from './server.js';
+import { isRefusal, Server, ServerRefuses } from './server.js';
 import { type KnownCommand, noStream, type StreamEnd, Tail } from './tail.js';
 
 export interface KurrentDbEventStoreOptions {
@@ -36,6 +36,8 @@ const GROUP_BYTES = 512 * 1024;
 const MAX_BUSY = 128;
 /** Events of a read. */
 const PAGE = 1_000;
+/** Positions of a log that is kept whole, as far as its streams and commands go. */
+const SHORT = 500;
 /** Events that are held beyond the copy: of one log before it takes no more, and of all before logs that rest are forgotten. */
 const MAX_TAIL = 20_000;
 const MAX_HELD = 60_000;
@@ -57,6 +59,8 @@ interface Pending {
 /** One log as this process knows it. */
 interface Log {
   tenantId: string;
+  /** What the copy was seen to have: the tail is not to be trusted before it has been read up to there. */
+  atLeast: number;
   tail: Tail | null;
   waiting: Pending[];
   busy: boolean;
@@ -92,6 +96,7 @@ export class KurrentDbEventStore extends EventStore {
   private readonly ready = new Set<Log>();
   private busy = 0;
   private scheduled = false;
+  private runs = 0;
 
   /** `pool`: connections as a login that may read the schema log. */
   constructor(
@@ -205,7 +210,7 @@ export class KurrentDbEventStore extends EventStore {
     let log = this.logs.get(tenantId);
     if (log) this.logs.delete(tenantId);
     else {
-      log = { tenantId, tail: null, waiting: [], busy: false, reading: null, next: null };
+      log = { tenantId, atLeast: -1, tail: null, waiting: [], busy: false, reading: null, next: null };
       if (this.logs.size >= MAX_LOGS) this.forget(this.logs.size - MAX_LOGS + 100, 0);
     }
     // The most recently used is the last.
@@ -220,7 +225,7 @@ export class KurrentDbEventStore extends EventStore {
       if (log.busy || log.reading || log.waiting.length > 0) continue;
       this.logs.delete(tenantId);
       count -= 1;
-      events -= log.tail?.length ?? 0;
+      events -= log.tail?.weight ?? 0;
     }
   }
 
@@ -272,8 +277,9 @@ export class KurrentDbEventStore extends EventStore {
   }
 
   private bound(): void {
+    if (++this.runs % 64 !== 0) return;
     let held = 0;
-    for (const { tail } of this.logs.values()) held += tail?.length ?? 0;
+    for (const { tail } of this.logs.values()) held += tail?.weight ?? 0;
     if (held > MAX_HELD) this.forget(0, held - MAX_HELD / 2);
   }
 
@@ -283,10 +289,11 @@ export class KurrentDbEventStore extends EventStore {
     const places: [number, number][] = [];
     const asked = groups.map(({ log, group }, at) => {
       const known = group.map(({ command }) => this.known(log, command));
+      const isComplete = log.tail?.isComplete === true && log.tail.length < TRIM_ABOVE;
       // Of one log all or none: the answers, and what the tail still holds, must be of one moment.
       const isKnown = known.every((absent) => absent !== null);
       return group.map(({ command }, index): Asked => {
-        if (isKnown) return { command, copiedStream: known[index]?.end ?? noStream, copiedCommand: null };
+        if (isComplete || isKnown) return { command, copiedStream: known[index]?.end ?? noStream, copiedCommand: null };
         places.push([at, index]);
         questions.push(command);
         return { command, copiedStream: noStream, copiedCommand: null };
@@ -317,13 +324,18 @@ export class KurrentDbEventStore extends EventStore {
 
   private learn(log: Log, { copy }: Standing): void {
     this.appended.copied(log.tenantId, copy.position);
-    if (!log.tail) log.tail = new Tail(copy);
-    else if (copy.position - log.tail.base >= TRIM_STEP) log.tail.trim(copy.position);
+    if (!log.tail) {
+      // A short log is read from its beginning: from then on nothing has to be asked of the copy.
+      log.tail = new Tail(copy.position < SHORT ? { position: -1, timeUs: 0, contexts: new Map() } : copy);
+      log.atLeast = copy.position;
+    } else if (copy.position - log.tail.base >= TRIM_STEP) log.tail.trim(copy.position);
   }
 
   private async commit(log: Log, group: Pending[], asked: Asked[]): Promise<void> {
     const end = performance.now() + this.retryForMs;
     const tail = log.tail ?? (await this.load(log));
+    if (tail.position < log.atLeast) await this.patiently(() => this.readEnd(log, tail));
+    if (tail.position < log.atLeast) throw this.setBack(log);
     if (tail.length > MAX_TAIL) {
       const detail = 'The copy of the log is too far behind for more to be added';
       throw new DomainError('service.unavailable', { detail, retryAfterSeconds: 10 });
@@ -356,7 +368,7 @@ export class KurrentDbEventStore extends EventStore {
       const appending = this.server.append(stream, data, revision);
       // The same command tried elsewhere at the same moment makes the server wait for its own timeout: the log tells sooner.
       const result = await Promise.race([appending, slow()]);
-      appending.catch(() => undefined); // heard of above, or not needed any more
+      if (result.outcome === 'refused') throw new ServerRefuses(`KurrentDB refuses an append to ${stream}: ${result.reason}`);
       if (result.outcome === 'done') {
         const found = await this.readBack.event(stream, last.event.position, result.position).catch(() => null); // then the end is read, below
         if (found && isOurs(found, last)) {
@@ -455,10 +467,13 @@ export class KurrentDbEventStore extends EventStore {
   private async refuseIfSetBack(log: Log, revision: number): Promise<void> {
     if (revision < 0) return;
     const [there] = await this.patiently(() => this.server.read(streamOf(log.tenantId), revision, 1));
-    if (there) return;
+    if (!there) throw this.setBack(log);
+  }
+
+  private setBack(log: Log): DomainError {
     log.tail = null;
     const cause = new Error(`KurrentDB has less of the log of ${log.tenantId} than the copy in PostgreSQL: it was set back`);
-    throw new DomainError('service.unavailable', { detail: 'The log is being repaired', retryAfterSeconds: 60, cause });
+    return new DomainError('service.unavailable', { detail: 'The log is being repaired', retryAfterSeconds: 60, cause });
   }
 
   /** Does it again where it isn't answered. */

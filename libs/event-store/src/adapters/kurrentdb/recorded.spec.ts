@@ -69,8 +69,9 @@ describe('what is held beyond the copy', () => {
     expect(Object.fromEntries(tail.contexts)).toEqual({ quota: 0, tenant: 2 });
     tail.trim(1);
     tail.trim(0);
-    expect([tail.position, tail.base, tail.length, tail.stream('a')?.version, tail.stream('b')?.version]).toEqual([2, 1, 1, undefined, 0]);
-    expect(tail.command(first.commandId)).toBeUndefined();
+    expect([tail.position, tail.base, tail.length, tail.stream('a')?.version, tail.stream('b')?.version]).toEqual([2, 1, 1, 1, 0]);
+    // Known from its beginning, nothing has to be asked.
+    expect([tail.isComplete, tail.command(first.commandId)?.lastPosition]).toEqual([true, 1]);
     expect(tail.range(0, 1)).toBeUndefined();
     expect(tail.range(2, 2)).toEqual(events);
     expect(Object.fromEntries(tail.contexts)).toEqual({ quota: 0, tenant: 2 });

@@ -6,17 +6,12 @@ import {
   type EventStoreDBClient,
   FORWARDS,
   type JSONEventData,
-  MaxAppendSizeExceededError,
-  NO_STREAM,
   type Position,
   type RecordedEvent,
   StreamDeletedError,
   StreamNotFoundError,
-  WrongExpectedVersionError,
 } from '@eventstore/db-client';
-
-/** What became of an append. `unknown`: it may have been done, be done later, or never. */
-export type Appended = { outcome: 'done'; position: Position } | { outcome: 'wrong' } | { outcome: 'unknown'; cause: unknown };
+import { type Appended, AppendStream } from './append-stream.js';
 
 /** The server holds something that no waiting cures: a deleted stream, a refused login, a setting. */
 export class ServerRefuses extends Error {}
@@ -26,8 +21,6 @@ const refusal = (error: unknown): ServerRefuses | null => {
   if (error instanceof StreamDeletedError) return new ServerRefuses('KurrentDB: the stream of the log was deleted', { cause: error });
   if (error instanceof AccessDeniedError)
     return new ServerRefuses('KurrentDB: the login of the connection string may not do this', { cause: error });
-  if (error instanceof MaxAppendSizeExceededError)
-    return new ServerRefuses('KurrentDB: its MaxAppendSize is below 1 MiB', { cause: error });
   return error instanceof ServerRefuses ? error : null;
 };
 
@@ -40,32 +33,21 @@ export interface ServerOptions {
 
 /** The calls of the client as the adapter needs them: always the leader, an end to each, and errors sorted. */
 export class Server {
+  private readonly appends: AppendStream;
+
   constructor(
-    readonly client: EventStoreDBClient,
+    private readonly client: EventStoreDBClient,
     private readonly options: ServerOptions,
-  ) {}
+  ) {
+    this.appends = new AppendStream(client);
+  }
 
   /**
    * Appends at an exact revision, -1 for a stream that doesn't exist. `done` says that events of these ids follow the revision; whether their
    * bytes are these as well, only reading tells (the server compares ids).
-   * @throws ServerRefuses
    */
-  async append(stream: string, events: JSONEventData[], revision: number): Promise<Appended> {
-    const { timeoutMs } = this.options;
-    try {
-      const expectedRevision = revision < 0 ? NO_STREAM : BigInt(revision);
-      const result = await limited(
-        timeoutMs,
-        this.client.appendToStream(stream, events, { expectedRevision, requiresLeader: true, deadline: timeoutMs }),
-      );
-      if (result.success && result.position) return { outcome: 'done', position: result.position };
-      return { outcome: 'unknown', cause: new Error('the server gave no position') };
-    } catch (error) {
-      if (error instanceof WrongExpectedVersionError) return { outcome: 'wrong' };
-      const refused = refusal(error);
-      if (refused) throw refused;
-      return { outcome: 'unknown', cause: error };
-    }
+  append(stream: string, events: readonly JSONEventData[], revision: number): Promise<Appended> {
+    return this.appends.append(stream, events, revision, this.options.timeoutMs);
   }
 
   /** Events of a stream from a revision on; none where the stream doesn't exist or ends before. */

@@ -19,18 +19,24 @@ export const noStream: StreamEnd = { version: -1, eventId: null };
 
 export type KnownCommand = CommandOf & { stream: string };
 
+/** Commands whose ids are kept of a log that is known from its beginning. */
+const MAX_COMMANDS = 5_000;
+
 /** The end of one log: where the copy ended once, and each event after it, as the server was seen to hold them. */
 export class Tail {
   /** The copy has everything up to here. */
   base: number;
+  /** Whether every stream and command of the log is known: it was read from its beginning, and isn't long. */
+  isComplete: boolean;
   private events: LogEvent[] = [];
   private time: number;
   private readonly context: Map<string, number>;
-  private readonly streams = new Map<string, StreamEnd>();
+  private readonly streams = new Map<string, StreamEnd & { position: number }>();
   private readonly commands = new Map<string, KnownCommand>();
 
   constructor(copy: LogEnd) {
     this.base = copy.position;
+    this.isComplete = copy.position < 0;
     this.time = copy.timeUs;
     this.context = new Map(copy.contexts);
   }
@@ -48,8 +54,12 @@ export class Tail {
   get length(): number {
     return this.events.length;
   }
+  /** Memory, in events. */
+  get weight(): number {
+    return this.events.length + this.commands.size / 4;
+  }
 
-  /** The end of a stream that has events here; undefined: as in the copy. */
+  /** The end of a stream, where it is known; undefined: as in the copy. */
   stream(stream: string): StreamEnd | undefined {
     return this.streams.get(stream);
   }
@@ -75,7 +85,7 @@ export class Tail {
       this.events.push(added);
       this.time = microseconds(event.recordedAt);
       this.context.set(event.context, event.position);
-      this.streams.set(event.stream, { version: event.streamVersion, eventId: event.id });
+      this.streams.set(event.stream, { version: event.streamVersion, eventId: event.id, position: event.position });
       this.commands.set(command.id, { ...command, stream: event.stream });
     }
   }
@@ -85,10 +95,11 @@ export class Tail {
     const gone = Math.min(copied, this.position) - this.base;
     if (gone <= 0) return;
     this.base += gone;
-    for (const { event, command } of this.events.splice(0, gone)) {
-      // A later event of the stream may still be here.
-      if (this.streams.get(event.stream)?.version === event.streamVersion) this.streams.delete(event.stream);
-      this.commands.delete(command.id);
-    }
+    this.events.splice(0, gone);
+    if (this.isComplete && this.commands.size <= MAX_COMMANDS) return;
+    // From now on only what is beyond the copy is known.
+    this.isComplete = false;
+    for (const [stream, { position }] of this.streams) if (position <= this.base) this.streams.delete(stream);
+    for (const [id, { lastPosition }] of this.commands) if (lastPosition <= this.base) this.commands.delete(id);
   }
 }
