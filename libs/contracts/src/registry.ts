@@ -4,6 +4,7 @@ import { configFaces, configRoutes } from './config/routes.js';
 import { domainFaces, domainRoutes } from './domain/routes.js';
 import { eventSubscriptionFaces, eventSubscriptionRoutes } from './identity/event-subscriptions.js';
 import { identityFaces, identityRoutes } from './identity/routes.js';
+import { consumerRoutes } from './platform/consumers.js';
 import { quotaFaces, quotaRoutes } from './quota/routes.js';
 import type { Face, Route } from './route.js';
 import { eventFaces, eventRoutes } from './tenant/event-routes.js';
@@ -22,6 +23,7 @@ export const routes: Route[] = [
   ...auditRoutes,
   ...identityRoutes,
   ...eventSubscriptionRoutes,
+  ...consumerRoutes,
 ] as Route[];
 
 /** Every second face: the tenant surface. */

@@ -47,7 +47,7 @@ export class PostgresEffects extends EffectStore {
       name: `record ${this.table}`,
       text: `
         UPDATE ${this.table} e
-        SET state = r.state, lease_until = NULL, owner = NULL, last_error = r.error, failures = e.failures + r.failed, next_attempt_at = now() + r.delay * interval '1 ms'
+        SET state = r.state, parked_at = CASE r.state WHEN 'parked' THEN now() END, lease_until = NULL, owner = NULL, last_error = r.error, failures = e.failures + r.failed, next_attempt_at = now() + r.delay * interval '1 ms'
         FROM json_to_recordset($1::json) AS r(id uuid, claims int, state text, delay int, error text, failed int)
         WHERE e.id = r.id AND e.claims = r.claims AND e.state = 'running'`,
       values: [

@@ -64,6 +64,8 @@ const defaults: RunnerOptions = {
 const placedSubject = 'tenantry.events.*.tenant.ProvisioningStepCompleted';
 
 interface Lane {
+  /** One tenant's rows, now. Gives the number of events. */
+  rebuild: (tenantId: string) => Promise<number>;
   consumer: Consumer;
   queue: DirtyQueue;
   progress: Progress;
@@ -156,6 +158,15 @@ export class Runner {
     });
   }
 
+  /** Rebuilds one tenant's rows from its log, beside what goes on: the checkpoint's lock is between them. @throws CheckpointLocked, RebuildFailure, Refused */
+  async rebuild(consumer: string, tenantId: string): Promise<number> {
+    const lane = this.lanes().find((each) => each.consumer.name === consumer);
+    if (!lane) throw new Error(`There is no consumer ${consumer} here`);
+    // Whatever an operator has had left out so far.
+    await this.failures.sync();
+    return lane.rebuild(tenantId);
+  }
+
   /** Everything up to here was looked at by this process; -1 where it doesn't know. */
   scannedTo(placement: Projection['placement'], tenantId: string): number {
     return (placement === 'service' ? this.service : this.tenant)?.progress.scannedTo(tenantId) ?? -1;
@@ -187,6 +198,7 @@ export class Runner {
       consumer,
       queue: new DirtyQueue(0, this.options.serviceIntervalMs),
       progress: pass.progress,
+      rebuild: (tenantId) => pass.rebuildNow(tenantId, 'requested'),
       waiters: new Map(),
       notBeforeMs: 0,
       // One pass at a time: what becomes dirty meanwhile is the next batch.
@@ -240,6 +252,7 @@ export class Runner {
       consumer,
       queue: new DirtyQueue(this.options.tenantDelayMs, this.options.tenantIntervalMs, this.options.calm),
       progress: pass.progress,
+      rebuild: (tenantId) => pass.rebuildNow(tenantId),
       waiters: new Map(),
       notBeforeMs: 0,
       // Reading is for many at once; writing is one transaction per tenant, some at a time, so that a slow one holds up nobody else.

@@ -34,6 +34,8 @@ export interface TenantWork {
   known: Known | null;
   from: number;
   slice: LogSlice;
+  /** What was about to be applied, once that is known. */
+  events?: StoredEvent[];
 }
 
 interface Done {
@@ -141,6 +143,7 @@ export class TenantPass {
     if ('rewritten' in next) return { ...(await this.rebuild(tx, tenantId, next.rewritten)), generation };
     const { events, scannedTo } = failures.narrowed(consumer.name, tenantId, next.events, slice.scannedTo);
     const more = scannedTo < slice.head;
+    work.events = events;
     const { last, failure } = await caution.around(consumer.name, [events], () => this.applied(tx, work, known.applied, events));
     if (!last) return { applied: known.applied, scannedTo, more, failure, generation };
     await faultPoint('projection.done');
@@ -181,7 +184,7 @@ export class TenantPass {
     return { applied, scannedTo, more: false, failure: null, events };
   }
 
-  private async afterError({ tenantId, slice, known }: TenantWork, error: unknown): Promise<Outcome> {
+  private async afterError({ tenantId, events = [] }: TenantWork, error: unknown): Promise<Outcome> {
     const { logger, failures, consumer, scheduler } = this.parts;
     this.progress.forget(tenantId);
     if (error instanceof DomainError && error.code === 'placement.not_found') return { next: 'wait' };
@@ -195,14 +198,13 @@ export class TenantPass {
       logger.warn({ consumer: consumer.name, tenantId, delayMs, err: error }, 'A pass over a tenant’s rows will be tried again');
       return { next: 'hold', delayMs };
     }
-    const until = error instanceof Refused ? error.untilPosition : slice.events.at(-1)?.position;
-    if (!(error instanceof RebuildFailure) && until !== undefined && !failures.isSuspect(consumer.name, tenantId, until)) {
+    const until = error instanceof Refused ? error.untilPosition : events.length > 1 ? events.at(-1)?.position : undefined;
+    if (until !== undefined) {
       // One by one, to find the event at fault.
       failures.suspect(consumer.name, tenantId, until);
       return { next: 'again' };
     }
-    const first =
-      error instanceof RebuildFailure ? error.event : slice.events.find(({ position }) => position > (known?.applied?.position ?? -1));
+    const first = error instanceof RebuildFailure ? error.event : events[0];
     const event = first ?? { tenantId, position: 0, id: tenantId, type: 'rebuild' };
     return { next: 'hold', delayMs: await failures.failed(consumer.name, event, error) };
   }

@@ -138,6 +138,7 @@ export class TimerPoller {
     await this.parts.pool.query(
       `UPDATE ${this.table} t
        SET state = r.state, last_error = r.error, fired_at = CASE r.state WHEN 'fired' THEN $2::timestamptz END,
+           parked_at = CASE r.state WHEN 'parked' THEN now() END,
            next_attempt_at = $2::timestamptz + r.delay * interval '1 ms'
        FROM json_to_recordset($1::json) AS r(tenant_id uuid, purpose text, due timestamptz, state text, delay int, error text)
        WHERE t.tenant_id = r.tenant_id AND t.purpose = r.purpose AND t.due_at = r.due AND t.state = 'pending'`,

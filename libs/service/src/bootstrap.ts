@@ -4,11 +4,14 @@ import { Module, type ModuleMetadata } from '@nestjs/common';
 import { DiscoveryService, NestFactory } from '@nestjs/core';
 import { type Clock, SystemClock } from '@tenantry/contracts/clock';
 import { ensureKeys } from '@tenantry/contracts/identity/operations';
+import { consumerServices } from '@tenantry/contracts/platform/consumers';
 import { faces } from '@tenantry/contracts/registry';
 import type { ServiceName } from '@tenantry/contracts/route';
 import { CachingKeyring } from '@tenantry/crypto/remote-keyring';
 import { TokenSigner, TokenVerifier } from '@tenantry/crypto/token';
+import { type Consumer, consumerOf } from '@tenantry/messaging/consumer';
 import { connectNats } from '@tenantry/messaging/nats';
+import { Oversight } from '@tenantry/messaging/oversight';
 import { PostgresRunnerStorage } from '@tenantry/messaging/postgres-storage';
 import { Reservations } from '@tenantry/messaging/reservations';
 import type { RpcClient } from '@tenantry/messaging/rpc';
@@ -118,7 +121,10 @@ async function run(options: BootstrapOptions, values: ProcessEnvironment, logger
     process: service,
     sign: signer ? (principal, audience) => signer.sign(principal, audience) : undefined,
   });
+  let consumers: Consumer[] = [];
+  const asConsumer = consumerServices.find((name) => name === service);
   const platform = platformModule(
+    service,
     {
       environment: { values } satisfies Environment,
       logger,
@@ -129,6 +135,7 @@ async function run(options: BootstrapOptions, values: ProcessEnvironment, logger
       store,
       timers: new DefaultTimers(pool, schema),
       reservations: new Reservations(pool, schema),
+      oversight: asConsumer ? new Oversight(pool, asConsumer, schema, () => consumers) : null,
     },
     options.keyring ?? remoteKeyring(rpc),
   );
@@ -158,6 +165,9 @@ async function run(options: BootstrapOptions, values: ProcessEnvironment, logger
     .getProviders()
     .map(({ instance }) => instance as unknown);
   const work = workOf(providers);
+  consumers = (['service', 'tenant'] as const).flatMap(
+    (placement) => consumerOf(service, placement, work.projections, work.processes) ?? [],
+  );
   const parts = {
     service,
     schema,

@@ -2,11 +2,13 @@ import { join } from 'node:path';
 import { type DynamicModule, Module, type ModuleMetadata, type Provider } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import { Clock } from '@tenantry/contracts/clock';
+import type { ServiceName } from '@tenantry/contracts/route';
 import { Keyring } from '@tenantry/crypto/keyring';
 import { EventStore } from '@tenantry/event-store/port';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { DefaultTenantLog } from '@tenantry/event-store/tenant-log-default';
 import { Timers } from '@tenantry/messaging/effects';
+import { Oversight } from '@tenantry/messaging/oversight';
 import { Reservations } from '@tenantry/messaging/reservations';
 import { RpcClient } from '@tenantry/messaging/rpc';
 import { Logger } from '@tenantry/observability/logger';
@@ -17,6 +19,7 @@ import { Tenants } from '@tenantry/tenancy/tenants';
 import { Bus } from './bus.js';
 import { Database } from './database.js';
 import { Environment } from './environment.js';
+import { oversightController } from './oversight.controller.js';
 
 /** What is there before Nest is: connections and what was made of them. */
 export interface PlatformParts {
@@ -29,6 +32,8 @@ export interface PlatformParts {
   store: EventStore;
   timers: Timers;
   reservations: Reservations;
+  /** Null where the service has no consumers. */
+  oversight: Oversight | null;
 }
 
 /** Where the keys come from: other services ask identity, identity itself reads its own tables. */
@@ -42,7 +47,7 @@ export interface KeyringSource {
 class PlatformModule {}
 
 /** The tokens that every service's features may ask for; each is an abstract class. */
-export function platformModule(parts: PlatformParts, keyring: KeyringSource): DynamicModule {
+export function platformModule(service: ServiceName, parts: PlatformParts, keyring: KeyringSource): DynamicModule {
   const { environment, logger, database } = parts;
   const providers: Provider[] = [
     { provide: Environment, useValue: environment },
@@ -54,6 +59,7 @@ export function platformModule(parts: PlatformParts, keyring: KeyringSource): Dy
     { provide: EventStore, useValue: parts.store },
     { provide: Timers, useValue: parts.timers },
     { provide: Reservations, useValue: parts.reservations },
+    ...(parts.oversight ? [{ provide: Oversight, useValue: parts.oversight }] : []),
     { provide: Storage, useValue: new LocalStorage(join(environment.values.TENANTRY_DATA_DIR, 'storage')) },
     { provide: Keyring, inject: keyring.inject ?? [], useFactory: keyring.useFactory },
     {
@@ -78,6 +84,7 @@ export function platformModule(parts: PlatformParts, keyring: KeyringSource): Dy
     global: true,
     imports: [DiscoveryModule, ...(keyring.imports ?? [])],
     providers,
+    controllers: parts.oversight ? [oversightController(service)] : [],
     exports: [DiscoveryModule, ...providers.map((provider) => (provider as { provide: any }).provide)],
   };
 }

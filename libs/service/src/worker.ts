@@ -6,6 +6,7 @@ import { EffectWorker } from '@tenantry/messaging/effect-worker';
 import { EffectHandler, TimerHandler } from '@tenantry/messaging/effects';
 import { PostgresEffects } from '@tenantry/messaging/postgres-effects';
 import type { ProcessManager, Projection } from '@tenantry/messaging/projection';
+import { Rebuilds } from '@tenantry/messaging/rebuilds';
 import { Retention } from '@tenantry/messaging/retention';
 import { Runner } from '@tenantry/messaging/runner';
 import type { Scheduler } from '@tenantry/messaging/scheduler';
@@ -59,6 +60,7 @@ export class Worker {
   private readonly effects: EffectWorker;
   private readonly timers: TimerPoller;
   private readonly retention: Retention;
+  private readonly rebuilds: Rebuilds;
 
   constructor({ work, ...parts }: WorkerParts) {
     const { pool, schema, nats, logger } = parts;
@@ -73,17 +75,25 @@ export class Worker {
       processes: work.processes,
       onEffects: () => this.effects.wake(),
     });
+    this.rebuilds = new Rebuilds({ ...parts, rebuild: (consumer, tenantId) => this.runner.rebuild(consumer, tenantId) });
   }
 
   async start(): Promise<void> {
     this.effects.start();
     this.timers.start();
     this.retention.start();
+    this.rebuilds.start();
     await this.runner.start();
   }
 
   /** Starts nothing more, waits for what runs, gives leases back. */
   async stop(): Promise<void> {
-    await Promise.allSettled([this.effects.stop(4_000), this.timers.stop(), this.runner.stop(), this.retention.stop()]);
+    await Promise.allSettled([
+      this.effects.stop(4_000),
+      this.timers.stop(),
+      this.retention.stop(),
+      this.rebuilds.stop(),
+      this.runner.stop(),
+    ]);
   }
 }

@@ -156,5 +156,21 @@ export const eventFixtures: readonly EventFixture[] = [
       ...{ securityLevel: 'basic', priority: 10, features: [] },
     },
   },
+  {
+    type: 'ParkedSkipped',
+    version: 1,
+    data: {
+      parkedId: 'p-1',
+      kind: 'event',
+      service: 'audit',
+      consumer: 'audit',
+      tenantId: 't-1',
+      position: 4,
+      type: 'TenantUpdated',
+      reason: 'broken by an import',
+    },
+  },
+  { type: 'ProjectionRebuildRequested', version: 1, data: { operationId: 'o-1', service: 'audit', consumer: 'audit', tenantId: null } },
+  { type: 'ProjectionRebuildEnded', version: 1, data: { operationId: 'o-1', succeeded: 3, failed: 0 } },
   { type: 'PlatformKeyCreated', version: 1, data: { keyId: 'k-2', name: 'ops', permissions: ['*'], createdAt: at } },
 ];

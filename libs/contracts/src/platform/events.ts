@@ -14,5 +14,29 @@ export const platformEvents = events('platform', {
     summary: 'A platform API key was created',
     data: z.object({ keyId: z.string(), name: z.string(), permissions: z.array(z.string()), createdAt: z.string() }),
   }),
+  ParkedSkipped: event({
+    version: 1,
+    summary: 'An operator has something left out that a service could not handle',
+    data: z.object({
+      parkedId: z.string(),
+      kind: z.enum(['event', 'effect', 'timer']),
+      service: z.string(),
+      consumer: z.string(),
+      tenantId: z.string(),
+      position: z.number().int().nullable(),
+      type: z.string(),
+      reason: z.string(),
+    }),
+  }),
+  ProjectionRebuildRequested: event({
+    version: 1,
+    summary: 'Read models are to be rebuilt from the log, of one tenant or of all',
+    data: z.object({ operationId: z.string(), service: z.string(), consumer: z.string(), tenantId: z.string().nullable() }),
+  }),
+  ProjectionRebuildEnded: event({
+    version: 1,
+    summary: 'The rebuilding of read models is over',
+    data: z.object({ operationId: z.string(), succeeded: z.number().int(), failed: z.number().int() }),
+  }),
 });
 export type PlatformEvent = EventOf<typeof platformEvents>;

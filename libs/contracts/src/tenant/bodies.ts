@@ -190,6 +190,10 @@ export const OperationView = z.object({
     }),
   ),
   error: z.object({ code: z.string(), detail: z.string() }).nullable(),
+  /** Of work over many tenants. */
+  counts: z
+    .object({ total: z.number().int(), succeeded: z.number().int(), failed: z.number().int(), pending: z.number().int() })
+    .optional(),
   createdAt: InstantText,
   finishedAt: InstantText.nullable(),
 });

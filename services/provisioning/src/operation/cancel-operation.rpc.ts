@@ -1,5 +1,6 @@
 import { Controller } from '@nestjs/common';
 import { Clock } from '@tenantry/contracts/clock';
+import { DomainError } from '@tenantry/contracts/errors';
 import { cancelOperation } from '@tenantry/contracts/tenant/routes';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
@@ -21,7 +22,8 @@ export class CancelOperationRpc {
   @Handles(cancelOperation)
   async handle({ params, body, command }: Call<typeof cancelOperation>): Reply<typeof cancelOperation> {
     const id = params.operationId;
-    const tenant = await this.index.tenantOf(id);
+    const { tenantId: tenant, type } = await this.index.find(id);
+    if (type === 'rebuild') throw new DomainError('operation.not_cancellable', { detail: 'A rebuild goes on to its end.' });
     await this.log.transact(operation, { tenant, stream: `operation-${id}`, command }, requestCancel(id, body?.reason, this.clock.now()));
     const { view, position } = await this.operations.view(id);
     return { status: 202, body: view, position, location: `/api/v1/platform/operations/${id}` };

@@ -16,13 +16,13 @@ export class OperationIndex {
   }
 
   /** @throws DomainError `operation.not_found` */
-  async tenantOf(operationId: string): Promise<string> {
+  async find(operationId: string): Promise<{ tenantId: string; type: string }> {
     const { rows } = await this.database.pool.query({
-      name: 'operation-tenant',
-      text: 'SELECT tenant_id FROM provisioning.operations WHERE operation_id = $1',
+      name: 'operation-find',
+      text: 'SELECT tenant_id, type FROM provisioning.operations WHERE operation_id = $1',
       values: [operationId],
     });
     if (!rows[0]) throw new DomainError('operation.not_found');
-    return rows[0].tenant_id;
+    return { tenantId: rows[0].tenant_id, type: rows[0].type };
   }
 }

@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { RebuildOperations } from '../oversight/rebuilds.js';
 import { TenantRetry } from '../tenant/tenant-retry.js';
 import { CancelOperationRpc } from './cancel-operation.rpc.js';
 import { GetOperationRpc } from './get-operation.rpc.js';
@@ -8,7 +9,7 @@ import { RetryOperationRpc } from './retry-operation.rpc.js';
 
 @Module({
   controllers: [GetOperationRpc, RetryOperationRpc, CancelOperationRpc],
-  providers: [Operations, OperationIndex, TenantRetry],
-  exports: [OperationIndex, TenantRetry],
+  providers: [Operations, OperationIndex, RebuildOperations, TenantRetry],
+  exports: [OperationIndex, RebuildOperations, TenantRetry],
 })
 export class OperationModule {}

@@ -5,6 +5,7 @@ import type { StoredEvent } from '@tenantry/contracts/events';
 import type { OperationView } from '@tenantry/contracts/tenant/bodies';
 import { Keyring } from '@tenantry/crypto/keyring';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { RebuildOperations } from '../oversight/rebuilds.js';
 import { tenant } from '../tenant/tenant.js';
 import { operation, operationView } from './operation.js';
 import { OperationIndex } from './operation-index.js';
@@ -18,12 +19,14 @@ export class Operations {
   constructor(
     private readonly log: TenantLog,
     private readonly index: OperationIndex,
+    private readonly rebuilds: RebuildOperations,
     private readonly keyring: Keyring,
   ) {}
 
   /** @throws DomainError `operation.not_found` */
   async view(id: string): Promise<{ view: OperationView; position: { tenantId: string; position: number } }> {
-    const tenantId = await this.index.tenantOf(id);
+    const { tenantId, type } = await this.index.find(id);
+    if (type === 'rebuild') return this.rebuilds.view(id);
     const [life, progress] = await Promise.all([
       this.log.load(tenant, { tenant: tenantId }),
       this.log.load(operation, { tenant: tenantId, stream: `operation-${id}` }),

@@ -18,7 +18,8 @@ export class RetryOperationRpc {
 
   @Handles(retryOperation)
   async handle({ params, body, command }: Call<typeof retryOperation>): Reply<typeof retryOperation> {
-    const tenantId = await this.index.tenantOf(params.operationId);
+    const { tenantId, type } = await this.index.find(params.operationId);
+    if (type === 'rebuild') throw new DomainError('operation.not_retriable', { detail: 'Ask for another rebuild.' });
     const before = await this.operations.view(params.operationId);
     if (before.view.status !== 'compensated' && before.view.status !== 'cancelled')
       throw new DomainError('operation.not_retriable', {

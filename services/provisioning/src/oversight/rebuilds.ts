@@ -1,0 +1,49 @@
+import { Injectable } from '@nestjs/common';
+import { DomainError } from '@tenantry/contracts/errors';
+import { PLATFORM_LOG } from '@tenantry/contracts/ids';
+import { oversightOf } from '@tenantry/contracts/platform/consumers';
+import type { ServiceName } from '@tenantry/contracts/route';
+import type { OperationView } from '@tenantry/contracts/tenant/bodies';
+import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { RpcClient } from '@tenantry/messaging/rpc';
+import { rebuild } from './rebuild.js';
+
+/** Rebuilds as operations: what was asked for and how it ended is on the platform's log, how far it is only the service knows. */
+@Injectable()
+export class RebuildOperations {
+  constructor(
+    private readonly log: TenantLog,
+    private readonly rpc: RpcClient,
+  ) {}
+
+  /** @throws DomainError `operation.not_found` */
+  async requested(id: string) {
+    const { state, position } = await this.log.load(rebuild, { tenant: PLATFORM_LOG, stream: `operation-${id}` });
+    const { requested, requestedAt, ended } = state;
+    if (!requested || !requestedAt) throw new DomainError('operation.not_found');
+    return { requested, requestedAt, ended, position };
+  }
+
+  async view(id: string): Promise<{ view: OperationView; position: { tenantId: string; position: number } }> {
+    const { requested, requestedAt, ended, position } = await this.requested(id);
+    const counts = ended
+      ? { total: ended.succeeded + ended.failed, pending: 0, succeeded: ended.succeeded, failed: ended.failed }
+      : await this.rpc.call(oversightOf(requested.service as ServiceName).progress, { operationId: id });
+    const status = ended ? (ended.failed > 0 ? 'failed' : 'succeeded') : counts.total === 0 ? 'pending' : 'running';
+    return {
+      view: {
+        id,
+        type: 'rebuild',
+        tenantId: requested.tenantId,
+        status,
+        steps: [],
+        counts,
+        error:
+          ended && ended.failed > 0 ? { code: 'operation.items_failed', detail: `${ended.failed} tenants failed; see the items` } : null,
+        createdAt: requestedAt,
+        finishedAt: ended?.at ?? null,
+      },
+      position: { tenantId: PLATFORM_LOG, position },
+    };
+  }
+}

@@ -1,0 +1,32 @@
+import { Controller } from '@nestjs/common';
+import { DomainError } from '@tenantry/contracts/errors';
+import { PLATFORM_LOG } from '@tenantry/contracts/ids';
+import { skipParked } from '@tenantry/contracts/platform/consumers';
+import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { Handles } from '@tenantry/messaging/handles';
+import type { Call, Reply } from '@tenantry/messaging/rpc';
+import { ParkedThings } from './parked.js';
+import { recordSkipped, skipped } from './skipped.js';
+
+/** The service writes down who and why together with the leaving out; the event on the platform's log is for those who read along. */
+@Controller()
+export class SkipParkedRpc {
+  constructor(
+    private readonly parked: ParkedThings,
+    private readonly log: TenantLog,
+  ) {}
+
+  @Handles(skipParked)
+  async handle({ params, body: { reason }, command }: Call<typeof skipParked>): Reply<typeof skipParked> {
+    const stream = `parked-${params.parkedId}`;
+    const before = await this.log.load(skipped, { tenant: PLATFORM_LOG, stream });
+    const { principal } = command;
+    const found = before.state.item ?? (await this.parked.find(params.parkedId));
+    if (!before.state.item && !(await this.parked.settle(found, { by: `${principal.kind}:${principal.id}`, reason })))
+      throw new DomainError('parked.not_skippable', {
+        detail: 'It was handled meanwhile, or no single event is at fault; have it tried again, or rebuild',
+      });
+    const { position } = await this.log.transact(skipped, { tenant: PLATFORM_LOG, stream, command }, recordSkipped(found, reason));
+    return { status: 200, body: found, position: { tenantId: PLATFORM_LOG, position } };
+  }
+}
