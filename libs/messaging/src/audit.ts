@@ -28,6 +28,7 @@ export async function auditLogs(
   buckets: number[],
   through: number,
   retentionMs: number,
+  taken: ReadonlyMap<string, PositionRanges>,
 ): Promise<string[] | null> {
   const wanted = new Set(buckets);
   const held = new Map<string, Held>();
@@ -48,15 +49,16 @@ export async function auditLogs(
   for await (const page of storage.audited(buckets, retentionMs)) {
     for (const log of page) {
       seen.add(log.tenantId);
-      const finding = findingOf(log, held.get(log.tenantId));
+      const finding = findingOf(log, held.get(log.tenantId), taken.get(log.tenantId));
       if (finding) findings.push(finding);
     }
   }
   // Logs of which nothing is published, as far as this database knows.
-  for (const [tenantId, { strange }] of held) {
-    if (!seen.has(tenantId) && strange) {
-      findings.push({ tenantId, published: { position: -1, eventId: null }, renewals: [{ from: 0, to: strange.to }] });
-    }
+  for (const tenantId of new Set([...held.keys(), ...taken.keys()])) {
+    if (seen.has(tenantId) || !wanted.has(bucketOf(tenantId))) continue;
+    const nothing = { tenantId, published: { position: -1, eventId: null }, rewritten: false, head: -1, firstKept: 0 };
+    const finding = findingOf(nothing, held.get(tenantId), taken.get(tenantId));
+    if (finding) findings.push(finding);
   }
   if (!(await storage.finishAudit(epoch, owner, buckets, findings))) return null;
   const again = findings.reduce(
@@ -68,7 +70,11 @@ export async function auditLogs(
   return findings.map(({ tenantId }) => tenantId);
 }
 
-function findingOf({ tenantId, published, rewritten, head, firstKept }: Audited, held: Held | undefined): Finding | null {
+function findingOf(
+  { tenantId, published, rewritten, head, firstKept }: Audited,
+  held: Held | undefined,
+  taken: PositionRanges | undefined,
+): Finding | null {
   const strange = held?.strange ?? null;
   let last = published.position;
   let backTo: number | undefined;
@@ -79,7 +85,10 @@ function findingOf({ tenantId, published, rewritten, head, firstKept }: Audited,
   }
   const kept = { from: firstKept, to: last };
   const renewals = kept.from > kept.to ? [] : (held?.events.missing(kept) ?? [kept]);
-  const taken = Math.max(rewritten ? published.position : -1, strange?.to ?? -1);
-  if (taken > last) renewals.push({ from: last + 1, to: taken });
+  // Beyond what is published, ids that the stream knows from another history, or from what was purged before anybody wrote it down.
+  const until = Math.max(rewritten ? published.position : -1, strange?.to ?? -1);
+  const beyond = taken ?? new PositionRanges();
+  for (let position = last + 1; position <= until; position++) beyond.add(position);
+  renewals.push(...beyond.after(last));
   return renewals.length > 0 || backTo !== undefined ? { tenantId, published, backTo, renewals } : null;
 }

@@ -41,6 +41,11 @@ export class PositionRanges {
     }
   }
 
+  /** What of the set is after `position`. */
+  after(position: number): Range[] {
+    return this.ranges.flatMap(({ from, to }) => (to > position ? [{ from: Math.max(from, position + 1), to }] : []));
+  }
+
   /** What of `wanted` is not in the set. */
   missing({ from, to }: Range): Range[] {
     const gaps: Range[] = [];

@@ -202,7 +202,7 @@ export class Relay {
     const { forget, unrecorded, lost } = await this.guard.look();
     this.lookDue = false;
     if (forget) this.published.forgetAll();
-    if (unrecorded.length > 0) this.published.found(unrecorded);
+    this.published.found(unrecorded);
     for (const tenantId of lost) this.mark(tenantId);
     if (forget) void this.poll();
   }
@@ -304,26 +304,38 @@ export class Relay {
 
   /**
    * A stream that drops a message because it knows the id may have another event under it (history was rewritten), or nothing at all
-   * (it was purged: ids outlive messages). Of each log the first and the last such message are looked at: a rewritten part has no end,
-   * and a purge begins at the beginning.
+   * (it was purged: ids outlive messages). So what was dropped is looked at.
    */
   private async strangeDuplicates(logs: Sent[][]): Promise<Set<string>> {
+    const duplicates = logs.flat().filter(({ acknowledgement }) => acknowledgement.duplicate);
     const strange = new Set<string>();
-    const suspects = logs.flatMap((sent) => {
-      const duplicates = sent.filter(({ acknowledgement }) => acknowledgement.duplicate);
-      return [...new Set([duplicates[0], duplicates.at(-1)])].filter((each) => each !== undefined);
-    });
-    for (let at = 0; at < suspects.length; at += 64) {
-      await Promise.all(
-        suspects.slice(at, at + 64).map(async ({ message: { event }, acknowledgement }) => {
-          const found = await this.parts.broker.message(acknowledgement.sequence);
-          if (found?.tenantId !== event.tenantId || found.position !== event.position || found.eventId !== event.id)
-            strange.add(event.tenantId);
-        }),
-      );
+    if (duplicates.length === 0) return strange;
+    const held = await this.held(duplicates.map(({ acknowledgement }) => acknowledgement.sequence));
+    for (const { message, acknowledgement } of duplicates) {
+      const { tenantId, position, id } = message.event;
+      const found = held.get(acknowledgement.sequence);
+      if (found?.tenantId === tenantId && found.position === position && found.eventId === id) continue;
+      strange.add(tenantId);
+      this.guard.idTaken(tenantId, position);
     }
-    if (strange.size > 0) this.guard.suspect('it knows message ids without having the messages');
     return strange;
+  }
+
+  private async held(sequences: number[]): Promise<Map<number, StoredMessage>> {
+    const { broker } = this.parts;
+    if (sequences.length <= 16) {
+      const found = await Promise.all(sequences.map((sequence) => broker.message(sequence)));
+      return new Map(found.flatMap((message) => (message ? [[message.sequence, message]] : [])));
+    }
+    const wanted = new Set(sequences);
+    const held = new Map<number, StoredMessage>();
+    const { from, to } = sequences.reduce((range, at) => ({ from: Math.min(range.from, at), to: Math.max(range.to, at) }), {
+      from: Number.POSITIVE_INFINITY,
+      to: 0,
+    });
+    for await (const page of broker.scan(from, to))
+      for (const message of page) if (wanted.has(message.sequence)) held.set(message.sequence, message);
+    return held;
   }
 
   private poll(withinMs?: number): Promise<void> {

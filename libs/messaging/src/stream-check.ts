@@ -28,7 +28,8 @@ export const markEveryMs = 600_000;
  */
 export function lossOf(record: StreamRecord, state: StreamState, acknowledged: number, nowMs: number): string | null {
   if (state.created !== record.created) return 'the stream was made anew';
-  if (state.lastSequence < acknowledged) return 'acknowledged messages are gone from its end';
+  const seen = Math.max(acknowledged, ...record.marks.map(({ sequence }) => sequence));
+  if (state.lastSequence < seen) return 'acknowledged messages are gone from its end';
   if (state.deleted > record.deleted) return 'messages were deleted';
   const oldest = record.marks.find(({ atMs }) => atMs > nowMs - retentionMs + markEveryMs);
   if (oldest && state.firstSequence > oldest.sequence + 1) return 'messages were purged before their time';
@@ -44,12 +45,13 @@ export const stillHolds = (acknowledged: StoredMessage, found: StoredMessage | n
     found.position === acknowledged.position &&
     found.eventId === acknowledged.eventId);
 
-/** The marks from now on: one more where the last is old enough, without those that say nothing any more. */
+/** The marks from now on: one more where the last is old enough, without those that say nothing any more; null where they stay. */
 export function nextMarks(marks: Mark[], lastSequence: number, nowMs: number): Mark[] | null {
   const last = marks.at(-1);
-  // After the wall clock was set back, marks from its future would hide a purge until then.
   if (last && last.atMs <= nowMs && last.atMs > nowMs - markEveryMs) return null;
-  return [...marks.filter(({ atMs }) => atMs <= nowMs && atMs > nowMs - retentionMs), { sequence: lastSequence, atMs: nowMs }];
+  // Where the wall clock was set back, what was before that cannot be later than now.
+  const past = marks.map(({ sequence, atMs }) => ({ sequence, atMs: Math.min(atMs, nowMs) }));
+  return [...past.filter(({ atMs }) => atMs > nowMs - retentionMs), { sequence: lastSequence, atMs: nowMs }];
 }
 
 /** The marks after a loss: what is still there must not vanish unnoticed later. */

@@ -2,6 +2,7 @@ import type { Logger } from '@tenantry/observability/logger';
 import { auditLogs } from './audit.js';
 import type { Broker, StoredMessage, StreamState } from './broker.js';
 import { bucketOf, type Leases } from './leases.js';
+import { PositionRanges } from './position-ranges.js';
 import type { RelayStorage, StreamNow } from './relay-storage.js';
 import type { Scheduler } from './scheduler.js';
 import { lossOf, marksAfterLoss, nextMarks, retentionMs, type StreamRecord, stillHolds } from './stream-check.js';
@@ -36,6 +37,8 @@ export class StreamGuard {
   private database = '';
   private audited = new Set<number>();
   private suspicion: string | null = null;
+  /** Of each log the positions whose message ids are taken, until an audit has written them down. */
+  private taken = new Map<string, PositionRanges>();
   /** How often buckets were gained, and how many of those times a look has seen. */
   private gains = 1;
   private gainsSeen = 0;
@@ -57,6 +60,14 @@ export class StreamGuard {
 
   suspect(reason: string): void {
     this.suspicion ??= reason;
+  }
+
+  /** The stream drops what has the plain id of this position, and doesn't hold its event. */
+  idTaken(tenantId: string, position: number): void {
+    this.suspect('it knows message ids without having the messages');
+    const positions = this.taken.get(tenantId) ?? new PositionRanges();
+    positions.add(position);
+    this.taken.set(tenantId, positions);
   }
 
   gainedBuckets(): void {
@@ -114,8 +125,11 @@ export class StreamGuard {
     this.database = now.database;
     const audited = await storage.auditedBuckets(epoch);
     const missing = leases.buckets.filter((bucket) => !audited.has(bucket));
-    const lost = missing.length > 0 ? await auditLogs(this.parts, epoch, missing, state.lastSequence, retentionMs) : [];
-    if (lost !== null) for (const bucket of missing) audited.add(bucket);
+    const lost = missing.length > 0 ? await auditLogs(this.parts, epoch, missing, state.lastSequence, retentionMs, this.taken) : [];
+    if (lost !== null) {
+      for (const bucket of missing) audited.add(bucket);
+      this.taken.clear();
+    }
     this.audited = audited;
     this.connection = connection;
     if (this.suspicion === suspicion) this.suspicion = null;

@@ -1,3 +1,4 @@
+import { simulateRelays } from '@tenantry/messaging/simulation/relay-simulation';
 import { simulate } from '@tenantry/messaging/simulation/simulation';
 import { expect, it } from 'vitest';
 
@@ -22,5 +23,19 @@ it(`simulates ${seeds} seeds from ${first} on`, async () => {
   console.log(
     `simulation: ${seeds} seeds from ${first} on in ${Math.round(seconds)} s (${Math.round((seeds / seconds) * 60)} a minute)`,
     total,
+  );
+}, 1_800_000);
+
+it(`simulates relays with ${seeds} seeds from ${first} on`, async () => {
+  const started = performance.now();
+  let events = 0;
+  for (let seed = first; seed < first + seeds; seed++) {
+    const report = await simulateRelays(seed);
+    expect(report.faults, `replay with TENANTRY_SIMULATION_SEED=${seed}`).toEqual([]);
+    events += report.events;
+  }
+  const seconds = (performance.now() - started) / 1_000;
+  console.log(
+    `relays: ${seeds} seeds from ${first} on in ${Math.round(seconds)} s (${Math.round((seeds / seconds) * 60)} a minute), ${events} events`,
   );
 }, 1_800_000);

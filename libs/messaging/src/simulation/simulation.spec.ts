@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { RelaySabotage } from './relay-tables.js';
 import type { Sabotage } from './rows.js';
 import { type Report, simulate } from './simulation.js';
 
@@ -11,7 +12,7 @@ Error.stackTraceLimit = 0;
 const last = replayed === undefined ? count : first;
 
 /** The first report with something wrong; null where all of the seeds end well. */
-async function firstFailure(from: number, to: number, sabotage?: Sabotage): Promise<Report | null> {
+async function firstFailure(from: number, to: number, sabotage?: Sabotage & RelaySabotage): Promise<Report | null> {
   for (let seed = from; seed <= to; seed++) {
     const report = await simulate(seed, sabotage);
     if (report.faults.length > 0) return report;
@@ -45,10 +46,11 @@ describe('the simulation', () => {
     expect((await simulate(8)).digest).not.toBe((await simulate(7)).digest);
   });
 
-  it.each<[string, Sabotage]>([
+  it.each<[string, Sabotage & RelaySabotage]>([
     ['a checkpoint is moved wherever it was', { checkpointsUnchecked: true }],
     ['rows are written outside of the transaction', { rowsOutsideTransaction: true }],
     ['each attempt at an effect has a key of its own', { freshEffectKeys: true }],
+    ['relays never compare the stream with the logs', { auditsNothing: true }],
   ])('notices when %s', async (_what, sabotage) => {
     expect(await firstFailure(1, 40, sabotage)).not.toBeNull();
   });

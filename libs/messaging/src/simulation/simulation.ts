@@ -6,7 +6,10 @@ import type { Logger } from '@tenantry/observability/logger';
 import { SimulatedBus } from './bus.js';
 import { type Acknowledged, faultsOf } from './checks.js';
 import { Node, Provider, type Surroundings } from './node.js';
+import { type RelaySabotage, RelayTables } from './relay-tables.js';
+import { Relays } from './relays.js';
 import { type Sabotage, Tables } from './rows.js';
+import { SimulatedStream, streamFaults } from './stream.js';
 import { Process, World } from './world.js';
 
 export interface Report {
@@ -31,14 +34,17 @@ const lookEveryMs = 10_000;
  * Runs replicas of a service on one seed: clients send commands and repeat them until they are answered, while processes die, freeze and
  * come back, messages and answers are lost and the wall clock jumps. Then all is quiet, and what is left is compared with the log.
  */
-export async function simulate(seed: number, sabotage: Sabotage = {}): Promise<Report> {
+export async function simulate(seed: number, sabotage: Sabotage & RelaySabotage = {}): Promise<Report> {
   const world = new World(seed);
   const weather = { loss: world.pick([0, 0.01, 0.05, 0.15]), latencyMs: world.pick([1, 5, 40]) };
   const busWeather = { drop: world.pick([0, 0.2, 0.8, 1]), duplicate: world.pick([0, 0.3]), delayMs: world.pick([1, 50, 2_000]) };
-  const around: Surroundings = {
+  const bus = new SimulatedBus(world, busWeather);
+  const around: Surroundings & { relayTables: RelayTables; stream: SimulatedStream } = {
     logs: new MemoryEventStore({ wallMs: () => 1_767_225_600_000 + world.nowMs + world.wallSkewMs }),
     tables: new Tables(),
-    bus: new SimulatedBus(world, busWeather),
+    bus,
+    relayTables: new RelayTables(),
+    stream: new SimulatedStream(world, bus),
     provider: new Provider(),
     logger: silent,
     sabotage,
@@ -56,6 +62,7 @@ export async function simulate(seed: number, sabotage: Sabotage = {}): Promise<R
     world.after(world.random() * 3_000, () => start(replica));
   };
   for (let replica = 0; replica < replicas; replica++) start(replica);
+  const relays = new Relays(world, { ...around, sabotage }, weather, replicas, { pollMs: 4_000, lookMs: 8_000 });
 
   const disturb = () => {
     world.after(world.random() * 4_000, () => {
@@ -64,10 +71,13 @@ export async function simulate(seed: number, sabotage: Sabotage = {}): Promise<R
       const replica = world.below(replicas);
       const { process } = nodes[replica] as Node;
       const kind = world.random();
-      if (kind < 0.5) {
+      if (kind < 0.4) {
         end(process, replica);
         kills += 1;
-      } else if (kind < 0.8) process.freeze(world.pick([100, 2_000, 8_000, 40_000]));
+      } else if (kind < 0.5) relays.kill();
+      else if (kind < 0.55) relays.freeze(world.pick([100, 2_000, 15_000]));
+      else if (kind < 0.65) around.stream.disaster();
+      else if (kind < 0.85) process.freeze(world.pick([100, 2_000, 8_000, 40_000]));
       else world.wallSkewMs += world.pick([-3_600_000, 3_600_000]);
     });
   };
@@ -96,6 +106,8 @@ export async function simulate(seed: number, sabotage: Sabotage = {}): Promise<R
   for (let right = 0; right < 2 && world.nowMs < activeMs + quietMs; right = faults.length === 0 ? right + 1 : 0) {
     await world.runUntil(world.nowMs + lookEveryMs);
     faults = await faultsOf({ ...around, tenants, acknowledged, sent });
+    const logs = await Promise.all(tenants.map((tenantId) => around.logs.readLog(tenantId, 0, { limit: 10_000 })));
+    faults.push(...logs.flatMap(({ events }, index) => streamFaults(around.stream, tenants[index] as string, events)));
   }
   const heads = await around.logs.heads();
   const tips = await Promise.all(heads.map(({ tenantId, position }) => around.logs.readLog(tenantId, position)));
