@@ -18,7 +18,13 @@ export function adminPool(postgresUrl: string): pg.Pool {
 }
 
 /** Has each position of each log once, each the event that the log has there. `rewritten`: positions that had another event before a restore. */
-async function checkSubscriber(subscriber: Subscriber, logs: Logs, what: string, rewritten: boolean, timeoutMs: number): Promise<void> {
+export async function checkSubscriber(
+  subscriber: Subscriber,
+  logs: Logs,
+  what: string,
+  rewritten: boolean,
+  timeoutMs: number,
+): Promise<void> {
   await eventually(
     () => {
       for (const [tenantId, events] of logs) {

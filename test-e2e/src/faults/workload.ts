@@ -30,6 +30,8 @@ export interface WorkloadOptions {
   lanesPerTenant?: number;
   commandsPerLane?: number;
   pauseMs?: [number, number];
+  /** Where history may be taken back, what was a change of plan may be none the second time. */
+  planChanges?: boolean;
   /** Tenants that are created meanwhile. */
   creations?: number;
   /** How long a client tries one command. */
@@ -54,7 +56,15 @@ export class Workload {
   private readonly options: Required<WorkloadOptions>;
 
   constructor(options: WorkloadOptions) {
-    this.options = { lanesPerTenant: 2, commandsPerLane: 40, pauseMs: [20, 120], creations: 2, patienceMs: 180_000, ...options };
+    this.options = {
+      lanesPerTenant: 2,
+      commandsPerLane: 40,
+      pauseMs: [20, 120],
+      planChanges: true,
+      creations: 2,
+      patienceMs: 180_000,
+      ...options,
+    };
   }
 
   /** Creates the tenants that the load is on; resolves when they are active. */
@@ -92,9 +102,9 @@ export class Workload {
     return new Promise((reached) => this.waiting.push({ acknowledged: this.acknowledged + acknowledged, reached }));
   }
 
-  /** How many commands the lanes send. */
-  get planned(): number {
-    return this.tenantIds.length * this.options.lanesPerTenant * this.options.commandsPerLane;
+  /** How many commands the lanes on so many tenants send. */
+  planned(tenants: number): number {
+    return tenants * this.options.lanesPerTenant * this.options.commandsPerLane;
   }
 
   private async lane(tenantId: string, name: string, withPlans: boolean): Promise<void> {
@@ -106,7 +116,7 @@ export class Workload {
       const key = `${name}-${n}`;
       const kind = chance.next();
       // Only one lane changes the plan, from one to the next: none of its changes is none.
-      if (kind < 0.05 && withPlans)
+      if (kind < 0.05 && withPlans && this.options.planChanges)
         await this.send({ key, route: 'tenants.update', tenantId, events: 1 }, 'PUT', url, { plan: plans[planChanges++ % 2] as string });
       else if (kind < 0.3) await this.send({ key, route: 'tenants.update', tenantId, events: 1 }, 'PUT', url, { name: `Name ${key}` });
       else if (kind < 0.65)
