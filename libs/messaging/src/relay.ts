@@ -2,6 +2,7 @@ import type { StoredEvent } from '@tenantry/contracts/events';
 import type { EventStore } from '@tenantry/event-store/port';
 import { faultPoint } from '@tenantry/observability/fault';
 import type { Logger } from '@tenantry/observability/logger';
+import { relayed } from '@tenantry/observability/metrics';
 import { backoffMs } from './backoff.js';
 import type { Broker, OutgoingMessage, StoredMessage } from './broker.js';
 import { DirtyQueue, type Outcome } from './dirty-queue.js';
@@ -266,7 +267,8 @@ export class Relay {
         if (next.advance) advances.push(next.advance);
         renewed.push(...next.renewed);
         this.counts.published += done.length;
-        if (nextPart(part.state).through !== Number.POSITIVE_INFINITY) this.counts.republished += done.length;
+        this.counts.republished += done.filter(({ message }) => message.messageId.includes(':r')).length;
+        if (next.advance) relayed.observe(Math.max(0, this.scheduler.wallMs() - Date.parse(last.recordedAt)) / 1_000);
       }
       const slice = slices.get(tenantId);
       if (strange.has(tenantId) || done.length < wanted) hold(tenantId);

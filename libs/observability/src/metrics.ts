@@ -1,4 +1,4 @@
-import { collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
 /** Everything that this process measures. */
 export const registry = new Registry();
@@ -26,9 +26,31 @@ export const histogram = <L extends string>(
   (registry.getSingleMetric(name) as Histogram<L> | undefined) ??
   new Histogram({ name, help, labelNames: labels, buckets, registers: [registry] });
 
+/** A number that is asked for whenever somebody looks; `total` for one that only rises. */
+export function observed(name: string, help: string, read: () => number, total = false): void {
+  const options = { name, help, registers: [registry] };
+  if (total)
+    new Counter({
+      ...options,
+      collect() {
+        this.reset();
+        this.inc(read());
+      },
+    });
+  else
+    new Gauge({
+      ...options,
+      collect() {
+        this.set(read());
+      },
+    });
+}
+
 /** Calls that this process served. */
 export const rpcServed = histogram('tenantry_rpc_served_seconds', 'Calls served, by operation and outcome', ['operation', 'outcome']);
 /** Calls that this process made. */
 export const rpcCalled = histogram('tenantry_rpc_called_seconds', 'Calls made, by operation and outcome', ['operation', 'outcome']);
 export const appended = histogram('tenantry_log_append_seconds', 'Appends to tenant logs, by outcome', ['outcome']);
 export const effects = histogram('tenantry_effects_seconds', 'Effects run, by kind and outcome', ['effect', 'outcome']);
+/** From the log to the broker's acknowledgement, of each log's last event in a round; what is published again doesn't count. */
+export const relayed = histogram('tenantry_relay_lag_seconds', 'From an event to its acknowledgement by the broker');
