@@ -46,16 +46,15 @@ export class Lane {
     await Promise.allSettled(this.inFlight);
   }
 
-  /** The log has said what the stream is. */
-  confirm(base: Base): void {
-    if (this.confirmed?.of !== base.of || this.confirmed.version <= base.version) this.confirmed = base;
+  /** The stream was read, with the turn and nothing under way. */
+  saw(base: Base): void {
+    this.confirmed = base;
+    this.expected = base;
   }
 
-  /** Forgets what the log has said: it no longer fits. */
-  forget(): void {
-    this.confirmed = null;
-    this.expected = null;
-    this.generation++;
+  /** An append was answered; the answers of several may overtake each other. */
+  confirm(base: Base): void {
+    if (this.confirmed?.of !== base.of || this.confirmed.version < base.version) this.confirmed = base;
   }
 
   /** Follows an append from its start; `after` is the stream once it is done, null where that cannot be told before. */
@@ -76,24 +75,39 @@ export class Lane {
   }
 }
 
-/** A lane per stream that is in use; what nobody uses is forgotten. */
+/** A lane per stream that is in use, and of the others those that were used last: a command often follows soon on the same stream. */
 export class Lanes {
-  private readonly lanes = new Map<string, Lane>();
+  private readonly inUse = new Map<string, Lane>();
+  /** In the order of their last use. */
+  private readonly idle = new Map<string, Lane>();
+
+  constructor(private readonly maxIdle: number) {}
 
   async within<Result>(tenantId: string, stream: string, work: (lane: Lane) => Promise<Result>): Promise<Result> {
     const key = `${tenantId} ${stream}`;
-    const lane = this.lanes.get(key) ?? new Lane();
-    this.lanes.set(key, lane);
+    const lane = this.inUse.get(key) ?? this.idle.get(key) ?? new Lane();
+    this.idle.delete(key);
+    this.inUse.set(key, lane);
     lane.users++;
     try {
       return await work(lane);
     } finally {
       lane.users--;
-      if (lane.users === 0) this.lanes.delete(key);
+      if (lane.users === 0) this.rest(key, lane);
     }
   }
 
-  get size(): number {
-    return this.lanes.size;
+  private rest(key: string, lane: Lane): void {
+    this.inUse.delete(key);
+    this.idle.set(key, lane);
+    if (this.idle.size <= this.maxIdle) return;
+    for (const [oldest] of this.idle) {
+      this.idle.delete(oldest);
+      return;
+    }
+  }
+
+  get size(): { inUse: number; idle: number } {
+    return { inUse: this.inUse.size, idle: this.idle.size };
   }
 }

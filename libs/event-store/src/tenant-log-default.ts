@@ -17,10 +17,12 @@ import type { EventStore, Head, LogSlice, PreparedEvent, StreamSlice } from './p
 import { type Assumed, type SystemCommand, type Target, TenantLog, type Transacted } from './tenant-log.js';
 
 const MAX_TRIES = 20;
+/** Streams whose last state is kept, beside those that somebody is deciding on. */
+const MAX_REMEMBERED = 500;
 
 /** The one implementation of `TenantLog`, on any `EventStore` and any `Keyring`. */
 export class DefaultTenantLog extends TenantLog {
-  private readonly lanes = new Lanes();
+  private readonly lanes = new Lanes(MAX_REMEMBERED);
 
   constructor(
     private readonly store: EventStore,
@@ -33,8 +35,8 @@ export class DefaultTenantLog extends TenantLog {
     super();
   }
 
-  /** Streams that somebody is deciding on or waits for: what this object holds in memory. */
-  get streamsInUse(): number {
+  /** Streams that somebody is deciding on, and those whose last state is kept: what this object holds in memory. */
+  get streams(): { inUse: number; idle: number } {
     return this.lanes.size;
   }
 
@@ -46,8 +48,6 @@ export class DefaultTenantLog extends TenantLog {
   ): Promise<Transacted<State, Set>> {
     return this.lanes.within(target.tenant, target.stream ?? of.stream, async (lane) => {
       for (let tries = 1; ; tries++) {
-        // What the log said before has led to conflicts more than once: perhaps it is another log now (a restore).
-        if (tries > 3) lane.forget();
         const step = await this.step(lane, of, target, decide, tries === 1 ? assumed : undefined);
         if ('done' in step) return step.done;
         const result = await step.appending;
@@ -112,9 +112,21 @@ export class DefaultTenantLog extends TenantLog {
     of: Aggregate<State, Set>,
     { tenant, stream = of.stream, command }: Target,
   ): Promise<Base<State> | NonNullable<StreamSlice['command']>> {
-    const from = lane.known<State>(of) ?? { of, state: of.initial, version: -1, lastEventId: undefined, position: -1 };
-    const slice = await this.store.readStream(tenant, stream, { fromVersion: from.version + 1, commandId: command.id });
+    const known = lane.known<State>(of);
+    // The last event that is known comes again: where another one is in its place, the log is another one now (a restore).
+    const after = known && { fromVersion: Math.max(known.version, 0), commandId: command.id };
+    let from = known ?? { of, state: of.initial, version: -1, lastEventId: undefined, position: -1 };
+    let slice = await this.store.readStream(tenant, stream, after ?? { commandId: command.id });
     if (slice.command) return slice.command;
+    if (from.version >= 0) {
+      const [overlap, ...events] = slice.events;
+      if (overlap?.id === from.lastEventId) slice = { ...slice, events };
+      else {
+        from = { of, state: of.initial, version: -1, lastEventId: undefined, position: -1 };
+        slice = await this.store.readStream(tenant, stream, { commandId: command.id });
+        if (slice.command) return slice.command;
+      }
+    }
     const last = slice.events.at(-1);
     const base = last
       ? {
@@ -125,7 +137,7 @@ export class DefaultTenantLog extends TenantLog {
           position: last.position,
         }
       : from;
-    lane.confirm(base);
+    lane.saw(base);
     return base;
   }
 
