@@ -56,6 +56,7 @@ export const errorCodes = {
   'event_subscription.not_configured': { status: 503, title: 'Event subscriptions cannot be issued here' },
   'event_subscription.broker_unavailable': { status: 503, title: 'The broker did not do what the event subscription needs' },
   'placement.not_found': { status: 404, title: 'The tenant has no place yet' },
+  'placement.unavailable': { status: 503, title: "The tenant's database does not answer" },
   'placement.closed': { status: 503, title: 'The tenant is being moved' },
   'keys.destroyed': { status: 410, title: "The tenant's keys were destroyed" },
 } as const satisfies Record<string, { status: number; title: string }>;

@@ -96,6 +96,30 @@ export class Oversight {
     }));
   }
 
+  /** Per consumer: events that wait to be looked at, over all tenants, and how old the oldest of them is. */
+  async lag(): Promise<{ consumer: string; events: number; seconds: number }[]> {
+    const consumers = this.consumers();
+    const { rows } = await this.pool.query<{ consumer: string; events: string; seconds: number }>(
+      `SELECT c.consumer, coalesce(sum(b.behind), 0) AS events,
+              coalesce(extract(epoch FROM now() - min(e.recorded_at)), 0)::float8 AS seconds
+       FROM unnest($1::text[], $2::text[], $3::bool[]) AS c(consumer, version, placed)
+       LEFT JOIN LATERAL (
+         SELECT h.tenant_id, coalesce(p.position, -1) AS position, h.position - coalesce(p.position, -1) AS behind
+         FROM log.heads h
+         LEFT JOIN ${this.schema}.hints p ON p.consumer = c.consumer AND p.tenant_id = h.tenant_id AND p.version = c.version
+         WHERE h.position > coalesce(p.position, -1)
+           AND (NOT c.placed OR EXISTS (SELECT FROM tenancy.placements l WHERE l.tenant_id = h.tenant_id AND l.ready))) b ON true
+       LEFT JOIN log.events e ON e.tenant_id = b.tenant_id AND e.position = b.position + 1
+       GROUP BY c.consumer`,
+      [
+        consumers.map(({ name }) => name),
+        consumers.map(({ version }) => version),
+        consumers.map(({ placement }) => placement === 'tenant'),
+      ],
+    );
+    return rows.map((row) => ({ consumer: row.consumer, events: Number(row.events), seconds: row.seconds }));
+  }
+
   /** In the order of their ids. */
   async parked({
     after,

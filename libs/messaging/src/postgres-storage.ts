@@ -78,7 +78,13 @@ class PostgresHints extends HintStore {
   }
 
   override behind(consumer: string, version: string, withinMs?: number): AsyncIterable<Behind[]> {
-    return new Sweep(this.pool, this.table, 'AND p.consumer = $1 AND p.version = $2', [consumer, version]).behind(withinMs);
+    return new Sweep(
+      this.pool,
+      this.table,
+      'AND p.consumer = $1 AND p.version = $2',
+      [consumer, version],
+      consumer === 'service' ? null : 'p.generation',
+    ).behind(withinMs);
   }
 }
 

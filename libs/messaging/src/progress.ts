@@ -5,6 +5,8 @@ export interface Known {
   applied: Applied | null;
   /** Up to here nothing that the consumer handles comes after the checkpoint. */
   scannedTo: number;
+  /** Of the placement that it was seen at. */
+  generation?: number;
 }
 
 /** What this process remembers of its checkpoints, so that most runs needn't read them. Being wrong is found out when the checkpoint is moved. Bounded: the longest unused go. */

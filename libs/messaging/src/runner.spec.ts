@@ -95,7 +95,7 @@ beforeAll(async () => {
   connection = await connectNats({ url: nats.url, process: 'svc', logger: silentLogger });
   pool = new pg.Pool({ connectionString: postgres.url, max: 10, pipeline: true } as pg.PoolConfig);
   await pool.query(
-    'CREATE SCHEMA log; CREATE TABLE log.heads (tenant_id uuid PRIMARY KEY, position bigint NOT NULL, recorded_at timestamptz NOT NULL DEFAULT now())',
+    'CREATE SCHEMA tenancy; CREATE TABLE tenancy.placements (tenant_id uuid PRIMARY KEY, generation bigint NOT NULL); CREATE SCHEMA log; CREATE TABLE log.heads (tenant_id uuid PRIMARY KEY, position bigint NOT NULL, recorded_at timestamptz NOT NULL DEFAULT now())',
   );
   await createServiceSchema(pool, 'svc', ownTables);
   tenants = new SchemaTenants(pool, tenantTables);
@@ -225,6 +225,26 @@ describe('what an operator has left out', () => {
   }, 30_000);
 });
 
+describe('a checkpoint that somebody else has locked', () => {
+  it('holds up nobody else, and is taken up soon after it is free', async () => {
+    const [locked, free] = [newId(), newId()];
+    const running = await runner();
+    for (const id of [locked, free]) await append(id, 'TenantRegistered', { name: 'first' });
+    running.appended([locked, free]);
+    await until(async () => expect(await nameOf(locked)).toEqual({ name: 'first', updates: 0 }));
+    const frozen = await pool.connect();
+    await frozen.query('BEGIN');
+    await frozen.query('SELECT FROM svc.checkpoints WHERE tenant_id = $1 FOR UPDATE', [locked]);
+    for (const id of [locked, free]) await append(id, 'TenantUpdated', { name: 'second' });
+    running.appended([locked, free]);
+    await until(async () => expect(await nameOf(free)).toEqual({ name: 'second', updates: 1 }));
+    expect(await nameOf(locked)).toEqual({ name: 'first', updates: 0 });
+    await frozen.query('ROLLBACK');
+    frozen.release();
+    await until(async () => expect(await nameOf(locked)).toEqual({ name: 'second', updates: 1 }), { timeoutMs: 2_000 });
+  });
+});
+
 describe('what the database refuses', () => {
   it('is one event that is parked, whatever batch it was in', async () => {
     const id = newId();
@@ -284,6 +304,40 @@ describe("rows in the tenant's schema", () => {
     await until(async () => expect(await notesOf(id)).toHaveLength(2));
   });
 
+  it('are filled again in another place when the tenant has moved', async () => {
+    const id = newId();
+    await tenants.place(id);
+    const running = await runner({ projections: [everything], options: { sweepMs: 100 } });
+    const at = await append(id, 'TenantRegistered', { name: 'x' });
+    await pool.query('INSERT INTO log.heads VALUES ($1, $2)', [id, at]);
+    running.appended([id]);
+    await until(async () => expect(await notesOf(id)).toHaveLength(1));
+    await until(async () => expect(await rows('SELECT generation FROM svc.hints WHERE tenant_id = $1', [id])).toEqual([{ generation: 1 }]));
+    await tenants.move(id, 'svc_notes');
+    await until(async () => expect(await notesOf(id)).toHaveLength(1));
+    await until(async () => expect(await rows('SELECT generation FROM svc.hints WHERE tenant_id = $1', [id])).toEqual([{ generation: 2 }]));
+  });
+
+  it('of a tenant whose database is silent hold up nobody else', async () => {
+    const [silent, ...others] = Array.from({ length: 9 }, newId) as [string, ...string[]];
+    for (const id of [silent, ...others]) await tenants.place(id);
+    const running = await runner({ projections: [everything], options: { concurrency: 1 } });
+    const schema = `t_${tenantKey(silent)}`;
+    const holder = await pool.connect();
+    await holder.query(`BEGIN; LOCK TABLE ${schema}.checkpoints`);
+    for (const id of [silent, ...others]) await append(id, 'TenantRegistered', { name: 'x' });
+    running.appended([silent]);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    running.appended(others);
+    await until(async () => {
+      for (const id of others) expect(await notesOf(id)).toHaveLength(1);
+    });
+    expect(await notesOf(silent)).toEqual([]);
+    await holder.query('ROLLBACK');
+    holder.release();
+    await until(async () => expect(await notesOf(silent)).toHaveLength(1));
+  });
+
   it('take many events with few transactions, each once, with two replicas', async () => {
     const id = newId();
     await tenants.place(id);
@@ -317,6 +371,19 @@ describe('waiting for a position', () => {
     const id = newId();
     const at = await append(id, 'TenantActivated', {});
     expect(await position(undefined, [namesOf()]).waitFor('service', id, at)).toBe(true);
+  });
+
+  it("gives up in time where the tenant's database keeps silent", async () => {
+    const id = newId();
+    await tenants.place(id);
+    const at = await append(id, 'TenantRegistered', { name: 'x' });
+    const holder = await pool.connect();
+    await holder.query(`BEGIN; LOCK TABLE t_${tenantKey(id)}.checkpoints`);
+    const begun = performance.now();
+    expect(await position(undefined, [everything]).waitFor('tenant', id, at, 200)).toBe(false);
+    expect(performance.now() - begun).toBeLessThan(1_000);
+    await holder.query('ROLLBACK');
+    holder.release();
   });
 
   it('gives up in time where nobody applies the events', async () => {

@@ -60,6 +60,9 @@ const defaults: RunnerOptions = {
   calm: { lateMs: 25, intervalMs: 20, maxIntervalMs: 80 },
   sweepMs: 5_000,
 };
+/** So long a tenant's pass has a slot; and so many may go on without one. */
+const overtimeMs = 1_000;
+const maxOvertime = 4;
 /** The step after which a tenant's tables exist. Only a wake-up: whether they do, `withTenant` says. */
 const placedSubject = 'tenantry.events.*.tenant.ProvisioningStepCompleted';
 
@@ -68,6 +71,8 @@ interface Lane {
   rebuild: (tenantId: string) => Promise<number>;
   consumer: Consumer;
   queue: DirtyQueue;
+  /** What this process believes of the tenant is wrong: its checkpoint has to be read. */
+  forget: (tenantId: string) => void;
   progress: Progress;
   pump: () => void;
   timer?: Timer;
@@ -199,6 +204,7 @@ export class Runner {
       queue: new DirtyQueue(0, this.options.serviceIntervalMs),
       progress: pass.progress,
       rebuild: (tenantId) => pass.rebuildNow(tenantId, 'requested'),
+      forget: (tenantId) => pass.progress.forget(tenantId),
       waiters: new Map(),
       notBeforeMs: 0,
       // One pass at a time: what becomes dirty meanwhile is the next batch.
@@ -240,6 +246,24 @@ export class Runner {
     const ready: TenantWork[] = [];
     let reading = false;
     let running = 0;
+    let overtime = 0;
+    // A tenant that takes long (its database is silent, or a rebuild) gives its slot away, so that others don't wait behind it.
+    const holdSlot = () => {
+      let held = true;
+      running += 1;
+      const timer = this.parts.scheduler.setTimeout(() => {
+        if (overtime >= maxOvertime) return;
+        held = false;
+        running -= 1;
+        overtime += 1;
+        lane.pump();
+      }, overtimeMs);
+      return () => {
+        timer.cancel();
+        if (held) running -= 1;
+        else overtime -= 1;
+      };
+    };
     const read = async (tenantIds: string[]) => {
       const { work, outcomes } = await pass.read(tenantIds);
       ready.push(...work);
@@ -253,6 +277,7 @@ export class Runner {
       queue: new DirtyQueue(this.options.tenantDelayMs, this.options.tenantIntervalMs, this.options.calm),
       progress: pass.progress,
       rebuild: (tenantId) => pass.rebuildNow(tenantId),
+      forget: (tenantId) => pass.forget(tenantId),
       waiters: new Map(),
       notBeforeMs: 0,
       // Reading is for many at once; writing is one transaction per tenant, some at a time, so that a slow one holds up nobody else.
@@ -260,13 +285,13 @@ export class Runner {
         if (this.stopped) return;
         while (running < this.options.concurrency && ready.length > 0) {
           const work = ready.shift() as TenantWork;
-          running += 1;
+          const free = holdSlot();
           this.track(
             pass
               .run(work)
               .catch((error: unknown) => this.unexpected(error, [work.tenantId]).get(work.tenantId) as Outcome)
               .then((outcome) => {
-                running -= 1;
+                free();
                 this.settle(lane, work.tenantId, outcome);
                 lane.pump();
               }),
@@ -366,9 +391,15 @@ export class Runner {
   }
 
   private takeUp(lane: Lane, page: Behind[]): void {
-    for (const { tenantId, head } of page) {
-      if (lane.progress.scannedTo(tenantId) === head) {
-        this.hints.note(lane.consumer.name, tenantId, { version: lane.consumer.version, generation: 0, position: head });
+    for (const { tenantId, head, moved } of page) {
+      const known = lane.progress.get(tenantId);
+      if (moved) lane.forget(tenantId);
+      else if (known?.scannedTo === head) {
+        this.hints.note(lane.consumer.name, tenantId, {
+          version: lane.consumer.version,
+          generation: known.generation ?? 0,
+          position: head,
+        });
         continue;
       }
       this.mark(lane, tenantId);

@@ -64,6 +64,17 @@ export class SchemaTenants extends Tenants {
     }
   }
 
+  /** To another place, in which there is nothing yet. */
+  async move(tenantId: string, table: string): Promise<void> {
+    const placement = this.places.get(tenantId) as Placement;
+    this.places.set(tenantId, { ...placement, generation: placement.generation + 1 });
+    await this.pool.query(`TRUNCATE ${placement.schema}.checkpoints, ${placement.schema}.${table}`);
+    await this.pool.query('INSERT INTO tenancy.placements VALUES ($1, $2) ON CONFLICT (tenant_id) DO UPDATE SET generation = $2', [
+      tenantId,
+      placement.generation + 1,
+    ]);
+  }
+
   override async placement(tenantId: string): Promise<Placement | null> {
     return this.places.get(tenantId) ?? null;
   }

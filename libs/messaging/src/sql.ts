@@ -31,7 +31,8 @@ export function isTransient(error: unknown): boolean {
   const { code, message } = error as { code?: unknown; message?: string };
   if (typeof code === 'string') {
     if (/^(08|40|53|55|57)[0-9A-Z]{3}$/.test(code) || code === '25P03') return true;
-    if (code === 'placement.closed' || code === 'service.unavailable' || code === 'service.timeout') return true;
+    if (code === 'placement.closed' || code === 'placement.unavailable' || code === 'service.unavailable' || code === 'service.timeout')
+      return true;
   }
   return /not queryable|Query read timeout/i.test(message ?? '');
 }

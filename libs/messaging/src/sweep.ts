@@ -4,6 +4,8 @@ import type { Pool } from 'pg';
 export interface Behind {
   tenantId: string;
   head: number;
+  /** It is placed elsewhere than when it was looked at. */
+  moved?: boolean;
 }
 
 const pageSize = 2_000;
@@ -13,28 +15,31 @@ const pageSize = 2_000;
  * A position beyond the head is found as well: that is a log that was restored.
  */
 export class Sweep {
-  /** @param progressTable has (tenant_id, position) @param condition further restricts its rows; `$1` and `$2` are `values` */
+  /** @param progressTable has (tenant_id, position) @param condition further restricts its rows; `$1` and `$2` are `values` @param generation where the table has the placement's; 0 is none */
   constructor(
     private readonly pool: Pool,
     private readonly progressTable: string,
     private readonly condition: string,
     private readonly values: [string, string] | [],
+    private readonly generation: string | null = null,
   ) {}
 
   /** Pages of logs that are behind. @param withinMs only logs that grew in that time; all of them where it is undefined */
   async *behind(withinMs?: number): AsyncGenerator<Behind[]> {
+    const moved = this.generation === null ? 'false' : `coalesce(${this.generation} > 0 AND ${this.generation} <> l.generation, false)`;
     let after = '00000000-0000-0000-0000-000000000000';
     for (let first = true; ; first = false) {
       const n = this.values.length;
-      const { rows } = await this.pool.query<{ tenant_id: string; position: string }>(
-        `SELECT h.tenant_id, h.position FROM log.heads h
+      const { rows } = await this.pool.query<{ tenant_id: string; position: string; moved: boolean }>(
+        `SELECT h.tenant_id, h.position, ${moved} AS moved FROM log.heads h
          LEFT JOIN ${this.progressTable} p ON p.tenant_id = h.tenant_id ${this.condition}
-         WHERE h.tenant_id ${first ? '>=' : '>'} $${n + 1} AND coalesce(p.position, -1) <> h.position
+         ${this.generation === null ? '' : 'LEFT JOIN tenancy.placements l ON l.tenant_id = h.tenant_id'}
+         WHERE h.tenant_id ${first ? '>=' : '>'} $${n + 1} AND (coalesce(p.position, -1) <> h.position OR ${moved})
          ${withinMs === undefined ? '' : `AND h.recorded_at > now() - ${Math.round(withinMs)} * interval '1 ms'`}
          ORDER BY h.tenant_id LIMIT ${pageSize}`,
         [...this.values, after],
       );
-      if (rows.length > 0) yield rows.map((row) => ({ tenantId: row.tenant_id, head: Number(row.position) }));
+      if (rows.length > 0) yield rows.map((row) => ({ tenantId: row.tenant_id, head: Number(row.position), moved: row.moved }));
       if (rows.length < pageSize) return;
       after = rows.at(-1)?.tenant_id as string;
     }

@@ -98,15 +98,22 @@ export class TenantPass {
         work.push({ tenantId, known, from, slice });
         continue;
       }
-      if (known) this.progress.set(tenantId, { applied: known.applied, scannedTo: slice.scannedTo });
+      const generation = known?.generation ?? seen.get(tenantId)?.generation ?? 0;
+      if (known) this.progress.set(tenantId, { applied: known.applied, scannedTo: slice.scannedTo, generation });
       hints.note(consumer.name, tenantId, {
         version: consumer.version,
-        generation: seen.get(tenantId)?.generation ?? 0,
+        generation,
         position: slice.scannedTo,
       });
       outcomes.set(tenantId, slice.scannedTo < slice.head ? { next: 'again' } : { next: 'idle' });
     }
     return { work, outcomes };
+  }
+
+  /** The tenant lives elsewhere now: what was believed of its checkpoint is of the old place. */
+  forget(tenantId: string): void {
+    this.progress.forget(tenantId);
+    this.uncertain.add(tenantId);
   }
 
   async run(work: TenantWork): Promise<Outcome> {
@@ -117,7 +124,8 @@ export class TenantPass {
       await faultPoint('projection.recorded');
       this.uncertain.delete(tenantId);
       this.transientFailures.delete(tenantId);
-      this.progress.set(tenantId, { applied: done.applied, scannedTo: done.failure ? done.failure.event.position - 1 : done.scannedTo });
+      const scannedTo = done.failure ? done.failure.event.position - 1 : done.scannedTo;
+      this.progress.set(tenantId, { applied: done.applied, scannedTo, generation: done.generation });
       if (done.failure) return { next: 'hold', delayMs: await failures.failed(consumer.name, done.failure.event, done.failure.error) };
       hints.note(consumer.name, tenantId, { version: consumer.version, generation: done.generation, position: done.scannedTo });
       await failures.succeeded(consumer.name, tenantId);
@@ -166,7 +174,7 @@ export class TenantPass {
       ...(await this.rebuild(tx, tenantId, 'requested')),
       generation: tx.generation,
     }));
-    this.progress.set(tenantId, { applied: done.applied, scannedTo: done.scannedTo });
+    this.progress.set(tenantId, { applied: done.applied, scannedTo: done.scannedTo, generation: done.generation });
     hints.note(consumer.name, tenantId, { version: consumer.version, generation: done.generation, position: done.scannedTo });
     await failures.succeeded(consumer.name, tenantId);
     return done.events;

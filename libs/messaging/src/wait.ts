@@ -4,7 +4,8 @@ import { type Consumer, consumerOf } from './consumer.js';
 import type { ConsumerRows, RunnerStorage } from './consumer-rows.js';
 import type { ProcessManager, Projection } from './projection.js';
 import type { Runner } from './runner.js';
-import type { Scheduler } from './scheduler.js';
+import type { Scheduler, Timer } from './scheduler.js';
+import { isTransient } from './sql.js';
 
 export interface ReadPositionParts {
   service: string;
@@ -41,7 +42,7 @@ export class ReadPosition {
     const endMs = scheduler.nowMs() + timeoutMs;
     for (;;) {
       if ((runner?.scannedTo(placement, tenantId) ?? -1) >= minPosition) return true;
-      const position = await this.position(found.rows, tenantId);
+      const position = await this.position(found.rows, tenantId, endMs);
       if (position >= minPosition) return true;
       const { events, scannedTo } = await store.readLog(tenantId, position + 1, { types: found.consumer.types, limit: 1 });
       const next = events[0]?.position ?? Number.POSITIVE_INFINITY;
@@ -54,12 +55,20 @@ export class ReadPosition {
     }
   }
 
-  private async position(rows: ConsumerRows, tenantId: string): Promise<number> {
-    try {
-      return (await rows.checkpoints([tenantId])).get(tenantId)?.position ?? -1;
-    } catch (error) {
-      if (error instanceof DomainError && error.code === 'placement.not_found') return -1;
-      throw error;
-    }
+  /** -1 where it can't be known in time: the tenant has no place yet, or its database is away. */
+  private async position(rows: ConsumerRows, tenantId: string, endMs: number): Promise<number> {
+    const { scheduler } = this.parts;
+    const read = rows.checkpoints([tenantId]).then(
+      (found) => found.get(tenantId)?.position ?? -1,
+      (error: unknown) => {
+        if (isTransient(error) || (error instanceof DomainError && error.code === 'placement.not_found')) return -1;
+        throw error;
+      },
+    );
+    let timer: Timer | undefined;
+    const late = new Promise<number>((resolve) => {
+      timer = scheduler.setTimeout(() => resolve(-1), Math.max(0, endMs - scheduler.nowMs()));
+    });
+    return Promise.race([read, late]).finally(() => timer?.cancel());
   }
 }

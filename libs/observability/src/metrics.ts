@@ -46,6 +46,19 @@ export function observed(name: string, help: string, read: () => number, total =
     });
 }
 
+/** Gauges that are measured when they are asked for: `measure` gives a value per label value. */
+export const measuredGauge = (name: string, help: string, label: string, measure: () => Promise<Map<string, number>>): Gauge =>
+  new Gauge({
+    name,
+    help,
+    labelNames: [label],
+    registers: [registry],
+    async collect() {
+      this.reset();
+      for (const [value, number] of await measure()) this.set({ [label]: value }, number);
+    },
+  });
+
 /** Calls that this process served. */
 export const rpcServed = histogram('tenantry_rpc_served_seconds', 'Calls served, by operation and outcome', ['operation', 'outcome']);
 /** Calls that this process made. */

@@ -29,7 +29,7 @@ import { type ProcessEnvironment, readEnvironment } from './config.js';
 import type { Environment } from './environment.js';
 import { HealthRoute, HealthServer, ReadinessCheck } from './health.js';
 import { openLogStore } from './log-store.js';
-import { MeasuredEventStore } from './measured.js';
+import { MeasuredEventStore, measureLag } from './measured.js';
 import { NestLogger } from './nest-logger.js';
 import { ownerName } from './owner.js';
 import { type KeyringSource, platformModule } from './platform.module.js';
@@ -123,6 +123,8 @@ async function run(options: BootstrapOptions, values: ProcessEnvironment, logger
   });
   let consumers: Consumer[] = [];
   const asConsumer = consumerServices.find((name) => name === service);
+  const oversight = asConsumer ? new Oversight(pool, asConsumer, schema, () => consumers) : null;
+  if (oversight) measureLag(oversight, logger);
   const platform = platformModule(
     service,
     {
@@ -135,7 +137,7 @@ async function run(options: BootstrapOptions, values: ProcessEnvironment, logger
       store,
       timers: new DefaultTimers(pool, schema),
       reservations: new Reservations(pool, schema),
-      oversight: asConsumer ? new Oversight(pool, asConsumer, schema, () => consumers) : null,
+      oversight,
     },
     options.keyring ?? remoteKeyring(rpc),
   );

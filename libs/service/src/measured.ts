@@ -1,7 +1,9 @@
 import { DomainError } from '@tenantry/contracts/errors';
 import { type AppendCommand, type AppendResult, EventStore } from '@tenantry/event-store/port';
 import type { Effect, EffectHandler } from '@tenantry/messaging/effects';
-import { appended, effects } from '@tenantry/observability/metrics';
+import type { Oversight } from '@tenantry/messaging/oversight';
+import type { Logger } from '@tenantry/observability/logger';
+import { appended, effects, measuredGauge } from '@tenantry/observability/metrics';
 
 const codeOf = (error: unknown): string => (error instanceof DomainError ? error.code : 'failed');
 
@@ -54,3 +56,33 @@ export const measuredEffects = <P>(handler: EffectHandler<P>): EffectHandler<P> 
       },
     },
   }) as EffectHandler<P>;
+
+/** How far the service's consumers are behind. Asked for when the metrics are read, at most every 10 s. */
+export function measureLag(oversight: Oversight, logger: Logger): void {
+  let asked: { atMs: number; lag: ReturnType<Oversight['lag']> } | null = null;
+  const lag = () => {
+    const nowMs = performance.now();
+    if (!asked || nowMs - asked.atMs > 10_000)
+      asked = {
+        atMs: nowMs,
+        // The other metrics are worth reading all the more while the database is away.
+        lag: oversight.lag().catch((error: unknown) => {
+          logger.warn({ err: error }, 'How far the consumers are behind could not be measured');
+          return [];
+        }),
+      };
+    return asked.lag;
+  };
+  measuredGauge(
+    'tenantry_consumer_lag_events',
+    'Events that a consumer has not looked at yet, over all tenants',
+    'consumer',
+    async () => new Map((await lag()).map(({ consumer, events }) => [consumer, events])),
+  );
+  measuredGauge(
+    'tenantry_consumer_lag_seconds',
+    'Age of the oldest event that a consumer has not looked at yet',
+    'consumer',
+    async () => new Map((await lag()).map(({ consumer, seconds }) => [consumer, seconds])),
+  );
+}

@@ -9,21 +9,28 @@ interface Open {
   database: string;
 }
 
+export interface IsolatedPoolsOptions {
+  /** Of the control plane: the same server. */
+  url: string;
+  keys: LoginKeys;
+  /** Pools that may be open; above that the least recently used idle one is closed. */
+  max: number;
+  /** The server's own limit on a statement. */
+  statementTimeoutMs: number;
+  onIdleError: (error: Error) => void;
+}
+
+/** A server that answers at all takes a connection in this time. */
+const connectTimeoutMs = 3_000;
+/** A server that is alive has ended a statement by itself before this is over. */
+const graceMs = 2_000;
+
 /** One small pool per isolated tenant's database, opened with the tenant's own login. */
 export class IsolatedPools {
   /** By tenant, least recently used first. */
   readonly #pools = new Map<string, Promise<Open>>();
 
-  /**
-   * @param url of the control plane: the same server
-   * @param max pools that may be open; above that the least recently used idle one is closed
-   */
-  constructor(
-    private readonly url: string,
-    private readonly keys: LoginKeys,
-    private readonly max: number,
-    private readonly onIdleError: (error: Error) => void,
-  ) {}
+  constructor(private readonly options: IsolatedPoolsOptions) {}
 
   async pool(placed: PlacedLogin): Promise<pg.Pool> {
     const { tenantId, database } = placed.placement;
@@ -52,7 +59,7 @@ export class IsolatedPools {
     const open = this.#pools.get(tenantId);
     this.#pools.delete(tenantId);
     // Ends when what runs on it has ended; nobody waits for that here.
-    if (open) void open.then(({ pool }) => pool.end()).catch(this.onIdleError);
+    if (open) void open.then(({ pool }) => pool.end()).catch(this.options.onIdleError);
   }
 
   async close(): Promise<void> {
@@ -65,26 +72,28 @@ export class IsolatedPools {
     const { tenantId, server, database, role } = placement;
     if (server !== 'default') throw new Error(`No connection to the server ${server} is configured`);
     if (loginSecret === null) throw new Error(`The placement of ${tenantId} has no login`);
-    const password = await openLogin(this.keys, tenantId, loginSecret);
+    const password = await openLogin(this.options.keys, tenantId, loginSecret);
     const pool = new pg.Pool({
-      connectionString: urlFor(this.url, database, { user: role, password }),
+      connectionString: urlFor(this.options.url, database, { user: role, password }),
       min: 0,
       max: 2,
       idleTimeoutMillis: 10_000,
-      connectionTimeoutMillis: 10_000,
+      connectionTimeoutMillis: connectTimeoutMs,
+      query_timeout: this.options.statementTimeoutMs + graceMs,
+      keepAlive: true,
       allowExitOnIdle: true,
     });
-    pool.on('error', this.onIdleError);
+    pool.on('error', this.options.onIdleError);
     return { pool, loginSecret, database };
   }
 
   async #closeIdle(): Promise<void> {
-    if (this.#pools.size <= this.max) return;
+    if (this.#pools.size <= this.options.max) return;
     for (const [tenantId, opening] of this.#pools) {
       const { pool } = await opening;
       // A busy one stays, so the budget may be passed by as many tenants as are served in this instant.
       if (pool.totalCount === pool.idleCount && pool.waitingCount === 0) await this.forget(tenantId);
-      if (this.#pools.size <= this.max) return;
+      if (this.#pools.size <= this.options.max) return;
     }
   }
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Isolation } from '@tenantry/contracts/values';
+import { eventually } from '@tenantry/testing/eventually';
 import { sql } from 'drizzle-orm';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -51,6 +52,54 @@ describe('isolation', () => {
       await client.end();
     }
   };
+
+  describe("a tenant's own database", () => {
+    const admit = (placement: Placement, allow: boolean) =>
+      platform.admin.query(`ALTER DATABASE "${placement.database}" ALLOW_CONNECTIONS ${allow}`);
+    const end = (placement: Placement) =>
+      platform.admin.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [placement.database]);
+    const timed = async (tenantId: string) => {
+      const begun = performance.now();
+      const outcome = await count(tenantId).catch((error: unknown) => error as { code?: string });
+      return { outcome, tookMs: performance.now() - begun };
+    };
+
+    it('that is down is left alone at once, is asked again after a while, and concerns nobody else', async () => {
+      const [down, other] = [await placed('isolated'), await placed('isolated')];
+      await admit(down, false);
+      await end(down);
+      expect((await timed(down.tenantId)).outcome).toMatchObject({ code: expect.stringMatching(/^(55000|57P01|08006|ECONN.*)$/) });
+      for (let n = 0; n < 20; n++) {
+        const { outcome, tookMs } = await timed(down.tenantId);
+        expect(outcome).toMatchObject({ code: 'placement.unavailable' });
+        expect(tookMs).toBeLessThan(100);
+      }
+      expect((await timed(other.tenantId)).outcome).toBe(1);
+      await admit(down, true);
+      await eventually(async () => (await timed(down.tenantId)).outcome === 1, { timeoutMs: 8_000 });
+    });
+
+    it('that keeps silent is given up after the time that a statement may take', async () => {
+      const hanging = await placed('isolated');
+      const url = platform.urlOf('billing');
+      const impatient = new PostgresTenants({ pool, url, keys: testKeys, statementTimeoutMs: 300 });
+      try {
+        const silent = impatient.withTenant(hanging.tenantId, async ({ client }) => {
+          const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+          const { pid } = rows[0]!;
+          process.kill(pid, 'SIGSTOP');
+          setTimeout(() => process.kill(pid, 'SIGCONT'), 4_000);
+          return client.query('SELECT 1');
+        });
+        await expect(silent).rejects.toThrow('timeout');
+        const begun = performance.now();
+        await expect(impatient.withTenant(hanging.tenantId, async () => 1)).rejects.toMatchObject({ code: 'placement.unavailable' });
+        expect(performance.now() - begun).toBeLessThan(100);
+      } finally {
+        await impatient.close();
+      }
+    }, 15_000);
+  });
 
   describe.each(levels)('%s', (isolation) => {
     let a: Placement;

@@ -1,6 +1,7 @@
 import { DomainError } from '@tenantry/contracts/errors';
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
 import type { Pool, PoolClient } from 'pg';
+import { Breaker, isUnreachable } from './breaker.js';
 import { ClosedGates, type GateLimits } from './closed-gates.js';
 import { IsolatedPools } from './isolated-pools.js';
 import type { LoginKeys } from './login-secret.js';
@@ -21,6 +22,8 @@ export interface PostgresTenantsOptions {
   /** A transaction in which nothing happens for that long is ended by the server: it frees the rows of a frozen process. */
   idleTimeoutMs?: number;
   placementTtlMs?: number;
+  /** How long an isolated database that did not answer is left alone at first, and at most. */
+  breakerMs?: { first: number; longest: number };
   /** Pools of isolated databases that stay open. */
   isolatedPools?: number;
   /** A connection is closed after it has served that many dedicated tenants: a backend keeps some 140 KB of catalogue of each. */
@@ -38,6 +41,7 @@ export class PostgresTenants extends Tenants {
   readonly #placements: Placements;
   readonly #gates: ClosedGates;
   readonly #isolated: IsolatedPools;
+  readonly #breaker: Breaker;
   readonly #served = new WeakMap<PoolClient, Set<string>>();
   readonly #drizzle = new WeakMap<PoolClient, NodePgDatabase>();
   readonly #watched = new WeakSet<PoolClient>();
@@ -48,16 +52,18 @@ export class PostgresTenants extends Tenants {
       statementTimeoutMs: 10_000,
       idleTimeoutMs: 5_000,
       placementTtlMs: 60_000,
+      breakerMs: { first: 1_000, longest: 15_000 },
       isolatedPools: 50,
       tenantsPerConnection: 500,
       onIdleError: () => undefined,
       ...options,
       gate: { waiters: 100, waitMs: 5_000, probeMs: 100, ...options.gate },
     };
-    const { pool, url, keys, placementTtlMs, isolatedPools, onIdleError, gate } = this.#options;
+    const { pool, url, keys, placementTtlMs, isolatedPools, onIdleError, gate, breakerMs, statementTimeoutMs } = this.#options;
+    this.#breaker = new Breaker(breakerMs.first, breakerMs.longest);
     this.#placements = new Placements(pool, placementTtlMs);
     this.#gates = new ClosedGates(gate);
-    this.#isolated = new IsolatedPools(url, keys, isolatedPools, onIdleError);
+    this.#isolated = new IsolatedPools({ url, keys, max: isolatedPools, statementTimeoutMs, onIdleError });
   }
 
   override async placement(tenantId: string, { fresh = false }: { fresh?: boolean } = {}): Promise<Placement | null> {
@@ -74,13 +80,24 @@ export class PostgresTenants extends Tenants {
       if (command !== 'COMMIT') throw new Error('A statement failed and its error was not passed on: nothing was committed');
       return result;
     } catch (error) {
-      await client.query('ROLLBACK').catch((failure: Error) => {
-        broken = failure;
-      });
+      broken = await this.#rollBack(client, placement, error);
       throw error;
     } finally {
       client.release(broken ?? (pool === this.#options.pool && this.#isWorn(client, placement)));
     }
+  }
+
+  /** Gives why the connection can't be used again, if so. */
+  async #rollBack(client: PoolClient, placement: Placement, error: unknown): Promise<Error | undefined> {
+    if (placement.isolation === 'isolated' && isUnreachable(error)) {
+      // Who keeps silent would not answer a ROLLBACK either.
+      this.#breaker.failed(placement.database, performance.now());
+      return error as Error;
+    }
+    return client.query('ROLLBACK').then(
+      () => undefined,
+      (failure: Error) => failure,
+    );
   }
 
   override async close(): Promise<void> {
@@ -126,11 +143,14 @@ export class PostgresTenants extends Tenants {
   async #begin(placed: PlacedLogin): Promise<Entered> {
     const { placement } = placed;
     const isIsolated = placement.isolation === 'isolated';
-    const pool = isIsolated ? await this.#isolated.pool(placed) : this.#options.pool;
+    if (isIsolated) this.#guard(placement);
+    let pool = this.#options.pool;
     let client: PoolClient;
     try {
+      if (isIsolated) pool = await this.#isolated.pool(placed);
       client = await pool.connect();
     } catch (error) {
+      if (isIsolated) this.#heard(placement, error);
       // No such login, password or database: the placement, or its secret, is an old one.
       if (!isIsolated || !['28P01', '28000', '3D000', '42501'].includes(sqlState(error) ?? '')) throw error;
       await this.#isolated.forget(placement.tenantId);
@@ -139,17 +159,27 @@ export class PostgresTenants extends Tenants {
     this.#watch(client);
     try {
       await client.query(this.#context(placement));
+      if (isIsolated) this.#breaker.answered(placement.database);
       return { kind: 'in', client, pool };
     } catch (error) {
       const kind = gateRefusals[sqlState(error) ?? ''];
-      const broken = await client.query('ROLLBACK').then(
-        () => false,
-        () => true,
-      );
-      client.release(broken);
+      client.release(await this.#rollBack(client, placement, error));
+      if (isIsolated && !isUnreachable(error)) this.#breaker.answered(placement.database);
       if (kind === undefined) throw error;
       return { kind, cause: error };
     }
+  }
+
+  /** @throws DomainError `placement.unavailable` at once, where the database did not answer a moment ago */
+  #guard({ database }: Placement): void {
+    const waitMs = this.#breaker.enter(database, performance.now());
+    if (waitMs > 0) throw new DomainError('placement.unavailable', { retryAfterSeconds: Math.ceil(waitMs / 1_000) });
+  }
+
+  /** Whoever was let through says how it ended: whatever else went wrong, the database has answered. */
+  #heard({ database }: Placement, error: unknown): void {
+    if (isUnreachable(error)) this.#breaker.failed(database, performance.now());
+    else this.#breaker.answered(database);
   }
 
   /** One message. Everything is local to the transaction, so that it works behind a pooler and nothing stays on the connection. */

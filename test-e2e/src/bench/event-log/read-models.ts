@@ -74,6 +74,9 @@ export async function prepareReadModels(url: string, stack: AsyncDisposableStack
   for (const { sql } of await migrationFiles(`${repositoryRoot}libs/messaging/migrations`))
     await pool.query(sql.replaceAll(':schema', schema));
   await pool.query(ownTables);
+  await pool.query(
+    'CREATE SCHEMA IF NOT EXISTS tenancy; CREATE TABLE IF NOT EXISTS tenancy.placements (tenant_id uuid PRIMARY KEY, generation bigint)',
+  );
   return { pool, tenants: new SchemaTenants(pool, 'CREATE TABLE bench_latest (tenant_id uuid PRIMARY KEY, position int NOT NULL)') };
 }
 
