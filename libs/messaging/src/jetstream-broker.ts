@@ -1,6 +1,7 @@
 import { AckPolicy, DeliverPolicy, JetStreamApiError, type JetStreamClient, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node';
 import type { Logger } from '@tenantry/observability/logger';
+import { AcknowledgedPublisher } from './acknowledged-publisher.js';
 import { type Acknowledgement, Broker, type OutgoingMessage, type StoredMessage, type StreamState } from './broker.js';
 import { headersOf, subjectOf } from './cloud-event.js';
 import { ensureEventStream, eventStream } from './event-stream.js';
@@ -15,15 +16,19 @@ export interface JetStreamBrokerParts {
   /** Copies of the stream among the brokers. */
   replicas: number;
   publishTimeoutMs: number;
+  /** Of the inboxes that this connection may hear. */
+  inboxPrefix: string;
 }
 
 /** NATS JetStream, from server 2.9 on. */
 export class JetStreamBroker extends Broker {
   private readonly client: JetStreamClient;
+  private readonly publisher: AcknowledgedPublisher;
 
   constructor(private readonly parts: JetStreamBrokerParts) {
     super();
     this.client = jetstream(parts.nats, { timeout: parts.publishTimeoutMs });
+    this.publisher = new AcknowledgedPublisher(parts.nats, parts.inboxPrefix, parts.publishTimeoutMs);
   }
 
   override connection(): string {
@@ -55,9 +60,8 @@ export class JetStreamBroker extends Broker {
     }
   }
 
-  override async publish({ event, body, messageId }: OutgoingMessage): Promise<Acknowledgement> {
-    const { seq, duplicate } = await this.client.publish(subjectOf(event), body, { msgID: messageId, headers: headersOf(event) });
-    return { sequence: seq, duplicate };
+  override publish({ event, body, messageId }: OutgoingMessage): Promise<Acknowledgement> {
+    return this.publisher.publish(subjectOf(event), body, [['Nats-Msg-Id', messageId], ...headersOf(event)]);
   }
 
   override async message(sequence: number): Promise<StoredMessage | null> {

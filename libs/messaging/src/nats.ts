@@ -11,6 +11,9 @@ export interface NatsSettings {
   logger: Logger;
 }
 
+/** The only inboxes that a process may hear. */
+export const inboxPrefixOf = (process: string): string => `_INBOX_${process}`;
+
 /**
  * A connection that is there for ever: it waits for a server that is not up yet and comes back after every loss,
  * with jitter, so that a restarted broker isn't met by everyone at once. What is published while it is away is lost (the client empties
@@ -20,7 +23,7 @@ export async function connectNats({ url, process, credsFile, logger }: NatsSetti
   const connection = await connect({
     servers: url.split(','),
     name: process,
-    inboxPrefix: `_INBOX_${process}`,
+    inboxPrefix: inboxPrefixOf(process),
     authenticator: credsFile === undefined ? undefined : credsAuthenticator(await readFile(credsFile)),
     waitOnFirstConnect: true,
     maxReconnectAttempts: -1,

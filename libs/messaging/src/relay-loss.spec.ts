@@ -20,7 +20,7 @@ import type { StoredMessage } from './broker.js';
 import { eventStream } from './event-stream.js';
 import { JetStreamBroker } from './jetstream-broker.js';
 import { PostgresLeaseTable } from './leases.js';
-import { connectNats } from './nats.js';
+import { connectNats, inboxPrefixOf } from './nats.js';
 import { PostgresRelayStorage } from './postgres-relay-storage.js';
 import { Relay } from './relay.js';
 
@@ -48,7 +48,13 @@ const kill = () => stopChild(server, 'SIGKILL', 5_000);
 async function relay(owner = newId()) {
   const made = new Relay({
     store,
-    broker: new JetStreamBroker({ nats: connection, logger: silentLogger, replicas: 1, publishTimeoutMs: 500 }),
+    broker: new JetStreamBroker({
+      nats: connection,
+      logger: silentLogger,
+      replicas: 1,
+      publishTimeoutMs: 500,
+      inboxPrefix: inboxPrefixOf('relay'),
+    }),
     storage: new PostgresRelayStorage(pool, 'relay'),
     leases: new PostgresLeaseTable(pool, 'relay'),
     logger: silentLogger,
@@ -338,7 +344,13 @@ describe('a relay that was stopped for longer than its lease', () => {
     }
     const sleeper = new Relay({
       store,
-      broker: new JetStreamBroker({ nats: connection, logger: silentLogger, replicas: 1, publishTimeoutMs: 500 }),
+      broker: new JetStreamBroker({
+        nats: connection,
+        logger: silentLogger,
+        replicas: 1,
+        publishTimeoutMs: 500,
+        inboxPrefix: inboxPrefixOf('relay'),
+      }),
       storage: new Sleeper(pool, 'relay'),
       leases: new PostgresLeaseTable(pool, 'relay'),
       logger: silentLogger,

@@ -13,7 +13,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ensureEventStream, eventStream } from './event-stream.js';
 import { JetStreamBroker } from './jetstream-broker.js';
 import { PostgresLeaseTable } from './leases.js';
-import { connectNats } from './nats.js';
+import { connectNats, inboxPrefixOf } from './nats.js';
 import { PostgresRelayStorage } from './postgres-relay-storage.js';
 import { Relay } from './relay.js';
 
@@ -27,7 +27,13 @@ const relays: Relay[] = [];
 const relay = async (owner: string) => {
   const made = new Relay({
     store,
-    broker: new JetStreamBroker({ nats: connection, logger: silentLogger, replicas: 1, publishTimeoutMs: 1_000 }),
+    broker: new JetStreamBroker({
+      nats: connection,
+      logger: silentLogger,
+      replicas: 1,
+      publishTimeoutMs: 1_000,
+      inboxPrefix: inboxPrefixOf('relay'),
+    }),
     storage: new PostgresRelayStorage(pool, 'relay'),
     leases: new PostgresLeaseTable(pool, 'relay'),
     logger: silentLogger,

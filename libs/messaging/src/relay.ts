@@ -12,7 +12,7 @@ import { advanced, type LogState, messageIdIn, nextPart } from './log-state.js';
 import { PublishedPositions } from './published-positions.js';
 import type { Advance, RelayStorage, Renewed } from './relay-storage.js';
 import { type Scheduler, SystemScheduler, type Timer } from './scheduler.js';
-import { type Sent, sendInOrder } from './send-in-order.js';
+import { type SendWatch, type Sent, sendInOrder } from './send-in-order.js';
 import { StreamGuard } from './stream-guard.js';
 
 export interface RelayParts {
@@ -30,6 +30,8 @@ export interface RelayOptions {
   /** Logs read in one round trip, and events read of each. */
   logsPerRound: number;
   eventsPerLog: number;
+  /** Rounds under way at once: while one waits for the broker, another reads. */
+  rounds: number;
   /** Messages and bytes that are under way to the broker at once. */
   maxPendingMessages: number;
   maxPendingBytes: number;
@@ -41,7 +43,8 @@ export interface RelayOptions {
   leaseMs: number;
 }
 const defaults: RelayOptions = {
-  logsPerRound: 64,
+  logsPerRound: 32,
+  rounds: 2,
   eventsPerLog: 100,
   maxPendingMessages: 512,
   maxPendingBytes: 4 * 1024 * 1024,
@@ -75,10 +78,16 @@ export class Relay {
   private readonly queue = new DirtyQueue(0, 0);
   private readonly encoder = new TextEncoder();
   private readonly random = () => this.scheduler.random();
+  private readonly watch: SendWatch = {
+    allowed: (tenantId) => this.guard.allows(tenantId),
+    marked: () => this.guard.highest,
+    acknowledged: (acknowledgement, mark) => this.guard.wasAcknowledged(acknowledgement, mark),
+  };
   private endNudges: (() => void) | undefined;
   private timers: Timer[] = [];
   private pumpTimer: Timer | undefined;
-  private round: Promise<void> | null = null;
+  private readonly rounds = new Set<Promise<void>>();
+  private looking = false;
   private polling: Promise<void> | null = null;
   private leasing: Promise<void> | null = null;
   private failures = 0;
@@ -124,7 +133,7 @@ export class Relay {
     this.endNudges?.();
     for (const timer of this.timers) this.scheduler.clearInterval(timer);
     this.scheduler.clearTimeout(this.pumpTimer);
-    await Promise.all([this.round, this.polling, this.leasing]);
+    await Promise.all([...this.rounds, this.polling, this.leasing]);
     await this.leases.release();
   }
 
@@ -158,54 +167,74 @@ export class Relay {
   }
 
   private schedule(): void {
-    if (this.stopped || this.round) return;
-    const inMs = this.lookDue ? 0 : this.queue.nextInMs(this.scheduler.nowMs());
+    if (this.stopped || this.looking) return;
+    const nowMs = this.scheduler.nowMs();
+    const look = this.lookDue || this.guard.urgent;
+    // The stream is looked at while nothing is under way.
+    if (this.rounds.size >= (look ? 1 : this.options.rounds)) return;
+    const inMs = look ? 0 : this.queue.nextInMs(nowMs);
     if (inMs === null) return;
     this.scheduler.clearTimeout(this.pumpTimer);
     // A round costs the same for one log as for many: the next one waits a little for more of them.
-    const waitMs = Math.max(inMs, this.notBeforeMs - this.scheduler.nowMs());
-    if (waitMs > 0) this.pumpTimer = this.scheduler.setTimeout(() => this.schedule(), Math.ceil(waitMs));
-    else {
-      this.round = this.runRound().finally(() => {
-        this.round = null;
-        this.schedule();
-      });
+    const waitMs = Math.max(inMs, this.notBeforeMs - nowMs);
+    if (waitMs > 0) {
+      this.pumpTimer = this.scheduler.setTimeout(() => this.schedule(), Math.ceil(waitMs));
+      return;
     }
+    this.looking = look;
+    const round: Promise<void> = (look ? this.lookAtStream() : this.runRound()).finally(() => {
+      this.rounds.delete(round);
+      if (look) this.looking = false;
+      this.schedule();
+    });
+    this.rounds.add(round);
+    // While one round waits for the broker, another reads.
+    if (!look) this.schedule();
   }
 
   /** Never rejects. */
   private async runRound(): Promise<void> {
-    const taken: string[] = [];
+    const taken = this.queue.take(this.options.logsPerRound, this.scheduler.nowMs());
     try {
-      if (this.lookDue || this.guard.urgent) await this.lookAtStream();
-      taken.push(...this.queue.take(this.options.logsPerRound, this.scheduler.nowMs()));
       const done = await this.publishLogs(taken);
       for (const tenantId of taken) this.settle(tenantId, done.get(tenantId) ?? { next: 'idle' });
-      const held = [...done.values()].some(({ next }) => next === 'hold');
-      if (taken.length > 0) this.failures = held ? this.failures + 1 : 0;
-      this.notBeforeMs = this.scheduler.nowMs() + this.options.gapMs;
+      const outcomes = [...done.values()];
+      this.failures = outcomes.some(({ next }) => next === 'hold') ? this.failures + 1 : 0;
+      // Where there is more to do, nothing is gained by waiting.
+      const more = outcomes.some((outcome) => outcome.next === 'again' && outcome.delayMs === undefined);
+      this.notBeforeMs = Math.max(this.notBeforeMs, this.scheduler.nowMs() + (more ? 0 : this.options.gapMs));
     } catch (error) {
-      const delayMs = backoffMs(++this.failures, 100, 2_000, this.random);
-      this.parts.logger.warn({ logs: taken.length, delayMs, err: error }, 'Publishing will be tried again');
+      const delayMs = this.failed(error);
       // What was published and not recorded goes out again from the recorded position on.
       this.published.forget(taken);
       for (const tenantId of taken) this.settle(tenantId, { next: 'hold', delayMs });
-      this.lookDue = true;
-      this.notBeforeMs = this.scheduler.nowMs() + delayMs;
     }
+  }
+
+  private failed(error: unknown): number {
+    const delayMs = backoffMs(++this.failures, 100, 2_000, this.random);
+    this.parts.logger.warn({ delayMs, err: error }, 'Publishing will be tried again');
+    this.lookDue = true;
+    this.notBeforeMs = this.scheduler.nowMs() + delayMs;
+    return delayMs;
   }
 
   private settle(tenantId: string, outcome: Outcome): void {
     this.queue.done(tenantId, outcome, this.scheduler.nowMs());
   }
 
+  /** Never rejects. */
   private async lookAtStream(): Promise<void> {
-    const { forget, unrecorded, lost } = await this.guard.look();
-    this.lookDue = false;
-    if (forget) this.published.forgetAll();
-    this.published.found(unrecorded);
-    for (const tenantId of lost) this.mark(tenantId);
-    if (forget) void this.poll();
+    try {
+      const { forget, unrecorded, lost } = await this.guard.look();
+      this.lookDue = false;
+      if (forget) this.published.forgetAll();
+      this.published.found(unrecorded);
+      for (const tenantId of lost) this.mark(tenantId);
+      if (forget) void this.poll();
+    } catch (error) {
+      this.failed(error);
+    }
   }
 
   private async publishLogs(taken: string[]): Promise<Map<string, Outcome>> {
@@ -242,7 +271,7 @@ export class Relay {
     for (const [tenantId, { through }] of parts) {
       due.set(tenantId, slices.get(tenantId)?.events.filter(({ position }) => position <= through) ?? []);
     }
-    const sent = await sendInOrder(this.parts.broker, this.messages(due, parts), (tenantId) => this.guard.allows(tenantId), this.options);
+    const sent = await sendInOrder(this.parts.broker, this.messages(due, parts), this.watch, this.options);
 
     const advances: Advance[] = [];
     const renewed: Renewed[] = [];
@@ -274,11 +303,6 @@ export class Relay {
       if (strange.has(tenantId) || done.length < wanted) hold(tenantId);
       else if (!slice || !last) outcomes.set(tenantId, { next: 'idle' });
       else outcomes.set(tenantId, last.position < slice.head ? { next: 'again' } : { next: 'idle' });
-    }
-    // In the order of the sequences: a number that comes a second time says that the stream isn't what it was.
-    const sequences = [...sent.values()].flatMap((log) => log.sent.filter(({ acknowledgement }) => !acknowledgement.duplicate));
-    for (const { acknowledgement } of sequences.sort((a, b) => a.acknowledgement.sequence - b.acknowledgement.sequence)) {
-      this.guard.wasAcknowledged(acknowledgement.sequence);
     }
     if (reached.size > 0) {
       await faultPoint('publish.done');

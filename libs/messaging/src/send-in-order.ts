@@ -5,6 +5,13 @@ export interface SendLimits {
   maxPendingMessages: number;
   maxPendingBytes: number;
 }
+export interface SendWatch {
+  /** Asked before each message. */
+  allowed: (tenantId: string) => boolean;
+  /** Asked when a message is sent; `acknowledged` gets the answer back. */
+  marked: () => number;
+  acknowledged: (acknowledgement: Acknowledgement, mark: number) => void;
+}
 export interface Sent {
   message: OutgoingMessage;
   acknowledgement: Acknowledgement;
@@ -17,12 +24,11 @@ export interface SentLog {
 
 /**
  * Sends without waiting for each acknowledgement. Where one isn't acknowledged, the rest of its log isn't sent, and nothing after it counts.
- * @param allowed asked before each message
  */
 export async function sendInOrder(
   broker: Broker,
   messages: Iterable<OutgoingMessage>,
-  allowed: (tenantId: string) => boolean,
+  { allowed, marked, acknowledged }: SendWatch,
   { maxPendingMessages, maxPendingBytes }: SendLimits,
 ): Promise<Map<string, SentLog>> {
   const logs = new Map<string, { message: OutgoingMessage; acknowledgement: Acknowledgement | null }[]>();
@@ -49,22 +55,24 @@ export async function sendInOrder(
     else logs.set(tenantId, [entry]);
     pending += 1;
     bytes += size;
-    void broker
-      .publish(message)
-      .then(
-        (acknowledgement) => {
-          entry.acknowledgement = acknowledgement;
-        },
-        (error: unknown) => {
-          if (!failed.has(tenantId)) failed.set(tenantId, error);
-        },
-      )
-      .finally(() => {
-        pending -= 1;
-        bytes -= size;
-        // Not at each: waking up costs more than a message.
-        if (pending === 0 || (pending <= maxPendingMessages * 0.75 && bytes <= maxPendingBytes * 0.75)) freed?.();
-      });
+    const sentAt = marked();
+    const done = () => {
+      pending -= 1;
+      bytes -= size;
+      // Not at each: waking up costs more than a message.
+      if (pending === 0 || (pending <= maxPendingMessages * 0.75 && bytes <= maxPendingBytes * 0.75)) freed?.();
+    };
+    broker.publish(message).then(
+      (acknowledgement) => {
+        entry.acknowledgement = acknowledgement;
+        acknowledged(acknowledgement, sentAt);
+        done();
+      },
+      (error: unknown) => {
+        if (!failed.has(tenantId)) failed.set(tenantId, error);
+        done();
+      },
+    );
   }
   while (pending > 0) await wait();
   const result = new Map<string, SentLog>();

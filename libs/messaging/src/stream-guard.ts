@@ -1,6 +1,6 @@
 import type { Logger } from '@tenantry/observability/logger';
 import { auditLogs } from './audit.js';
-import type { Broker, StoredMessage, StreamState } from './broker.js';
+import type { Acknowledgement, Broker, StoredMessage, StreamState } from './broker.js';
 import { bucketOf, type Leases } from './leases.js';
 import { PositionRanges } from './position-ranges.js';
 import type { RelayStorage, StreamNow } from './relay-storage.js';
@@ -74,10 +74,16 @@ export class StreamGuard {
     this.gains += 1;
   }
 
-  /** Sequences rise with every message that is stored; where they don't, the stream isn't what it was. */
-  wasAcknowledged(sequence: number): void {
-    if (sequence <= this.acknowledged) this.suspect('sequences were given a second time');
-    else this.acknowledged = sequence;
+  /** The highest sequence that was acknowledged: what is sent from now on gets a higher one. */
+  get highest(): number {
+    return this.acknowledged;
+  }
+
+  /** @param mark `highest` when the message was sent: where the stream doesn't count on from there, it isn't what it was */
+  wasAcknowledged({ sequence, duplicate }: Acknowledgement, mark: number): void {
+    if (duplicate) return;
+    if (sequence <= mark) this.suspect('sequences were given a second time');
+    else this.acknowledged = Math.max(this.acknowledged, sequence);
   }
 
   wasRecorded(sequence: number): void {

@@ -2,6 +2,7 @@ import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@
 import { EventStore } from '@tenantry/event-store/port';
 import { JetStreamBroker } from '@tenantry/messaging/jetstream-broker';
 import { PostgresLeaseTable } from '@tenantry/messaging/leases';
+import { inboxPrefixOf } from '@tenantry/messaging/nats';
 import { PostgresRelayStorage } from '@tenantry/messaging/postgres-relay-storage';
 import { Relay } from '@tenantry/messaging/relay';
 import { Logger } from '@tenantry/observability/logger';
@@ -23,7 +24,13 @@ export class Publishing extends ReadinessCheck implements OnApplicationBootstrap
     super();
     const owner = ownerName('relay', environment.values);
     const { streamReplicas: replicas } = readRelayEnvironment();
-    const broker = new JetStreamBroker({ nats: bus.connection, logger, replicas, publishTimeoutMs: 5_000 });
+    const broker = new JetStreamBroker({
+      nats: bus.connection,
+      logger,
+      replicas,
+      publishTimeoutMs: 5_000,
+      inboxPrefix: inboxPrefixOf('relay'),
+    });
     const storage = new PostgresRelayStorage(database.pool, 'relay');
     const leases = new PostgresLeaseTable(database.pool, 'relay');
     this.relay = new Relay({ store, broker, storage, leases, logger, owner });

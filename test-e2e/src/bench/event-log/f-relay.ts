@@ -4,7 +4,7 @@
  */
 
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
-import type { MsgHdrs } from '@nats-io/transport-node';
+import { headers, type MsgHdrs } from '@nats-io/transport-node';
 import { newId } from '@tenantry/contracts/ids';
 import { PostgresEventStore } from '@tenantry/event-store/adapters/postgres/postgres-event-store';
 import { headersOf, messageIdOf, subjectOf } from '@tenantry/messaging/cloud-event';
@@ -23,7 +23,7 @@ const underWay = 512;
 export async function part({ postgres, quick, log }: BenchContext): Promise<Part> {
   const logs = 50;
   const perLog = quick ? 100 : 1_000;
-  const runs = quick ? 1 : 3;
+  const runs = quick ? 1 : 5;
   await using stack = new AsyncDisposableStack();
   const nats = stack.use(await startNats());
   const connection = stack.adopt(await connectNats({ url: nats.url, process: 'bench', logger: silentLogger }), (open) => open.close());
@@ -71,7 +71,9 @@ export async function part({ postgres, quick, log }: BenchContext): Promise<Part
   for (const tenantId of tenantIds) {
     for (const event of (await store.readLog(tenantId, 0, { limit: perLog })).events) {
       const body = encoder.encode(JSON.stringify(event.data));
-      ready.push({ subject: subjectOf(event), body, msgID: messageIdOf(event), headers: headersOf(event) });
+      const all = headers();
+      for (const [name, value] of headersOf(event)) all.set(name, value);
+      ready.push({ subject: subjectOf(event), body, msgID: messageIdOf(event), headers: all });
     }
   }
   const bare = async () => {

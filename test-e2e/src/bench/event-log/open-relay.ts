@@ -2,6 +2,7 @@ import type { NatsConnection } from '@nats-io/transport-node';
 import type { EventStore } from '@tenantry/event-store/port';
 import { JetStreamBroker } from '@tenantry/messaging/jetstream-broker';
 import { PostgresLeaseTable } from '@tenantry/messaging/leases';
+import { inboxPrefixOf } from '@tenantry/messaging/nats';
 import { PostgresRelayStorage } from '@tenantry/messaging/postgres-relay-storage';
 import { Relay } from '@tenantry/messaging/relay';
 import { silentLogger } from '@tenantry/observability/logger';
@@ -15,7 +16,7 @@ export async function openRelay(pool: Pool, store: EventStore, nats: NatsConnect
     await pool.query(`SET search_path TO relay; ${sql}; RESET search_path`);
   return new Relay({
     store,
-    broker: new JetStreamBroker({ nats, logger: silentLogger, replicas: 1, publishTimeoutMs: 5_000 }),
+    broker: new JetStreamBroker({ nats, logger: silentLogger, replicas: 1, publishTimeoutMs: 5_000, inboxPrefix: inboxPrefixOf('bench') }),
     storage: new PostgresRelayStorage(pool, 'relay'),
     leases: new PostgresLeaseTable(pool, 'relay'),
     logger: silentLogger,
