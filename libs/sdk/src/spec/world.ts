@@ -31,6 +31,8 @@ export class World {
   /** Answers of the API with this status come before anything else. */
   readonly failing: number[] = [];
   private readonly running: RunningSubscription[] = [];
+  /** Of the consumers that are made from now on. */
+  ackWaitMs = 30_000;
   private consumers = 0;
 
   private constructor(
@@ -129,7 +131,7 @@ export class World {
         const name = `es_${++this.consumers}`;
         await this.manager.consumers.add(STREAM, {
           ...{ durable_name: name, ack_policy: AckPolicy.Explicit, deliver_policy: DeliverPolicy.All, filter_subject: filterSubject },
-          ...{ ack_wait: 30_000_000_000, max_ack_pending: 1_000 },
+          ...{ ack_wait: this.ackWaitMs * 1_000_000, max_ack_pending: 1_000 },
         });
         return { name, filterSubject };
       }),
