@@ -32,7 +32,7 @@ const ed25519 = (key: KeyObject): KeyObject => {
 /** Only the gateway has one. A token is a JWT (RFC 7519, EdDSA) and lives at most 30 s. */
 export class TokenSigner {
   private readonly key: KeyObject;
-  private readonly recent = new Map<string, { token: string; until: number }>();
+  private readonly recent = new Map<string, { token: string; from: number; until: number }>();
 
   /** `privateKey`: Ed25519, PEM (PKCS #8). `nowMs` is wall-clock time. */
   constructor(
@@ -47,12 +47,13 @@ export class TokenSigner {
     const now = this.nowMs();
     const about = JSON.stringify([audience, principal]);
     const known = this.recent.get(about);
-    if (known && known.until > now) return known.token;
+    // From the future: the clock has been set back, and nobody would take it.
+    if (known && known.from <= now && known.until > now) return known.token;
     const iat = Math.floor(now / 1000);
     const claims: TokenClaims = { principal, aud: audience, iat, exp: iat + TOKEN_LIFE_SECONDS };
     const body = `${HEADER}.${Buffer.from(JSON.stringify(claims)).toString('base64url')}`;
     const token = `${body}.${sign(null, Buffer.from(body), this.key).toString('base64url')}`;
-    remember(this.recent, about, { token, until: now + (TOKEN_LIFE_SECONDS * 1000) / 3 });
+    remember(this.recent, about, { token, from: now, until: now + (TOKEN_LIFE_SECONDS * 1000) / 3 });
     return token;
   }
 }
@@ -71,11 +72,14 @@ export class TokenVerifier {
     this.key = ed25519(createPublicKey(publicKey));
   }
 
-  /** The claims of a token that is genuine, for this service, and alive. @throws DomainError `auth.unauthenticated` */
+  /**
+   * The claims of a token that is genuine, for this service, and alive.
+   * @throws DomainError `auth.unauthenticated`; `service.unavailable` for one of another time: the gateway has just made it, so clocks differ
+   */
   verify(token: string): TokenClaims {
     const claims = this.verified.get(token) ?? this.genuine(token);
     const now = this.nowMs() / 1000;
-    if (claims.exp + LEEWAY_SECONDS <= now || claims.iat - LEEWAY_SECONDS > now) throw refused('expired');
+    if (claims.exp + LEEWAY_SECONDS <= now || claims.iat - LEEWAY_SECONDS > now) throw untimely();
     return claims;
   }
 
@@ -95,6 +99,14 @@ export class TokenVerifier {
 
 // The caller learns only that the token is no good; why is for the log.
 const refused = (why: string) => new DomainError('auth.unauthenticated', { cause: new Error(`token refused: ${why}`) });
+
+// Nothing is wrong with the caller's credentials: the same request is taken as soon as the clocks agree.
+const untimely = () =>
+  new DomainError('service.unavailable', {
+    detail: 'The clocks of two services differ. Send the request again',
+    retryAfterSeconds: 1,
+    cause: new Error('token refused: not of this time'),
+  });
 
 const MAX_REMEMBERED = 5_000;
 /** Tokens live 30 s, so starting over when it is full costs little and needs no clean-up. */

@@ -42,10 +42,8 @@ export async function trial(name: string, options: TrialOptions, fault: (trial: 
   try {
     await subscriber.start();
     await workload.create(options.tenants ?? 6);
-    const load = workload.run();
-    load.catch(() => undefined); // awaited below, after the fault
-    await fault({ system, random: random.of('fault'), workload, subscriber, admin, note: (text) => notes.push(text) });
-    await load;
+    const meanwhile = fault({ system, random: random.of('fault'), workload, subscriber, admin, note: (text) => notes.push(text) });
+    await Promise.all([workload.run(), meanwhile]);
     const healingMs = performance.now();
     const checked = await checkEverything(system, admin, {
       sent: workload.sent,

@@ -89,7 +89,12 @@ export class Workload {
         await this.createOne(`later-${n}`, chance.pick(isolations));
       }
     };
-    await Promise.all([...lanes, creator()]);
+    try {
+      await Promise.all([...lanes, creator()]);
+    } finally {
+      this.stopping = true;
+      for (const { reached } of this.waiting.splice(0)) reached();
+    }
   }
 
   /** Lanes end after the command that they are at. */
@@ -97,7 +102,7 @@ export class Workload {
     this.stopping = true;
   }
 
-  /** Resolves when so many commands more than now were acknowledged: a moment that is the same in every run. */
+  /** Resolves when so many commands more than now were acknowledged (a moment that is the same in every run), or when the load has ended. */
   after(acknowledged: number): Promise<void> {
     return new Promise((reached) => this.waiting.push({ acknowledged: this.acknowledged + acknowledged, reached }));
   }
