@@ -77,6 +77,8 @@ describe('an event that cannot be applied', () => {
     const position = await rename(tenant.id, name);
     const otherPosition = await rename(other.id, 'Healthy');
     const parked = await untilParked(tenant.id);
+    const behind = await api.get(`${PLATFORM}/tenants/${tenant.id}/audit-logs`, { 'tenantry-min-position': `${tenant.id}:${position}` });
+    expect([behind.status, behind.headers.get('tenantry-stale')]).toEqual([200, 'true']);
     expect(parked).toMatchObject({ kind: 'event', service: 'audit', consumer: 'audit', position, type: 'TenantUpdated' });
     expect(parked.nextRetryAt).not.toBeNull();
     const consumers = (await api.get(`${PLATFORM}/consumers?tenantId=${tenant.id}&state=parked`)).body.items;
@@ -117,6 +119,36 @@ describe('an event that cannot be applied', () => {
     expect(rebuilt.filter(({ action }) => action === 'tampered')).toEqual([]);
     expect(rebuilt.map((entry) => entry.position)).not.toContain(position);
     expect(rebuilt).toHaveLength(after);
+  }, 90_000);
+});
+
+describe('a read that names the position of a write', () => {
+  it('sees it, whichever service has the read model and wherever its rows are', async () => {
+    for (const isolation of ['shared', 'dedicated', 'isolated']) {
+      const { id } = await create(isolation);
+      const url = `${PLATFORM}/tenants/${id}`;
+      const seen: { path: string; stale: string | null; sees: boolean }[] = [];
+      for (let n = 0; n < 3; n++) {
+        const name = unique('Seen');
+        const changed = await api.put(url, { name });
+        const minPosition = { 'tenantry-min-position': changed.headers.get('tenantry-position') as string };
+        for (const path of [`${PLATFORM}/tenants?q=${name}`, `${url}/audit-logs?limit=1`, url]) {
+          const { text, headers } = await api.get(path, minPosition);
+          seen.push({ path, stale: headers.get('tenantry-stale'), sees: text.includes(name) });
+        }
+        const set = await api.put(`${url}/settings/probe.${n}`, { value: name });
+        const after = { 'tenantry-min-position': set.headers.get('tenantry-position') as string };
+        for (const path of [`${url}/settings`, `${url}/audit-logs?limit=1`, `${url}/quotas`, `${url}/domains`, `${url}/members`]) {
+          const { status, headers, text } = await api.get(path, after);
+          expect([path, status]).toEqual([path, 200]);
+          const isAbout = path.endsWith('/settings') || path.includes('audit-logs');
+          seen.push({ path, stale: headers.get('tenantry-stale'), sees: !isAbout || text.includes(`probe.${n}`) });
+        }
+      }
+      expect(seen.filter(({ stale, sees }) => !sees && stale === null)).toEqual([]);
+      // Two seconds are enough but on a machine that has too much to do.
+      expect(seen.filter(({ stale }) => stale !== null).length).toBeLessThanOrEqual(2);
+    }
   }, 90_000);
 });
 
