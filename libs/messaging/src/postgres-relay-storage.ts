@@ -117,6 +117,21 @@ export class PostgresRelayStorage extends RelayStorage {
     }));
   }
 
+  override async fitting(requests: { tenantId: string; from: number }[], limit: number, maxBytes: number): Promise<number[]> {
+    const { rows } = await this.pool.query<{ fitting: number }>({
+      name: 'fitting',
+      // What is stored compressed (from 2 KB on) is longer when it is read, up to 256 times; how much, only reading would tell.
+      text: `SELECT (SELECT count(*) FILTER (WHERE s.upto <= $4) FROM (
+          SELECT sum(least(262144, pg_column_size(e.data) * CASE WHEN pg_column_compression(e.data) IS NULL THEN 1 ELSE 256 END))
+            OVER (ORDER BY e.position) AS upto
+          FROM (SELECT e.position, e.data FROM log.events e WHERE e.tenant_id = r.tenant_id AND e.position >= r.since
+                ORDER BY e.position LIMIT $3) e) s)::int AS fitting
+        FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY AS r(tenant_id, since, n) ORDER BY r.n`,
+      values: [requests.map(({ tenantId }) => tenantId), requests.map(({ from }) => from), limit, maxBytes],
+    });
+    return rows.map((row) => row.fitting);
+  }
+
   override async record({ epoch, owner, acknowledged, advances, renewed }: Progress): Promise<Set<string>> {
     const moves = advances
       .map(({ tenantId, from, to }) => ({

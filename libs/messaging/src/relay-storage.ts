@@ -89,6 +89,8 @@ export abstract class RelayStorage {
   /** Evidence of relays that are gone is worth nothing where something higher was seen to be there. */
   abstract forgetAcknowledged(below: number): Promise<void>;
   abstract learn(tenantIds: string[]): Promise<Learnt[]>;
+  /** How many of each log's next events are not more than `maxBytes` together, at most `limit`; in the order of the requests. */
+  abstract fitting(requests: { tenantId: string; from: number }[], limit: number, maxBytes: number): Promise<number[]>;
   /** @returns the logs whose progress counts: the others are not where the mover believes them to be, or a new epoch has begun */
   abstract record(progress: Progress): Promise<Set<string>>;
   /** Logs that grew beyond what is published, or have something to publish again. @param withinMs only what grew in that time */

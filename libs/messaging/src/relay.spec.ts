@@ -1,9 +1,11 @@
+import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { AckPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { newId } from '@tenantry/contracts/ids';
 import { PostgresEventStore } from '@tenantry/event-store/adapters/postgres/postgres-event-store';
 import { command } from '@tenantry/event-store/conformance/given';
+import type { EventStore } from '@tenantry/event-store/port';
 import { silentLogger } from '@tenantry/observability/logger';
 import { eventually } from '@tenantry/testing/eventually';
 import { type RunningNats, startNats } from '@tenantry/testing/nats';
@@ -15,7 +17,7 @@ import { JetStreamBroker } from './jetstream-broker.js';
 import { PostgresLeaseTable } from './leases.js';
 import { connectNats, inboxPrefixOf } from './nats.js';
 import { PostgresRelayStorage } from './postgres-relay-storage.js';
-import { Relay } from './relay.js';
+import { Relay, type RelayOptions } from './relay.js';
 
 let postgres: RunningPostgres;
 let nats: RunningNats;
@@ -24,9 +26,9 @@ let connection: NatsConnection;
 let store: PostgresEventStore;
 const relays: Relay[] = [];
 
-const relay = async (owner: string) => {
+const relay = async (owner: string, from: EventStore = store, options: Partial<RelayOptions> = {}) => {
   const made = new Relay({
-    store,
+    store: from,
     broker: new JetStreamBroker({
       nats: connection,
       logger: silentLogger,
@@ -38,7 +40,7 @@ const relay = async (owner: string) => {
     leases: new PostgresLeaseTable(pool, 'relay'),
     logger: silentLogger,
     owner,
-    options: { pollMs: 100, lookMs: 200, leaseMs: 2_000 },
+    options: { pollMs: 100, lookMs: 200, leaseMs: 2_000, ...options },
   });
   relays.push(made);
   await made.start();
@@ -184,6 +186,36 @@ describe('the relay', () => {
     await Promise.all(tenants.map((tenantId) => append(tenantId, 2)));
     nudge(...tenants);
     await eventually(async () => (await Promise.all(tenants.map(lastPosition))).every((position) => position === 1));
+  });
+
+  it('never holds more than it is allowed to, however long the events of a backlog are', async () => {
+    const tenants = Array.from({ length: 4 }, newId);
+    // Hardly to be compressed, and easily: 40 events of 150 KB each way.
+    const long = () => ({ type: 'TenantUpdated', data: { name: randomBytes(56_000).toString('hex') } });
+    const same = () => ({ type: 'TenantUpdated', data: { name: 'x'.repeat(112_000) } });
+    for (const [index, tenantId] of tenants.entries()) {
+      for (let n = 0; n < 10; n++) {
+        await store.append(
+          command(tenantId, {
+            stream: newId(),
+            events: [index % 2 === 0 ? long() : same(), { type: 'TenantUpdated', data: { name: 'short' } }],
+          }),
+        );
+      }
+    }
+    let most = 0;
+    class Weighing extends PostgresEventStore {
+      override async readLogs(...given: Parameters<PostgresEventStore['readLogs']>) {
+        const slices = await super.readLogs(...given);
+        most = Math.max(most, JSON.stringify([...slices.values()]).length);
+        return slices;
+      }
+    }
+    await relay('one', new Weighing(pool), { eventsUnmeasured: 2, maxReadBytes: 1_000_000, rounds: 1 });
+    nudge(...tenants);
+    await eventually(async () => (await Promise.all(tenants.map(lastPosition))).every((position) => position === 19));
+    expect(most).toBeGreaterThan(100_000);
+    expect(most).toBeLessThan(1_200_000);
   });
 
   it('finds what nobody nudged it about', async () => {

@@ -1,5 +1,5 @@
 import type { StoredEvent } from '@tenantry/contracts/events';
-import type { EventStore } from '@tenantry/event-store/port';
+import type { EventStore, LogSlice } from '@tenantry/event-store/port';
 import { faultPoint } from '@tenantry/observability/fault';
 import type { Logger } from '@tenantry/observability/logger';
 import { relayed } from '@tenantry/observability/metrics';
@@ -30,6 +30,10 @@ export interface RelayOptions {
   /** Logs read in one round trip, and events read of each. */
   logsPerRound: number;
   eventsPerLog: number;
+  /** Of a log that isn't known to have a backlog so many are read, however long they are. */
+  eventsUnmeasured: number;
+  /** Of all logs in a round together; one event of each is read all the same. */
+  maxReadBytes: number;
   /** Rounds under way at once: while one waits for the broker, another reads. */
   rounds: number;
   /** Messages and bytes that are under way to the broker at once. */
@@ -45,7 +49,9 @@ export interface RelayOptions {
 const defaults: RelayOptions = {
   logsPerRound: 32,
   rounds: 2,
-  eventsPerLog: 100,
+  eventsPerLog: 128,
+  eventsUnmeasured: 4,
+  maxReadBytes: 4 * 1024 * 1024,
   maxPendingMessages: 512,
   maxPendingBytes: 4 * 1024 * 1024,
   pollMs: 1_000,
@@ -88,6 +94,8 @@ export class Relay {
   private pumpTimer: Timer | undefined;
   private readonly rounds = new Set<Promise<void>>();
   private looking = false;
+  /** Logs of which more than one read is waiting. */
+  private readonly backlogs = new Set<string>();
   private polling: Promise<void> | null = null;
   private leasing: Promise<void> | null = null;
   private failures = 0;
@@ -238,7 +246,7 @@ export class Relay {
   }
 
   private async publishLogs(taken: string[]): Promise<Map<string, Outcome>> {
-    const { store, storage, owner } = this.parts;
+    const { storage, owner } = this.parts;
     const outcomes = new Map<string, Outcome>();
     const hold = (tenantId: string) => {
       this.published.forget([tenantId]);
@@ -262,7 +270,7 @@ export class Relay {
       }),
     );
     const requests = [...parts].map(([tenantId, { from }]) => ({ tenantId, from }));
-    const slices = await store.readLogs(requests, { limit: this.options.eventsPerLog });
+    const slices = await this.read(requests);
     if ([...parts].some(([tenantId, { state }]) => (slices.get(tenantId)?.head ?? -1) < state.published.position)) {
       this.guard.suspect('a log ends before what was published of it');
       return outcomes;
@@ -316,6 +324,35 @@ export class Relay {
     }
     if ([...outcomes.values()].some(({ next }) => next === 'hold')) this.lookDue = true;
     return outcomes;
+  }
+
+  /** Few events of a log that has just grown; of a log with a backlog as many as memory is meant for. */
+  private async read(requests: { tenantId: string; from: number }[]): Promise<Map<string, LogSlice>> {
+    const { store, storage } = this.parts;
+    const { eventsPerLog, eventsUnmeasured, maxReadBytes } = this.options;
+    const [many, few] = [
+      requests.filter(({ tenantId }) => this.backlogs.has(tenantId)),
+      requests.filter(({ tenantId }) => !this.backlogs.has(tenantId)),
+    ];
+    const byLimit = new Map([[Math.min(eventsUnmeasured, eventsPerLog), few]]);
+    if (many.length > 0) {
+      const fitting = await storage.fitting(many, eventsPerLog, Math.floor(maxReadBytes / many.length));
+      many.forEach((request, index) => {
+        // Of one that is too long alone there is one all the same. Powers of two, so that few statements read them all.
+        const limit = 2 ** Math.floor(Math.log2(Math.max(1, fitting[index] ?? 1)));
+        byLimit.set(limit, [...(byLimit.get(limit) ?? []), request]);
+      });
+    }
+    const slices = new Map<string, LogSlice>();
+    for (const [limit, of] of byLimit) {
+      if (of.length === 0) continue;
+      for (const [tenantId, slice] of await store.readLogs(of, { limit })) slices.set(tenantId, slice);
+    }
+    for (const [tenantId, { scannedTo, head }] of slices) {
+      if (scannedTo < head) this.backlogs.add(tenantId);
+      else this.backlogs.delete(tenantId);
+    }
+    return slices;
   }
 
   private *messages(due: Map<string, StoredEvent[]>, parts: Map<string, { state: LogState }>): Generator<OutgoingMessage> {

@@ -129,6 +129,10 @@ export class SimulatedRelayStorage extends RelayStorage {
     return event?.position === position ? event.id : null;
   }
 
+  override async fitting(requests: unknown[], limit: number): Promise<number[]> {
+    return requests.map(() => this.process.world.below(limit + 1));
+  }
+
   override record({ epoch, owner, acknowledged, advances, renewed }: Progress): Promise<Set<string>> {
     return this.process.ask(() => {
       const done = new Set<string>();
