@@ -24,13 +24,13 @@ const benchEvents = events('tenant', {
     data: z.object({ orderId: z.string(), plan: z.string(), seats: z.number(), note: z.string() }),
   }),
 });
-const counter = aggregate({
+export const counter = aggregate({
   stream: 'hot',
   events: benchEvents,
   initial: { count: 0 },
   evolve: (state) => ({ count: state.count + 1 }),
 });
-const next = (state: { count: number }): EventOf<typeof benchEvents>[] => [{ type: 'BenchHappened', data: payload(state.count) }];
+export const next = (state: { count: number }): EventOf<typeof benchEvents>[] => [{ type: 'BenchHappened', data: payload(state.count) }];
 
 export async function part({ postgres, quick, log }: BenchContext): Promise<Part> {
   const roundMs = quick ? 500 : 5_000;

@@ -7,6 +7,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { newId } from '@tenantry/contracts/ids';
 import { PostgresEventStore } from '@tenantry/event-store/adapters/postgres/postgres-event-store';
+import type { EventStore } from '@tenantry/event-store/port';
 import { connectNats } from '@tenantry/messaging/nats';
 import { PostgresRunnerStorage } from '@tenantry/messaging/postgres-storage';
 import type { Projection } from '@tenantry/messaging/projection';
@@ -22,17 +23,27 @@ import { change, latestOf, prepareReadModels, schema, tenantLatestOf } from './r
 
 const offered = 200;
 
-export async function part({ postgres, quick, log }: BenchContext): Promise<Part> {
+export const part = (bench: BenchContext): Promise<Part> =>
+  projecting(bench, async (stack, nudge) => {
+    const pool = stack.adopt(new pg.Pool({ connectionString: bench.postgres.serviceUrl, max: 4 }), (open) => open.end());
+    const store = new PostgresEventStore(pool);
+    store.onAppended = nudge;
+    return store;
+  });
+
+/** The same for any store: `nudge` is to be called with the logs that grew, as soon as the relay can read what is new. */
+export async function projecting(
+  { postgres, quick, log }: BenchContext,
+  open: (stack: AsyncDisposableStack, nudge: (tenants: string[]) => void) => Promise<EventStore>,
+): Promise<Part> {
   const seconds = quick ? 2 : 20;
   await using stack = new AsyncDisposableStack();
   const nats = stack.use(await startNats());
   const models = await prepareReadModels(postgres.url, stack);
-  const logPool = stack.adopt(new pg.Pool({ connectionString: postgres.serviceUrl, max: 4 }), (open) => open.end());
-  const store = new PostgresEventStore(logPool);
   const connect = async () =>
     stack.adopt(await connectNats({ url: nats.url, process: 'bench', logger: silentLogger }), (open) => open.close());
   const [publishing, listening] = [await connect(), await connect()];
-  store.onAppended = (tenants) => publishing.publish('tenantry.nudge', JSON.stringify({ tenants }));
+  const store = await open(stack, (tenants) => publishing.publish('tenantry.nudge', JSON.stringify({ tenants })));
   const relay = await openRelay(models.pool, store, publishing);
   await relay.start();
   stack.defer(() => relay.stop());
@@ -86,7 +97,7 @@ export async function part({ postgres, quick, log }: BenchContext): Promise<Part
 const positionsOf = ({ rows }: { rows: { tenant_id: string; position: number }[] }) =>
   new Map(rows.map((row) => [row.tenant_id, row.position]));
 
-async function latencies(store: PostgresEventStore, tenantIds: string[], seconds: number, seen: () => Promise<Map<string, number>>) {
+async function latencies(store: EventStore, tenantIds: string[], seconds: number, seen: () => Promise<Map<string, number>>) {
   const waiting = new Map<string, { position: number; begunMs: number }[]>(tenantIds.map((id) => [id, []]));
   const took: number[] = [];
   let open = 0;

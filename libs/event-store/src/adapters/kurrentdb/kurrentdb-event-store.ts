@@ -45,6 +45,8 @@ const MAX_LOGS = 5_000;
 /** From here on, what the copy has by now is asked for with every append. */
 const TRIM_ABOVE = 500;
 const TRIM_STEP = 100;
+/** After this long without an answer, the log is looked at before the append is made again. */
+const SLOW_MS = 400;
 
 /** No log has this id. */
 const nobody = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
@@ -182,13 +184,17 @@ export class KurrentDbEventStore extends EventStore {
     return this.copy.heads(options);
   }
 
-  /** Waits until the copy has what was appended here, for a moment at most. */
+  /** Waits until the copy has what was appended here up to now, for a moment at most. */
   private async copied(tenantIds: readonly string[]): Promise<void> {
     const end = performance.now() + this.ownWritesMs;
-    let behind = tenantIds.filter((tenantId) => this.appended.get(tenantId) >= 0);
+    let behind = tenantIds.map((tenantId) => ({ tenantId, position: this.appended.get(tenantId) })).filter(({ position }) => position >= 0);
     for (let waits = 0; behind.length > 0; waits++) {
-      for (const { tenantId, position } of await this.copy.heads({ tenantIds: behind })) this.isCopied(tenantId, position);
-      behind = behind.filter((tenantId) => this.appended.get(tenantId) >= 0);
+      const heads = new Map<string, number>();
+      for (const head of await this.copy.heads({ tenantIds: behind.map(({ tenantId }) => tenantId) })) {
+        heads.set(head.tenantId, head.position);
+        this.isCopied(head.tenantId, head.position);
+      }
+      behind = behind.filter(({ tenantId, position }) => (heads.get(tenantId) ?? -1) < position);
       if (behind.length === 0 || performance.now() > end) return;
       await sleep(Math.min(5 + waits * 5, 50));
     }
@@ -365,9 +371,8 @@ export class KurrentDbEventStore extends EventStore {
     const data = events.map(proposed);
     const last = events.at(-1) as LogEvent;
     for (let attempt = 1; ; attempt++) {
-      const appending = this.server.append(stream, data, revision);
       // The same command tried elsewhere at the same moment makes the server wait for its own timeout: the log tells sooner.
-      const result = await Promise.race([appending, slow()]);
+      const result = await this.server.append(stream, data, revision, attempt === 1 ? SLOW_MS : undefined);
       if (result.outcome === 'refused') throw new ServerRefuses(`KurrentDB refuses an append to ${stream}: ${result.reason}`);
       if (result.outcome === 'done') {
         const found = await this.readBack.event(stream, last.event.position, result.position).catch(() => null); // then the end is read, below
@@ -384,7 +389,6 @@ export class KurrentDbEventStore extends EventStore {
         return held !== undefined && isSame(held, last);
       }
       if (result.outcome === 'wrong') await this.refuseIfSetBack(log, revision);
-      if (result.outcome === 'slow') await appending;
       const waitMs = Math.min(1_000, 25 * 2 ** attempt) * (0.5 + Math.random() / 2);
       if (performance.now() + waitMs > end) {
         throw new DomainError('service.unavailable', {
@@ -506,7 +510,11 @@ function take(log: Log): Pending[] {
 /** The leaf is of position, version, time and body: whatever was appended elsewhere has another. */
 const isSame = (held: LogEvent, sent: LogEvent): boolean =>
   held.event.id === sent.event.id && held.event.leaf === sent.event.leaf && held.command.requestHmac === sent.command.requestHmac;
-const isOurs = (found: RecordedEvent, sent: LogEvent): boolean => isSame(logEventOf(found), sent);
+/** The same of an event as it was read; what is not ours is looked at more closely when the end is read. */
+function isOurs(found: RecordedEvent, { event, command }: LogEvent): boolean {
+  const { log } = (found.metadata ?? {}) as { log?: { leaf?: unknown; command?: { requestHmac?: unknown } } };
+  return found.id === event.id && log?.leaf === event.leaf && log.command?.requestHmac === command.requestHmac;
+}
 
 const sliceOf = ({ stream, requestHmac, firstPosition, lastPosition }: KnownCommand): NonNullable<StreamSlice['command']> => ({
   stream,
@@ -514,12 +522,6 @@ const sliceOf = ({ stream, requestHmac, firstPosition, lastPosition }: KnownComm
   firstPosition,
   lastPosition,
 });
-
-const SLOW_MS = 400;
-const slow = async (): Promise<{ outcome: 'slow' }> => {
-  await sleep(SLOW_MS, undefined, { ref: false });
-  return { outcome: 'slow' };
-};
 
 /** Whether an error comes again however often it is tried: the database's answer to a statement, what doesn't belong in a log. */
 function isLasting(error: unknown): boolean {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Position, RecordedEvent } from '@eventstore/db-client';
 import { isRefusal, type Server } from './server.js';
 
@@ -10,7 +11,9 @@ interface Asked {
 }
 
 /** Records of others that may lie between those asked for. */
-const SLACK = 256;
+const SLACK = 32;
+const BUSY = 4;
+const GATHER_MS = 3;
 
 /**
  * Reads events back right after they were appended, those of all logs together: they lie side by side in `$all`. While one reading is under way,
@@ -40,6 +43,8 @@ export class ReadBack {
       const asked = this.waiting;
       this.waiting = [];
       await this.read(asked);
+      // A call costs more than the records that it brings: where many are asked for, a moment makes them more.
+      if (asked.length >= BUSY) await sleep(GATHER_MS);
     }
     this.reading = false;
   }

@@ -46,8 +46,8 @@ export class Server {
    * Appends at an exact revision, -1 for a stream that doesn't exist. `done` says that events of these ids follow the revision; whether their
    * bytes are these as well, only reading tells (the server compares ids).
    */
-  append(stream: string, events: readonly JSONEventData[], revision: number): Promise<Appended> {
-    return this.appends.append(stream, events, revision, this.options.timeoutMs);
+  append(stream: string, events: readonly JSONEventData[], revision: number, timeoutMs = this.options.timeoutMs): Promise<Appended> {
+    return this.appends.append(stream, events, revision, timeoutMs);
   }
 
   /** Events of a stream from a revision on; none where the stream doesn't exist or ends before. */
