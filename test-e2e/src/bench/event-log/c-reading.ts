@@ -1,11 +1,13 @@
 /**
  * Reading a log from its beginning to its end in pages, as a rebuild does, beside a bare `SELECT *` of the same rows in the
- * same pages over the same driver. Median of several rounds that take turns.
+ * same pages over the same driver. Median of several rounds that take turns. Then the memory of this process while a million
+ * events are appended and read.
  */
 
 import { randomUUID } from 'node:crypto';
 import { PostgresEventStore } from '@tenantry/event-store/adapters/postgres/postgres-event-store';
 import { type BenchContext, median, type Part, Pools, round } from './bench.js';
+import { flatMemory } from './flat-memory.js';
 import { appendCommand } from './payload.js';
 
 const PAGE = 2_000;
@@ -57,5 +59,9 @@ export async function part({ postgres, quick, log }: BenchContext): Promise<Part
   const result = { ours: round(median(ours)), reference: round(median(reference)) };
   const ratio = round(result.ours / result.reference, 2);
   log(`reading ${total} events: ${result.ours}/s; bare SELECT: ${result.reference}/s; ratio ${ratio}`);
-  return { ...result, ratio, references: { bare: result.reference }, ratios: { bare: ratio }, events: total };
+  const memory = await flatMemory(store, randomUUID(), quick ? 5_000 : 1_000_000);
+  for (const [what, { atATenthMb, atTheEndMb, ratio: grown }] of Object.entries(memory)) {
+    log(`memory, ${what} ${quick ? 'a few' : 'a million'} events: ${atATenthMb} MB at a tenth, ${atTheEndMb} MB at the end (${grown} ×)`);
+  }
+  return { ...result, ratio, references: { bare: result.reference }, ratios: { bare: ratio }, events: total, memory };
 }
