@@ -37,9 +37,16 @@ export function isIntact(event: StoredEvent): boolean {
 
 /** RFC 3339 in UTC with six digits, so that text order is time order. Exact until the year 2255. */
 export function instantOf(us: number): string {
-  const ms = Math.floor(us / 1000);
-  return `${new Date(ms).toISOString().slice(0, 23)}${String(us - ms * 1000).padStart(3, '0')}Z`;
+  const second = Math.floor(us / 1_000_000);
+  // Events that are read together are mostly of the same second.
+  if (second !== lastSecond) {
+    lastSecond = second;
+    lastText = new Date(second * 1000).toISOString().slice(0, 20);
+  }
+  return `${lastText}${String(us - second * 1_000_000).padStart(6, '0')}Z`;
 }
+let lastSecond = 0;
+let lastText = '1970-01-01T00:00:00.';
 
 /** µs since the epoch of an instant made by `instantOf`. */
 export const microseconds = (instant: string): number => Date.parse(`${instant.slice(0, 23)}Z`) * 1000 + Number(instant.slice(23, 26));

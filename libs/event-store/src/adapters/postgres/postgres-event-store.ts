@@ -7,7 +7,7 @@ import { type MeasuredCommand, measure } from '../../limits.js';
 import { type AppendCommand, type AppendResult, EventStore, type Head, type LogSlice, type StreamSlice } from '../../port.js';
 import { type EventCatalogue, upcast } from '../../upcast.js';
 import { GroupCommit, type Waiting } from './group-commit.js';
-import { type EventRow, eventColumns, eventOf } from './rows.js';
+import { type EventRow, eventColumns, eventOf, readColumns } from './rows.js';
 import { isStatementFault, isTransient } from './transient.js';
 
 export interface PostgresEventStoreOptions {
@@ -73,9 +73,9 @@ export class PostgresEventStore extends EventStore {
     const values = [tenantId, stream, options.fromVersion ?? 0, options.commandId ?? null];
     const rows = await this.query<EventRow & { is_event: boolean }>('log_read_stream', STREAM, values);
     const first = rows[0];
-    if (!first || first.is_event) return { events: this.events(rows), command: null };
+    if (!first || first.is_event) return { events: this.events(rows, tenantId), command: null };
     return {
-      events: this.events(rows.slice(1)),
+      events: this.events(rows.slice(1), tenantId),
       command: {
         stream: first.stream,
         requestHmac: first.body_hash,
@@ -104,21 +104,18 @@ export class PostgresEventStore extends EventStore {
       limit,
       SCAN,
     ]);
-    const events = new Map<number, StoredEvent[]>();
-    const heads = new Map<number, number>();
+    const events = requests.map((): StoredEvent[] => []);
+    const heads = requests.map(() => -1);
     for (const row of rows) {
       const request = row.request - 1;
-      heads.set(request, row.head === null ? -1 : Number(row.head));
+      if (row.head !== null) heads[request] = Number(row.head);
       // A log with nothing to show has one row without an event.
       if (row.position === null) continue;
-      const list = events.get(request);
-      const event = upcast(eventOf(row), this.catalogue);
-      if (list) list.push(event);
-      else events.set(request, [event]);
+      events[request]?.push(upcast(eventOf(row, requests[request]?.tenantId as string), this.catalogue));
     }
     requests.forEach(({ tenantId, from }, request) => {
-      const head = heads.get(request) ?? -1;
-      const found = events.get(request) ?? [];
+      const head = heads[request] ?? -1;
+      const found = events[request] ?? [];
       const end = Math.max(from - 1, Math.min(head, from + SCAN - 1));
       slices.set(tenantId, { events: found, scannedTo: found.length === limit ? (found.at(-1)?.position ?? end) : end, head });
     });
@@ -133,8 +130,8 @@ export class PostgresEventStore extends EventStore {
     return rows.map((row) => ({ tenantId: row.tenant_id, position: Number(row.position) }));
   }
 
-  private events(rows: EventRow[]): StoredEvent[] {
-    return rows.map((row) => upcast(eventOf(row), this.catalogue));
+  private events(rows: EventRow[], tenantId: string): StoredEvent[] {
+    return rows.map((row) => upcast(eventOf(row, tenantId), this.catalogue));
   }
 
   /** @returns those whose log somebody else was appending to */
@@ -194,7 +191,10 @@ export class PostgresEventStore extends EventStore {
       repeated.map(({ last }) => last),
     ]);
     const events = repeated.map((): StoredEvent[] => []);
-    for (const row of rows) events[Number(row.request) - 1]?.push(upcast(eventOf(row), this.catalogue));
+    for (const row of rows) {
+      const request = Number(row.request) - 1;
+      events[request]?.push(upcast(eventOf(row, repeated[request]?.pending.tenantId as string), this.catalogue));
+    }
     repeated.forEach(({ pending }, index) => {
       pending.resolve({ outcome: 'repeated', events: events[index] as StoredEvent[] });
     });
@@ -260,9 +260,9 @@ function stored({ tenantId, stream, expectedVersion, events }: AppendCommand, ro
 
 const APPEND = 'SELECT * FROM log.append($1::text::jsonb)';
 
-const STREAM = 'SELECT * FROM log.read_stream($1, $2, $3, $4)';
+const STREAM = `SELECT is_event, ${readColumns} FROM log.read_stream($1, $2, $3, $4)`;
 
-const LOGS = 'SELECT * FROM log.read_logs($1, $2, $3, $4, $5)';
+const LOGS = `SELECT request, head, ${readColumns} FROM log.read_logs($1, $2, $3, $4, $5)`;
 
 const RANGES = `SELECT r.request, ${eventColumns('e')}
   FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS r(tenant_id, first, last, request)
