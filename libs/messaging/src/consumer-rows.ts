@@ -93,7 +93,7 @@ export interface Skipped {
 /** Tenants whose consumer waits at an event that it can't take. At most one per consumer and tenant. */
 export abstract class ParkedStore {
   abstract skipped(): Promise<Skipped[]>;
-  abstract all(): Promise<Pick<Parked, 'consumer' | 'tenantId' | 'attempts' | 'retryInMs'>[]>;
+  abstract all(): Promise<Pick<Parked, 'consumer' | 'tenantId' | 'position' | 'attempts' | 'retryInMs'>[]>;
   abstract put(parked: Parked): Promise<void>;
   abstract remove(consumer: string, tenantId: string): Promise<void>;
 }

@@ -51,14 +51,18 @@ export class Failures {
     const nowMs = this.scheduler.nowMs();
     const due: { consumer: string; tenantId: string }[] = [];
     const rows = new Set<string>();
-    for (const { consumer, tenantId, attempts, retryInMs } of all) {
+    for (const { consumer, tenantId, position, attempts, retryInMs } of all) {
       const key = `${consumer}:${tenantId}`;
       rows.add(key);
       const nextRetryMs = retryInMs === null ? Number.POSITIVE_INFINITY : nowMs + Math.max(0, retryInMs);
       const known = this.failing.get(key);
       // It may be about to be written by this very process.
       if (known && known !== before.get(key)) continue;
-      if (known && nextRetryMs <= nowMs && known.nextRetryMs > nowMs) due.push({ consumer, tenantId });
+      if (nextRetryMs <= nowMs) {
+        if (known && known.nextRetryMs > nowMs) due.push({ consumer, tenantId });
+        // Alone: it may be one that kills the process.
+        this.suspect(consumer, tenantId, position);
+      }
       this.failing.set(key, { attempts, parked: true, nextRetryMs });
     }
     for (const [key, known] of before) {

@@ -100,14 +100,21 @@ class PostgresParked extends ParkedStore {
     this.skips = `${schema}.skipped`;
   }
 
-  override async all(): Promise<Pick<Parked, 'consumer' | 'tenantId' | 'attempts' | 'retryInMs'>[]> {
+  override async all(): ReturnType<ParkedStore['all']> {
     // By the server's clock, which wrote the time too: whatever this machine's clock says.
-    const { rows } = await this.pool.query<{ consumer: string; tenant_id: string; attempts: number; retry_in_ms: string | null }>(
-      `SELECT consumer, tenant_id, attempts, extract(epoch FROM next_retry_at - now()) * 1000 AS retry_in_ms FROM ${this.table}`,
+    const { rows } = await this.pool.query<{
+      consumer: string;
+      tenant_id: string;
+      position: string;
+      attempts: number;
+      retry_in_ms: string | null;
+    }>(
+      `SELECT consumer, tenant_id, position, attempts, extract(epoch FROM next_retry_at - now()) * 1000 AS retry_in_ms FROM ${this.table}`,
     );
     return rows.map((row) => ({
       consumer: row.consumer,
       tenantId: row.tenant_id,
+      position: Number(row.position),
       attempts: row.attempts,
       retryInMs: row.retry_in_ms === null ? null : Number(row.retry_in_ms),
     }));
