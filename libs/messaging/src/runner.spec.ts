@@ -31,6 +31,7 @@ const notes = pgTable(
 );
 const ownTables =
   "CREATE TABLE names (tenant_id uuid PRIMARY KEY, name text NOT NULL CHECK (name <> 'refused'), updates int NOT NULL DEFAULT 0)";
+const pageTable = 'CREATE TABLE pages (tenant_id uuid, position int, PRIMARY KEY (tenant_id, position))';
 const tenantTables = 'CREATE TABLE svc_notes (tenant_id uuid, position int, type text NOT NULL, PRIMARY KEY (tenant_id, position))';
 
 const namesOf = (version = 1): Projection =>
@@ -47,6 +48,16 @@ const namesOf = (version = 1): Projection =>
       },
     },
   });
+const pageRows = own.table('pages', { tenantId: uuid('tenant_id').notNull(), position: integer('position').notNull() }, (table) => [
+  primaryKey({ columns: [table.tenantId, table.position] }),
+]);
+const pages = projection({
+  name: 'pages',
+  version: 1,
+  placement: 'service',
+  tables: [pageRows],
+  on: { TenantUpdated: ({ position }) => upsert(pageRows, { position }) },
+});
 const welcome: ProcessManager = processManager({
   name: 'welcome',
   on: { TenantRegistered: ({ data }) => effect('welcome', { name: data.name }) },
@@ -97,7 +108,7 @@ beforeAll(async () => {
   await pool.query(
     'CREATE SCHEMA tenancy; CREATE TABLE tenancy.placements (tenant_id uuid PRIMARY KEY, generation bigint NOT NULL); CREATE SCHEMA log; CREATE TABLE log.heads (tenant_id uuid PRIMARY KEY, position bigint NOT NULL, recorded_at timestamptz NOT NULL DEFAULT now())',
   );
-  await createServiceSchema(pool, 'svc', ownTables);
+  await createServiceSchema(pool, 'svc', `${ownTables}; ${pageTable}`);
   tenants = new SchemaTenants(pool, tenantTables);
   store = new MemoryEventStore();
   storage = new PostgresRunnerStorage(pool, 'svc', tenants);
@@ -199,6 +210,55 @@ describe("rows in the service's own schema", () => {
     );
     expect(await nameOf(poisoned)).toEqual({ name: 'ok', updates: 0 });
   }, 20_000);
+});
+
+describe('a rebuild', () => {
+  it('is seen by readers as one change, or not at all', async () => {
+    const id = newId();
+    const running = await runner({ projections: [pages] });
+    for (let n = 0; n < 60; n++) {
+      const events = Array.from({ length: 50 }, () => ({ type: 'TenantUpdated', data: { name: 'x' } }));
+      await store.append(command(id, { stream: newId(), events }));
+    }
+    running.appended([id]);
+    const count = async () => (await rows('SELECT count(*)::int AS n FROM svc.pages WHERE tenant_id = $1', [id]))[0].n;
+    await until(async () => expect(await count()).toBe(3_000), { timeoutMs: 15_000 });
+    const seen = new Set<number>();
+    let over = false;
+    const reading = (async () => {
+      while (!over) seen.add(await count());
+    })();
+    expect(await running.rebuild('service', id)).toBe(3_000);
+    over = true;
+    await reading;
+    expect([...seen]).toEqual([3_000]);
+  }, 30_000);
+
+  it.each([
+    ['asks again, by the same ids, for effects of a history that was rewritten', 0, 1],
+    ['does not ask again for effects that may have been forgotten since', 10 * 24 * 3_600_000, 0],
+  ])('%s', async (_, laterMs, asked) => {
+    class Later extends SystemScheduler {
+      override wallMs(): number {
+        return super.wallMs() + laterMs;
+      }
+    }
+    const id = newId();
+    const first = await runner({ processes: [welcome] });
+    await append(id, 'TenantRegistered', { name: 'r' });
+    first.appended([id]);
+    const effectsOf = () => rows('SELECT id FROM svc.effects WHERE tenant_id = $1', [id]);
+    await until(async () => expect(await effectsOf()).toHaveLength(1));
+    const [before] = await effectsOf();
+    await first.stop();
+    await pool.query('DELETE FROM svc.effects WHERE tenant_id = $1', [id]);
+    await pool.query('UPDATE svc.checkpoints SET event_id = gen_random_uuid() WHERE tenant_id = $1', [id]);
+    await pool.query("UPDATE svc.names SET name = 'of another history' WHERE tenant_id = $1", [id]);
+    const second = await runner({ processes: [welcome], scheduler: new Later() });
+    second.appended([id]);
+    await until(async () => expect(await nameOf(id)).toEqual({ name: 'r', updates: 0 }));
+    expect(await effectsOf()).toEqual(asked === 1 ? [before] : []);
+  });
 });
 
 describe('what an operator has left out', () => {
