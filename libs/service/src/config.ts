@@ -12,13 +12,17 @@ export const processEnvironment = z.object({
    * Where KurrentDB decides the logs: its connection string, which may hold a login. Without it PostgreSQL does. The same in every process,
    * and for ever: the logs don't move from one to the other.
    */
-  TENANTRY_EVENTSTORE_URL: z
-    .string()
-    .superRefine((url, { addIssue }) => {
-      const fault = connectionFault(url);
-      if (fault !== null) addIssue({ code: 'custom', message: `${fault}; give ${connectionStrings}` });
-    })
-    .optional(),
+  TENANTRY_EVENTSTORE_URL: z.preprocess(
+    // As a compose file gives what isn't set.
+    (value) => (value === '' ? undefined : value),
+    z
+      .string()
+      .superRefine((url, { addIssue }) => {
+        const fault = connectionFault(url);
+        if (fault !== null) addIssue({ code: 'custom', message: `${fault}; give ${connectionStrings}` });
+      })
+      .optional(),
+  ),
   TENANTRY_NATS_URL: z.string().default('nats://127.0.0.1:4222'),
   /** NATS credentials of this process. */
   TENANTRY_NATS_CREDS_FILE: z.string(),

@@ -78,13 +78,13 @@ describe.skipIf(!kurrentDbUrl)('faults on the way to KurrentDB', () => {
       const log = await whole(direct, tenantId);
       expect(log.map(({ position }) => position)).toEqual(upTo(log.length));
       expect(log.map(({ metadata }) => metadata.commandId).sort()).toEqual(acknowledged.get(tenantId)?.sort());
-      expect(log.length).toBeGreaterThan(10);
+      expect(log.length).toBeGreaterThan(3);
     }
   }, 60_000);
 
   it('a server that is away: service.unavailable after the patience, and it works again afterwards', async () => {
     const port = proxy.port;
-    const store = test.store({ retryForMs: 1_000 }, proxy.through(url));
+    const store = test.store({ retryForMs: 2_500 }, proxy.through(url));
     const tenantId = newId();
     await store.append(command(tenantId));
     await proxy.stop();
@@ -99,7 +99,7 @@ describe.skipIf(!kurrentDbUrl)('faults on the way to KurrentDB', () => {
       // What the caller sees names no server.
       expect(JSON.stringify(result)).not.toContain('127.0.0.1');
     }
-    expect(performance.now() - began).toBeLessThan(6_000);
+    expect(performance.now() - began).toBeLessThan(12_000);
     await expect(store.check()).rejects.toThrow();
     // Reading is from the copy.
     expect(await whole(store, tenantId)).toHaveLength(1);
@@ -119,7 +119,7 @@ describe.skipIf(!kurrentDbUrl)('faults on the way to KurrentDB', () => {
         if (version % 10 === 5) proxy.cut();
       }
       expect((await whole(store, tenantId)).map(({ position }) => position)).toEqual(upTo(60));
-      expect(follower.state.state).toBe('following');
+      await eventually(() => expect(follower.state.state).toBe('following'));
     } finally {
       await own.stop();
     }
