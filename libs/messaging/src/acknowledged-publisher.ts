@@ -18,6 +18,12 @@ export class AcknowledgedPublisher {
   private subscription: Subscription | undefined;
   private timer: NodeJS.Timeout | undefined;
   private count = 0;
+  /**
+   * Reply subjects to use again. Everybody who hears an event gets its reply subject as well, and the server remembers each of them for
+   * those who may answer requests: for their whole time to live, and beyond 4,096 of them it goes through all with every message. A few that
+   * come again and again cost nothing.
+   */
+  private readonly free: string[] = [];
 
   /** @param inboxPrefix which inboxes this connection may hear */
   constructor(
@@ -36,13 +42,14 @@ export class AcknowledgedPublisher {
       },
     });
     this.timer ??= setInterval(() => this.expire(), Math.min(250, this.timeoutMs));
-    const token = String(++this.count);
+    const token = this.free.pop() ?? String(++this.count);
     return new Promise((resolve, reject) => {
       this.pending.set(token, { resolve, reject, endMs: performance.now() + this.timeoutMs });
       try {
         this.nats.publish(subject, body, { reply: this.prefix + token, headers: encoded(headers) });
       } catch (error) {
         this.pending.delete(token);
+        this.free.push(token);
         reject(error as Error);
       }
     });
@@ -53,6 +60,7 @@ export class AcknowledgedPublisher {
     const pending = this.pending.get(token);
     if (!pending) return;
     this.pending.delete(token);
+    this.free.push(token);
     try {
       pending.resolve(acknowledgementIn(message));
     } catch (error) {
@@ -66,6 +74,7 @@ export class AcknowledgedPublisher {
     for (const [token, { endMs, reject }] of this.pending) {
       if (endMs > nowMs) return;
       this.pending.delete(token);
+      // Its reply subject is not used again: the answer may still come, and must not be taken for another message's.
       reject(new Error(`JetStream has not acknowledged within ${this.timeoutMs} ms`));
     }
     clearInterval(this.timer);
