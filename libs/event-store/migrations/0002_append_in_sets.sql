@@ -9,8 +9,9 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
--- One plan, kept, finds each row's partition while it runs; planning for the values at hand costs more than the rest. It may be from when the
--- tables were still empty: an index, looked up row by row, is always right here.
+-- Kept plans find each row's partition while they run. They may be from when the tables were still empty: an index, looked up row by row, is
+-- always right here. Making a schema, as each dedicated tenant's does, throws kept plans away in every session, and making those that look at all
+-- partitions costs milliseconds: a call for one log plans for its one partition instead, each time.
 SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
 SET enable_hashjoin = off
@@ -55,6 +56,8 @@ DECLARE
   last_time timestamptz;
   before integer;
   appended boolean := false;
+  one_log boolean;
+  plans text;
 BEGIN
   -- session_user is the login that called, whoever owns this function.
   SELECT array_agg(w.context) INTO may_write FROM log.writers w WHERE w.role = session_user;
@@ -79,21 +82,41 @@ BEGIN
       ) p
     ) c;
 
-  -- A log begins with a stream's first event. Its head is made before any head is locked, and in the tenants' order:
-  -- two groups that made the same heads in another order, or locked some first, would wait for each other.
-  IF -1 = ANY (expected) THEN
-    INSERT INTO log.heads (tenant_id)
-      SELECT DISTINCT c.tenant FROM unnest(tenants, expected) AS c(tenant, expected)
-      WHERE c.expected = -1 AND NOT EXISTS (SELECT FROM log.heads h WHERE h.tenant_id = c.tenant)
-      ORDER BY c.tenant
-      ON CONFLICT DO NOTHING;
-  END IF;
-
-  IF tenants[1] = tenants[cardinality(tenants)] THEN
+  -- Commands are decided in two statements: those that lock, and those that see what was committed before the heads were locked.
+  one_log := tenants[1] = tenants[cardinality(tenants)];
+  IF one_log THEN
+    at_tenant := tenants[1];
+    plans := set_config('plan_cache_mode', 'force_custom_plan', true);
     SELECT ARRAY[h.tenant_id], ARRAY[h.position], ARRAY[h.recorded_at], ARRAY[h.contexts]
-      INTO locked, head_positions, head_times, head_contexts
-      FROM log.heads h WHERE h.tenant_id = tenants[1] FOR UPDATE;
+      INTO locked, head_positions, head_times, head_contexts FROM log.heads h WHERE h.tenant_id = at_tenant FOR UPDATE;
+    IF locked IS NULL AND -1 = ANY (expected) THEN
+      INSERT INTO log.heads (tenant_id) VALUES (at_tenant) ON CONFLICT DO NOTHING;
+      SELECT ARRAY[h.tenant_id], ARRAY[h.position], ARRAY[h.recorded_at], ARRAY[h.contexts]
+        INTO locked, head_positions, head_times, head_contexts FROM log.heads h WHERE h.tenant_id = at_tenant FOR UPDATE;
+    END IF;
+    -- LIMIT: one look into an index for each command; a join might be made by reading a log's commands as a whole. The order asks for the index
+    -- by stream; an event looked for by its version might, with plans from when the tables were empty, be looked for in the whole log.
+    SELECT array_agg(k.request_hmac ORDER BY c.n), array_agg(k.first_position ORDER BY c.n), array_agg(k.last_position ORDER BY c.n),
+        array_agg(coalesce(v.stream_version, -1) ORDER BY c.n), array_agg(v.id ORDER BY c.n)
+      INTO known_hmacs, known_firsts, known_lasts, versions, last_ids
+      FROM unnest(ids, streams) WITH ORDINALITY AS c(id, stream, n)
+      LEFT JOIN LATERAL (SELECT * FROM log.commands k WHERE k.tenant_id = at_tenant AND k.command_id = c.id LIMIT 1) k ON true
+      LEFT JOIN LATERAL (
+        SELECT e.stream_version, e.id FROM log.events e
+        WHERE e.tenant_id = at_tenant AND e.stream = c.stream ORDER BY e.stream_version DESC LIMIT 1
+      ) v ON true;
+    plans := set_config('plan_cache_mode', 'force_generic_plan', true);
+    at_tenant := NULL;
   ELSE
+    -- A log begins with a stream's first event. Its head is made before any head is locked, and in the tenants' order:
+    -- two groups that made the same heads in another order, or locked some first, would wait for each other.
+    IF -1 = ANY (expected) THEN
+      INSERT INTO log.heads (tenant_id)
+        SELECT DISTINCT c.tenant FROM unnest(tenants, expected) AS c(tenant, expected)
+        WHERE c.expected = -1 AND NOT EXISTS (SELECT FROM log.heads h WHERE h.tenant_id = c.tenant)
+        ORDER BY c.tenant
+        ON CONFLICT DO NOTHING;
+    END IF;
     SELECT array_agg(l.tenant_id ORDER BY l.tenant_id), array_agg(l.position ORDER BY l.tenant_id),
         array_agg(l.recorded_at ORDER BY l.tenant_id), array_agg(l.contexts ORDER BY l.tenant_id)
       INTO locked, head_positions, head_times, head_contexts
@@ -105,19 +128,16 @@ BEGIN
     SELECT array_agg(h.tenant_id) INTO unlocked
       FROM (SELECT DISTINCT c.tenant FROM unnest(tenants) AS c(tenant) WHERE locked IS NULL OR c.tenant <> ALL (locked)) t
       JOIN log.heads h ON h.tenant_id = t.tenant;
+    SELECT array_agg(k.request_hmac ORDER BY c.n), array_agg(k.first_position ORDER BY c.n), array_agg(k.last_position ORDER BY c.n),
+        array_agg(coalesce(v.stream_version, -1) ORDER BY c.n), array_agg(v.id ORDER BY c.n)
+      INTO known_hmacs, known_firsts, known_lasts, versions, last_ids
+      FROM unnest(tenants, ids, streams) WITH ORDINALITY AS c(tenant, id, stream, n)
+      LEFT JOIN LATERAL (SELECT * FROM log.commands k WHERE k.tenant_id = c.tenant AND k.command_id = c.id LIMIT 1) k ON true
+      LEFT JOIN LATERAL (
+        SELECT e.stream_version, e.id FROM log.events e
+        WHERE e.tenant_id = c.tenant AND e.stream = c.stream ORDER BY e.stream_version DESC LIMIT 1
+      ) v ON true;
   END IF;
-
-  -- A statement of its own: it sees what was committed before the heads were locked, and nobody else appends to these logs now.
-  SELECT array_agg(k.request_hmac ORDER BY c.n), array_agg(k.first_position ORDER BY c.n), array_agg(k.last_position ORDER BY c.n),
-      array_agg(coalesce(v.stream_version, -1) ORDER BY c.n), array_agg(v.id ORDER BY c.n)
-    INTO known_hmacs, known_firsts, known_lasts, versions, last_ids
-    FROM unnest(tenants, ids, streams) WITH ORDINALITY AS c(tenant, id, stream, n)
-    LEFT JOIN log.commands k ON k.tenant_id = c.tenant AND k.command_id = c.id
-    -- The order asks for the index by stream. Looked for by its version, on tables that were empty, an event is looked for in the whole log.
-    LEFT JOIN LATERAL (
-      SELECT e.stream_version, e.id FROM log.events e
-      WHERE e.tenant_id = c.tenant AND e.stream = c.stream ORDER BY e.stream_version DESC LIMIT 1
-    ) v ON true;
 
   outcomes := array_fill(NULL::text, ARRAY[cardinality(tenants)]);
   firsts := array_fill(NULL::bigint, ARRAY[cardinality(tenants)]);
@@ -215,16 +235,29 @@ BEGIN
     SELECT c.tenant, c.id, c.stream, c.hmac, c.first, c.last
     FROM unnest(outcomes, tenants, ids, streams, hmacs, known_firsts, known_lasts) AS c(outcome, tenant, id, stream, hmac, first, last)
     WHERE c.outcome = 'appended'
-  ), into_heads AS (
-    UPDATE log.heads h SET position = a.position, recorded_at = a.recorded_at, contexts = h.contexts || a.contexts
-    FROM (
-      SELECT f.tenant, max(f.position) AS position, max(f.recorded_at) AS recorded_at,
-        jsonb_object_agg(f.context, f.position ORDER BY f.position) AS contexts
-      FROM fresh f GROUP BY f.tenant
-    ) a
-    WHERE h.tenant_id = a.tenant
   )
   SELECT indexes[f.n], 'appended', firsts[f.n], known_lasts[f.n], array_agg(f.time_us ORDER BY f.position),
     array_agg(encode(f.leaf, 'hex') ORDER BY f.position), array_agg(f.previous ORDER BY f.position)
   FROM fresh f GROUP BY f.n;
+
+  IF one_log THEN
+    plans := set_config('plan_cache_mode', 'force_custom_plan', true);
+    UPDATE log.heads h SET position = next_position - 1, recorded_at = last_time, contexts = h.contexts || (
+        SELECT jsonb_object_agg(e.event ->> 'context', c.first + e.k - 1 ORDER BY c.first + e.k)
+        FROM unnest(outcomes, firsts, events) AS c(outcome, first, events), jsonb_array_elements(c.events) WITH ORDINALITY AS e(event, k)
+        WHERE c.outcome = 'appended'
+      )
+      WHERE h.tenant_id = at_tenant;
+  ELSE
+    UPDATE log.heads h SET position = a.position, recorded_at = a.recorded_at, contexts = h.contexts || a.contexts
+      FROM (
+        SELECT c.tenant, max(c.first + e.k - 1) AS position, max(c.at + (e.k - 1) * interval '1 microsecond') AS recorded_at,
+          jsonb_object_agg(e.event ->> 'context', c.first + e.k - 1 ORDER BY c.first + e.k) AS contexts
+        FROM unnest(outcomes, tenants, firsts, times, events) AS c(outcome, tenant, first, at, events),
+          jsonb_array_elements(c.events) WITH ORDINALITY AS e(event, k)
+        WHERE c.outcome = 'appended'
+        GROUP BY c.tenant
+      ) a
+      WHERE h.tenant_id = a.tenant;
+  END IF;
 END $$;
