@@ -31,11 +31,12 @@ export class PostgresRelayStorage extends RelayStorage {
       created: string;
       leader: string;
       deleted: string;
+      seen: string;
       marks: Mark[];
       database: string;
       recorded: string;
     }>(
-      `SELECT s.epoch, s.created, s.leader, s.deleted, s.marks, pg_postmaster_start_time()::text AS database,
+      `SELECT s.epoch, s.created, s.leader, s.deleted, s.seen, s.marks, pg_postmaster_start_time()::text AS database,
               coalesce((SELECT sequence FROM ${this.schema}.acknowledged WHERE owner = $2), 0) AS recorded
        FROM (SELECT 1) one LEFT JOIN ${this.schema}.streams s ON s.name = $1`,
       [eventStream, owner],
@@ -44,31 +45,34 @@ export class PostgresRelayStorage extends RelayStorage {
     if (!row) throw new Error('A query that gives one row gave none');
     const { created, leader, marks } = row;
     const record: StreamRecord | null =
-      row.epoch === null ? null : { epoch: Number(row.epoch), created, leader, deleted: Number(row.deleted), marks };
+      row.epoch === null
+        ? null
+        : { epoch: Number(row.epoch), created, leader, deleted: Number(row.deleted), seen: Number(row.seen), marks };
     return { record, database: row.database, recorded: Number(row.recorded) };
   }
 
   override async begin(state: StreamState, marks: Mark[]): Promise<void> {
     await this.pool.query(
-      `INSERT INTO ${this.schema}.streams (name, epoch, created, leader, deleted, marks) VALUES ($1, 1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
-      [eventStream, state.created, state.leader, state.deleted, JSON.stringify(marks)],
+      `INSERT INTO ${this.schema}.streams (name, epoch, created, leader, deleted, marks, seen) VALUES ($1, 1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
+      [eventStream, state.created, state.leader, state.deleted, JSON.stringify(marks), state.lastSequence],
     );
   }
 
-  override async observe(epoch: number, deleted: number, marks: Mark[] | null): Promise<void> {
+  override async observe(epoch: number, { deleted, lastSequence }: StreamState, marks: Mark[] | null): Promise<void> {
     await this.pool.query(
-      `UPDATE ${this.schema}.streams SET deleted = $3, marks = coalesce($4::jsonb, marks) WHERE name = $1 AND epoch = $2`,
-      [eventStream, epoch, deleted, marks && JSON.stringify(marks)],
+      `UPDATE ${this.schema}.streams SET deleted = $3, marks = coalesce($4::jsonb, marks), seen = greatest(seen, $5)
+       WHERE name = $1 AND epoch = $2`,
+      [eventStream, epoch, deleted, marks && JSON.stringify(marks), lastSequence],
     );
   }
 
   override async newEpoch(epoch: number, state: StreamState, marks: Mark[]): Promise<void> {
     await this.pool.query(
       `WITH begun AS (
-         UPDATE ${this.schema}.streams SET epoch = epoch + 1, created = $3, leader = $4, deleted = $5, marks = $6
+         UPDATE ${this.schema}.streams SET epoch = epoch + 1, created = $3, leader = $4, deleted = $5, marks = $6, seen = $7
          WHERE name = $1 AND epoch = $2 RETURNING 1)
        DELETE FROM ${this.schema}.acknowledged WHERE EXISTS (SELECT FROM begun)`,
-      [eventStream, epoch, state.created, state.leader, state.deleted, JSON.stringify(marks)],
+      [eventStream, epoch, state.created, state.leader, state.deleted, JSON.stringify(marks), state.lastSequence],
     );
   }
 

@@ -113,7 +113,7 @@ beforeAll(async () => {
   [postgres, folder, port] = await Promise.all([startPostgres(), temporaryFolder('tenantry-broker-'), freePort()]);
   pool = new pg.Pool({ connectionString: postgres.url, max: 10 });
   await pool.query(await readFile(new URL('../../event-store/migrations/0001_log.sql', import.meta.url), 'utf8'));
-  const migrations = ['0001_relay.sql', '0002_exact.sql'].map((file) =>
+  const migrations = ['0001_relay.sql', '0002_exact.sql', '0003_seen.sql'].map((file) =>
     readFile(new URL(`../../../services/relay/migrations/service/${file}`, import.meta.url), 'utf8'),
   );
   await pool.query(`CREATE SCHEMA relay; SET search_path TO relay; ${(await Promise.all(migrations)).join('\n')}; RESET search_path`);

@@ -81,7 +81,7 @@ export abstract class RelayStorage {
   /** Writes a stream down that nobody knows yet; leaves what somebody else wrote. */
   abstract begin(state: StreamState, marks: Mark[]): Promise<void>;
   /** The stream is as it should be. */
-  abstract observe(epoch: number, deleted: number, marks: Mark[] | null): Promise<void>;
+  abstract observe(epoch: number, state: StreamState, marks: Mark[] | null): Promise<void>;
   /** Something is lost: a new epoch, unless somebody else has begun one. What was acknowledged before is evidence no more. */
   abstract newEpoch(epoch: number, state: StreamState, marks: Mark[]): Promise<void>;
   /** Of each relay, alive or not, the highest message that was acknowledged to it in this epoch. */

@@ -76,7 +76,7 @@ beforeAll(async () => {
   [postgres, nats] = await Promise.all([startPostgres(), startNats()]);
   pool = new pg.Pool({ connectionString: postgres.url, max: 10 });
   await pool.query(await readFile(new URL('../../event-store/migrations/0001_log.sql', import.meta.url), 'utf8'));
-  const migrations = ['0001_relay.sql', '0002_exact.sql'].map((file) =>
+  const migrations = ['0001_relay.sql', '0002_exact.sql', '0003_seen.sql'].map((file) =>
     readFile(new URL(`../../../services/relay/migrations/service/${file}`, import.meta.url), 'utf8'),
   );
   const tables = (await Promise.all(migrations)).join('\n');

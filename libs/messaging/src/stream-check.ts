@@ -13,6 +13,8 @@ export interface StreamRecord {
   created: string;
   leader: string;
   deleted: number;
+  /** The highest last sequence that anybody has seen in this epoch. */
+  seen: number;
   marks: Mark[];
 }
 
@@ -28,8 +30,7 @@ export const markEveryMs = 600_000;
  */
 export function lossOf(record: StreamRecord, state: StreamState, acknowledged: number, nowMs: number): string | null {
   if (state.created !== record.created) return 'the stream was made anew';
-  const seen = Math.max(acknowledged, ...record.marks.map(({ sequence }) => sequence));
-  if (state.lastSequence < seen) return 'acknowledged messages are gone from its end';
+  if (state.lastSequence < Math.max(acknowledged, record.seen)) return 'acknowledged messages are gone from its end';
   if (state.deleted > record.deleted) return 'messages were deleted';
   const oldest = record.marks.find(({ atMs }) => atMs > nowMs - retentionMs + markEveryMs);
   if (oldest && state.firstSequence > oldest.sequence + 1) return 'messages were purged before their time';

@@ -116,7 +116,7 @@ export class StreamGuard {
       now = await this.recordedStream();
     } else {
       const marks = nextMarks(before.marks, state.lastSequence, wallMs);
-      if (marks || state.deleted !== before.deleted) await storage.observe(before.epoch, state.deleted, marks);
+      if (marks || state.deleted !== before.deleted || state.lastSequence > before.seen) await storage.observe(before.epoch, state, marks);
     }
     const { epoch } = now.record;
     const wentBack = epoch < this.epoch || (epoch === this.epoch && now.recorded < this.recorded);

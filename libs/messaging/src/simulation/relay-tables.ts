@@ -73,23 +73,25 @@ export class SimulatedRelayStorage extends RelayStorage {
     }));
   }
 
-  override begin({ created, leader, deleted }: StreamState, marks: Mark[]): Promise<void> {
+  override begin({ created, leader, deleted, lastSequence: seen }: StreamState, marks: Mark[]): Promise<void> {
     return this.process.ask(() => {
-      this.tables.record ??= { epoch: 1, created, leader, deleted, marks };
+      this.tables.record ??= { epoch: 1, created, leader, deleted, seen, marks };
     });
   }
 
-  override observe(epoch: number, deleted: number, marks: Mark[] | null): Promise<void> {
+  override observe(epoch: number, { deleted, lastSequence }: StreamState, marks: Mark[] | null): Promise<void> {
     return this.process.ask(() => {
       const { record } = this.tables;
-      if (record?.epoch === epoch) Object.assign(record, { deleted, marks: marks ?? record.marks });
+      if (record?.epoch === epoch) {
+        Object.assign(record, { deleted, seen: Math.max(record.seen, lastSequence), marks: marks ?? record.marks });
+      }
     });
   }
 
-  override newEpoch(epoch: number, { created, leader, deleted }: StreamState, marks: Mark[]): Promise<void> {
+  override newEpoch(epoch: number, { created, leader, deleted, lastSequence: seen }: StreamState, marks: Mark[]): Promise<void> {
     return this.process.ask(() => {
       if (this.tables.record?.epoch !== epoch) return;
-      this.tables.record = { epoch: epoch + 1, created, leader, deleted, marks };
+      this.tables.record = { epoch: epoch + 1, created, leader, deleted, seen, marks };
       this.tables.acknowledged.clear();
     });
   }
