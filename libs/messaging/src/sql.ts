@@ -28,7 +28,8 @@ export async function runAll(client: ClientBase, statements: QueryConfig[]): Pro
 /** Errors of the moment: the server is away, out of connections or restarting, a lock or a transaction was lost, the place is closed. Nothing is wrong with the rows. */
 export function isTransient(error: unknown): boolean {
   if (connectionFailed(error)) return true;
-  const { code, message } = error as { code?: unknown; message?: string };
+  const { code, message, cause } = error as { code?: unknown; message?: string; cause?: unknown };
+  if (message?.startsWith('Failed query:') && cause instanceof Error) return isTransient(cause);
   if (typeof code === 'string') {
     if (/^(08|40|53|55|57)[0-9A-Z]{3}$/.test(code) || code === '25P03') return true;
     if (code === 'placement.closed' || code === 'placement.unavailable' || code === 'service.unavailable' || code === 'service.timeout')

@@ -13,6 +13,8 @@ export interface PoolSettings {
   logger: Logger;
 }
 
+const statementTimeoutMs = 30_000;
+
 /** Connections that are made when needed. A lost one is logged and replaced: without a listener for it, it would end the process. */
 export function createPool({ url, name, max, logger }: PoolSettings): pg.Pool {
   const pool = new pg.Pool({
@@ -24,7 +26,9 @@ export function createPool({ url, name, max, logger }: PoolSettings): pg.Pool {
     keepAlive: true,
     // Statements of one transaction needn't wait for each other's answers (`runAll` of messaging makes use of it).
     pipeline: true,
-    statement_timeout: 30_000,
+    statement_timeout: statementTimeoutMs,
+    // A server that is alive has ended the statement by then. Of one that went without a word nothing would ever come.
+    query_timeout: statementTimeoutMs + 2_000,
     // A frozen process must not hold its row locks for long.
     idle_in_transaction_session_timeout: 5_000,
   } as pg.PoolConfig);

@@ -2,10 +2,10 @@ import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node'
 import { type CustomTransportStrategy, type MessageHandler, Server } from '@nestjs/microservices';
 import { DomainError } from '@tenantry/contracts/errors';
 import type { Answer, CommandContext, Operation, Principal, Route, RouteInput, ServiceName } from '@tenantry/contracts/route';
-import { isTransient } from '@tenantry/event-store/adapters/postgres/transient';
 import type { Served } from '@tenantry/messaging/handles';
 import type { Call, Caller } from '@tenantry/messaging/rpc';
 import { callerOf, decode, encode, problemOf, type WireReply, type WireRequest } from '@tenantry/messaging/rpc-wire';
+import { isTransient } from '@tenantry/messaging/sql';
 import { runWith } from '@tenantry/observability/context';
 import type { Logger } from '@tenantry/observability/logger';
 import { rpcServed } from '@tenantry/observability/metrics';

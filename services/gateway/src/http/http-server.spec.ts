@@ -11,7 +11,7 @@ import type { Bus } from '@tenantry/service/bus';
 import type { ProcessEnvironment } from '@tenantry/service/config';
 import { TenantGate } from '@tenantry/service/tenant-gate';
 import { freePort } from '@tenantry/testing/ports';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Idempotency } from '../idempotency/keyed-requests.js';
 import { MemoryFirstRequests } from '../idempotency/memory-first-requests.js';
 import { OperationEvents } from '../operation-events/progress-streams.js';
@@ -69,6 +69,7 @@ const gate = new TenantGate({
     }),
   },
 });
+const firsts = new MemoryFirstRequests();
 let owners: FakeOwners;
 let server: HttpServer;
 let url: string;
@@ -76,7 +77,7 @@ beforeAll(async () => {
   owners = new FakeOwners();
   const port = await freePort();
   const environment = { values: { TENANTRY_HTTP_HOST: '127.0.0.1', TENANTRY_PORT: port } as ProcessEnvironment };
-  const idempotency = new Idempotency(new MemoryFirstRequests(), new MemoryKeyring(), silentLogger);
+  const idempotency = new Idempotency(firsts, new MemoryKeyring(), silentLogger);
   const woken = (_subject: string, { callback }: { callback: () => void }) => {
     const timer = setTimeout(callback, 100);
     return { unsubscribe: () => clearTimeout(timer) };
@@ -453,6 +454,15 @@ describe('an idempotency key', () => {
     expect(new Set(replies.map(({ status, text }) => `${status} ${text}`)).size).toBe(1);
     expect(replies.filter(({ headers }) => headers.get('idempotency-replayed') === 'true')).toHaveLength(19);
     for (const { headers } of replies) expect(headers.get('location')).toBe(`/api/v1/platform/operations/${operationId}`);
+  });
+  it('cannot be kept while our own database is away: that is no fault of the request', async () => {
+    const reset = Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' });
+    const claim = vi.spyOn(firsts, 'claim').mockRejectedValueOnce(reset);
+    const reply = await keyed({ name: 'Acme' }, newKey());
+    claim.mockRestore();
+    expect(reply).toMatchObject({ status: 503, json: { code: 'service.unavailable' } });
+    expect(reply.headers.get('retry-after')).toBe('1');
+    expect(owners.forwarded).toEqual([]);
   });
   it('is refused with another request', async () => {
     const key = newKey();

@@ -6,6 +6,7 @@ import { authenticate } from '@tenantry/contracts/identity/operations';
 import { faces, routes } from '@tenantry/contracts/registry';
 import type { Principal } from '@tenantry/contracts/route';
 import { RpcClient } from '@tenantry/messaging/rpc';
+import { isTransient } from '@tenantry/messaging/sql';
 import { runWith } from '@tenantry/observability/context';
 import { Logger } from '@tenantry/observability/logger';
 import { histogram } from '@tenantry/observability/metrics';
@@ -112,7 +113,7 @@ export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShut
       );
       done();
     });
-    this.app.setErrorHandler((error, request, reply) => this.sendProblem(request, reply, known(error)));
+    this.app.setErrorHandler((error, request, reply) => this.sendProblem(request, reply, known(error, request)));
     this.app.setNotFoundHandler((request, reply) =>
       this.sendProblem(request, reply, new DomainError('request.not_found', { detail: 'There is nothing at this path' })),
     );
@@ -275,20 +276,25 @@ const send = (reply: FastifyReply, { status, headers, body }: Rendered): Fastify
     .headers(headers)
     .send(body === '' ? undefined : body);
 
-/** Fastify's own refusals, as ours. */
-function known(error: unknown): unknown {
-  switch ((error as { code?: string }).code) {
+/** Fastify's own refusals, as ours; and what our own database did while it was away. */
+function known(error: unknown, request: FastifyRequest): unknown {
+  const { code } = error as { code?: string };
+  // The same code for the connection of somebody who sends half a body, and for our own connections.
+  if (code === 'ECONNRESET' && !request.raw.complete) return cutShort(error);
+  switch (code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
       return new DomainError('request.too_large', { detail: `The body may have ${BODY_LIMIT} bytes` });
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return new DomainError('request.unsupported_media_type', { detail: 'Send the body as application/json' });
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
-    case 'ECONNRESET':
-      return new DomainError('request.malformed', { detail: 'The body is shorter or longer than Content-Length says', cause: error });
+      return cutShort(error);
     default:
-      return error;
+      return isTransient(error) ? new DomainError('service.unavailable', { retryAfterSeconds: 1, cause: error }) : error;
   }
 }
+
+const cutShort = (error: unknown) =>
+  new DomainError('request.malformed', { detail: 'The body is shorter or longer than Content-Length says', cause: error });
 
 /** What isn't HTTP, or more headers than anyone needs. There is no request to answer: the socket is. */
 function refuseUnreadable(error: Error & { code?: string }, socket: Socket): void {

@@ -18,8 +18,10 @@ export function isTransient(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = (error as { code?: unknown }).code;
   if (typeof code === 'string') return states.has(code) || code.startsWith('08') || systemErrors.has(code);
+  // The query builder wraps what the driver threw.
+  if (error.message.startsWith('Failed query:')) return isTransient(error.cause);
   // node-postgres gives these without a code.
-  return /^(Connection terminated|Client has encountered a connection error|timeout exceeded when trying to connect|timeout expired)/.test(
+  return /^(Connection terminated|Client has encountered a connection error|timeout exceeded when trying to connect|timeout expired|Query read timeout)/.test(
     error.message,
   );
 }
