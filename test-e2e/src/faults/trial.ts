@@ -66,7 +66,9 @@ export async function trial(name: string, options: TrialOptions, fault: (trial: 
       ].join('; '),
     );
   } catch (error) {
-    console.log(`${name} has failed; what the launcher said last:\n${system.output().slice(-6_000)}`);
+    console.log(
+      `${name} has failed: ${error instanceof Error ? error.message : error}\nWhat the launcher said last:\n${system.output().slice(-6_000)}`,
+    );
     throw error;
   } finally {
     workload.stop();
