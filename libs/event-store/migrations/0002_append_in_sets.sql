@@ -56,7 +56,9 @@ DECLARE
   last_time timestamptz;
   before integer;
   appended boolean := false;
+  logs integer;
   one_log boolean;
+  refused boolean := false;
   plans text;
 BEGIN
   -- session_user is the login that called, whoever owns this function.
@@ -70,8 +72,8 @@ BEGIN
       array_agg(decode(c.hmac, 'hex') ORDER BY c.n), array_agg(c.stream ORDER BY c.n), array_agg(c.expected ORDER BY c.n),
       array_agg(c.after ORDER BY c.n), array_agg(c.events ORDER BY c.n), array_agg(jsonb_array_length(c.events) ORDER BY c.n),
       array_agg(may_write IS NOT NULL AND NOT jsonb_path_query_array(c.events, 'strict $[*].context') <@ to_jsonb(may_write) ORDER BY c.n),
-      array_agg(c.before_in_stream ORDER BY c.n), array_agg(c.before_with_id ORDER BY c.n)
-    INTO indexes, tenants, ids, hmacs, streams, expected, afters, events, lengths, forbidden, before_in_stream, before_with_id
+      array_agg(c.before_in_stream ORDER BY c.n), array_agg(c.before_with_id ORDER BY c.n), count(DISTINCT c.tenant)
+    INTO indexes, tenants, ids, hmacs, streams, expected, afters, events, lengths, forbidden, before_in_stream, before_with_id, logs
     FROM (
       SELECT p.*, lag(p.n) OVER (PARTITION BY p.tenant, p.stream ORDER BY p.n) AS before_in_stream,
         lag(p.n) OVER (PARTITION BY p.tenant, p.id ORDER BY p.n) AS before_with_id
@@ -83,7 +85,7 @@ BEGIN
     ) c;
 
   -- Commands are decided in two statements: those that lock, and those that see what was committed before the heads were locked.
-  one_log := tenants[1] = tenants[cardinality(tenants)];
+  one_log := logs = 1;
   IF one_log THEN
     at_tenant := tenants[1];
     plans := set_config('plan_cache_mode', 'force_custom_plan', true);
@@ -125,9 +127,11 @@ BEGIN
         FOR UPDATE OF h SKIP LOCKED
       ) l;
     -- What is not locked is held by another call, or no log yet.
-    SELECT array_agg(h.tenant_id) INTO unlocked
-      FROM (SELECT DISTINCT c.tenant FROM unnest(tenants) AS c(tenant) WHERE locked IS NULL OR c.tenant <> ALL (locked)) t
-      JOIN log.heads h ON h.tenant_id = t.tenant;
+    IF cardinality(locked) IS DISTINCT FROM logs THEN
+      SELECT array_agg(h.tenant_id) INTO unlocked
+        FROM (SELECT DISTINCT c.tenant FROM unnest(tenants) AS c(tenant) WHERE locked IS NULL OR c.tenant <> ALL (locked)) t
+        JOIN log.heads h ON h.tenant_id = t.tenant;
+    END IF;
     SELECT array_agg(k.request_hmac ORDER BY c.n), array_agg(k.first_position ORDER BY c.n), array_agg(k.last_position ORDER BY c.n),
         array_agg(coalesce(v.stream_version, -1) ORDER BY c.n), array_agg(v.id ORDER BY c.n)
       INTO known_hmacs, known_firsts, known_lasts, versions, last_ids
@@ -156,6 +160,7 @@ BEGIN
     END IF;
     IF NOT has_head THEN
       outcomes[n] := CASE WHEN at_tenant = ANY (unlocked) THEN 'skipped' ELSE 'conflict' END;
+      refused := true;
       CONTINUE;
     END IF;
     before := before_in_stream[n];
@@ -194,15 +199,17 @@ BEGIN
       times[n] := greatest(clock_timestamp(), last_time + interval '1 microsecond');
       last_time := times[n] + (lengths[n] - 1) * interval '1 microsecond';
       contexts[n] := head_contexts[at_head];
+      CONTINUE;
     END IF;
+    refused := true;
   END LOOP;
 
-  RETURN QUERY SELECT c.index, c.outcome, c.first, c.last, NULL::bigint[], NULL::text[], NULL::bigint[]
-    FROM (
-      SELECT i.index, i.outcome, CASE WHEN i.outcome = 'repeated' THEN i.first END AS first, CASE WHEN i.outcome = 'repeated' THEN i.last END AS last
+  IF NOT appended OR refused THEN
+    RETURN QUERY SELECT i.index, i.outcome, CASE WHEN i.outcome = 'repeated' THEN i.first END, CASE WHEN i.outcome = 'repeated' THEN i.last END,
+        NULL::bigint[], NULL::text[], NULL::bigint[]
       FROM unnest(indexes, outcomes, known_firsts, known_lasts) AS i(index, outcome, first, last)
-      WHERE i.outcome <> 'appended'
-    ) c;
+      WHERE i.outcome <> 'appended';
+  END IF;
   IF NOT appended THEN
     RETURN;
   END IF;
