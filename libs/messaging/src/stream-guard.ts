@@ -35,6 +35,8 @@ export class StreamGuard {
   epoch = 0;
   private connection: string | null = null;
   private database = '';
+  /** Until a look has come to its end: what it wrote down counts, even where it broke off afterwards. */
+  private mustForget = true;
   private audited = new Set<number>();
   private suspicion: string | null = null;
   /** Of each log the positions whose message ids are taken, until an audit has written them down. */
@@ -120,7 +122,7 @@ export class StreamGuard {
     }
     const { epoch } = now.record;
     const wentBack = epoch < this.epoch || (epoch === this.epoch && now.recorded < this.recorded);
-    const forget = epoch !== this.epoch || now.database !== this.database || wentBack || gains !== this.gainsSeen;
+    this.mustForget ||= epoch !== this.epoch || now.database !== this.database || wentBack || gains !== this.gainsSeen;
     if (epoch !== this.epoch || wentBack) {
       this.acknowledged = 0;
       this.recorded = 0;
@@ -131,6 +133,7 @@ export class StreamGuard {
     this.database = now.database;
     const audited = await storage.auditedBuckets(epoch);
     const missing = leases.buckets.filter((bucket) => !audited.has(bucket));
+    this.mustForget ||= missing.length > 0;
     const lost = missing.length > 0 ? await auditLogs(this.parts, epoch, missing, state.lastSequence, retentionMs, this.taken) : [];
     if (lost !== null) {
       for (const bucket of missing) audited.add(bucket);
@@ -140,7 +143,9 @@ export class StreamGuard {
     this.connection = connection;
     if (this.suspicion === suspicion) this.suspicion = null;
     this.gainsSeen = again ? gains - 1 : gains;
-    return { forget: forget || missing.length > 0, unrecorded, lost: lost ?? [] };
+    const forget = this.mustForget;
+    this.mustForget = false;
+    return { forget, unrecorded, lost: lost ?? [] };
   }
 
   private async recordedStream(): Promise<StreamNow & { record: StreamRecord }> {

@@ -44,7 +44,7 @@ describe('simulated relays', () => {
 
   it.each<[string, RelaySabotage]>([
     ['nothing is compared with the stream', { auditsNothing: true }],
-    ['what the stream drops counts as stored', { ignoresDuplicates: true }],
+    ['what a comparison finds is not written down', { findingsLost: true }],
   ])('are seen to fail when %s', async (_what, sabotage) => {
     expect(await firstFailure(100, sabotage)).not.toBeNull();
   });

@@ -21,8 +21,8 @@ export interface RelaySabotage {
   believesBeforeAcknowledged?: boolean;
   /** Nothing is ever compared with the stream. */
   auditsNothing?: boolean;
-  /** Whatever the stream says, nothing is a duplicate. */
-  ignoresDuplicates?: boolean;
+  /** What an audit finds isn't written down. */
+  findingsLost?: boolean;
 }
 
 interface Lease {
@@ -216,6 +216,7 @@ export class SimulatedRelayStorage extends RelayStorage {
       for (const bucket of wanted) (this.tables.leases[bucket] as Lease).epoch = epoch;
       for (const tenantId of [...this.tables.renewals.keys()])
         if (wanted.includes(bucketOf(tenantId))) this.tables.renewals.delete(tenantId);
+      if (this.sabotage.findingsLost) return true;
       findings.forEach(({ tenantId, published, backTo, renewals }, index) => {
         this.tables.renewals.set(
           tenantId,

@@ -193,8 +193,7 @@ export class SimulatedBroker extends Broker {
       world.after(this.lastArrivalMs - world.nowMs, () => {
         if (!this.server.up || connection !== this.connection()) return void lost();
         try {
-          const stored = this.server.store(message);
-          const acknowledgement = this.sabotage.ignoresDuplicates ? { ...stored, duplicate: false } : stored;
+          const acknowledgement = this.server.store(message);
           if (world.chance(this.weather.loss / 2)) lost();
           else this.process.after(wayMs(), () => resolve(acknowledgement));
         } catch (error) {
