@@ -21,7 +21,7 @@ interface Row {
   last: string | null;
 }
 
-/** `log.standing` (`migrations/0004_standing_in_sets.sql`). */
+/** `log.standing` (`migrations/0005_standing_in_sets.sql`). */
 export class CopyReader {
   constructor(private readonly pool: Pool) {}
 
