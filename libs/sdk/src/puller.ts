@@ -67,7 +67,7 @@ export class Puller {
 
   /** Asks for more where there is room again. */
   pull(): void {
-    if (this.stopped || this.open > 0 || this.timer !== undefined) return;
+    if (this.stopped || this.options.connection.isClosed() || this.open > 0 || this.timer !== undefined) return;
     const batch = this.options.room();
     if (batch <= 0) return;
     this.open = batch;
@@ -101,7 +101,11 @@ export class Puller {
     if (!info) return;
     this.failures = 0;
     this.open -= 1;
-    const say = (word: string) => () => this.options.connection.publish(message.reply as string, word);
+    const { connection } = this.options;
+    // Over a closed connection nothing can be said: the broker delivers it again by itself.
+    const say = (word: string) => () => {
+      if (!connection.isClosed()) connection.publish(message.reply as string, word);
+    };
     this.options.onMessage({
       message,
       ...info,

@@ -11,6 +11,10 @@ const Body = z.strictObject({
   plan: Plan.optional(),
   kind: z.enum(['a', 'b']).optional(),
   state: z.union([z.enum(['on', 'off']), z.literal('idle')]).optional(),
+  scope: z.union([z.literal('all'), z.array(z.enum(['a', 'b']))]).optional(),
+  from: z
+    .union([z.enum(['new', 'first']), z.strictObject({ time: z.iso.datetime() }), z.strictObject({ position: z.number() })])
+    .optional(),
   email: z.email().optional(),
   id: z.uuid().optional(),
   at: z.iso.datetime().optional(),
@@ -44,6 +48,10 @@ describe('a fault says where, which rule, and what to do', () => {
     [{ name: 'ab', plan: 7 }, 'plan | type | must be a string or an object'],
     [{ name: 'ab', kind: 'c' }, 'kind | enum | must be "a" or "b"'],
     [{ name: 'ab', state: 'c' }, 'state | enum | must be "on" or "off" or "idle"'],
+    [{ name: 'ab', scope: ['c'] }, 'scope.0 | enum | must be "a" or "b"'],
+    [{ name: 'ab', scope: 7 }, 'scope | type | must be "all" or an array'],
+    [{ name: 'ab', from: 'x' }, 'from | type | must be "new" or "first" or an object'],
+    [{ name: 'ab', from: {} }, 'from | format | has none of the possible forms: time is required; or: position is required'],
     [{ name: 'ab', email: 'x' }, 'email | email | must be an e-mail address'],
     [{ name: 'ab', id: 'x' }, 'id | uuid | must be a UUID'],
     [{ name: 'ab', at: 'x' }, 'at | datetime | must be an RFC 3339 instant such as 2026-01-31T12:00:00Z'],

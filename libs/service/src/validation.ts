@@ -84,24 +84,33 @@ function errorsOf(issue: Issue, prefix: readonly PropertyKey[]): FieldError[] {
 }
 
 /**
- * Of a union's alternatives, the faults of the one that was meant: one that the value has the type of.
+ * Of a union's alternatives, the faults of the one that was meant: one that the value has the type of, and is no single word of.
  * Where that is none, or more than one, the field as a whole is at fault.
  */
 function unionErrors(alternatives: Issue[][], path: PropertyKey[], message: string): FieldError[] {
-  const meant = alternatives.filter((issues) => !issues.some((issue) => issue.path.length === 0 && issue.code === 'invalid_type'));
+  const roots = alternatives.map((issues) =>
+    issues.find(({ path, code }) => path.length === 0 && (code === 'invalid_type' || code === 'invalid_value')),
+  );
+  const meant = alternatives.filter((_, index) => roots[index] === undefined);
   const [only] = meant;
   if (meant.length === 1 && only) return only.flatMap((issue) => errorsOf(issue, path));
-  const types = [
-    ...new Set(
-      alternatives.flat().flatMap((issue) => (issue.path.length === 0 && issue.code === 'invalid_type' ? [article(issue.expected)] : [])),
-    ),
-  ];
-  const choices = meant.flat().flatMap((issue) => (issue.path.length === 0 && issue.code === 'invalid_value' ? issue.values : []));
-  if (choices.length > 0 && meant.every((issues) => issues.every((issue) => issue.code === 'invalid_value')))
-    return [{ field: pathOf(path), rule: 'enum', message: oneOf(choices) }];
-  const said = meant.length === 0 && types.length > 0 ? `must be ${types.join(' or ')}` : (meant[0]?.[0]?.message ?? message);
-  return [{ field: pathOf(path), rule: meant.length === 0 ? 'type' : 'format', message: said }];
+  const field = pathOf(path);
+  if (meant.length > 0) {
+    const forms = meant.map((issues) =>
+      issues
+        .flatMap((issue) => errorsOf(issue, []))
+        .map(said)
+        .join(' and '),
+    );
+    return [{ field, rule: 'format', message: `has none of the possible forms: ${forms.join('; or: ')}` }];
+  }
+  if (roots.some((issue) => issue && ruleOf(issue) === 'required')) return [{ field, rule: 'required', message: 'is required' }];
+  const values = roots.flatMap((issue) => (issue?.code === 'invalid_value' ? issue.values.map((value) => JSON.stringify(value)) : []));
+  const types = roots.flatMap((issue) => (issue?.code === 'invalid_type' ? [article(issue.expected)] : []));
+  const choices = [...new Set([...values, ...types])];
+  return [{ field, rule: types.length > 0 ? 'type' : 'enum', message: choices.length > 0 ? `must be ${choices.join(' or ')}` : message }];
 }
+const said = ({ field, message }: FieldError) => (field ? `${field} ${message}` : message);
 
 /** Every fault at once: where, which rule, what to do. `prefix` goes before each path. */
 export const fieldErrors = (error: z.core.$ZodError, prefix: readonly PropertyKey[] = []): FieldError[] =>
@@ -118,6 +127,6 @@ export const invalid = (errors: FieldError[]): DomainError => new DomainError('r
 
 /** `name is required; plan.id must be …`: readable without looking at `errors`. */
 export function summary(errors: FieldError[]): string {
-  const shown = errors.slice(0, 3).map(({ field, message }) => (field ? `${field} ${message}` : `The body ${message}`));
+  const shown = errors.slice(0, 3).map((error) => (error.field ? said(error) : `The body ${error.message}`));
   return errors.length > shown.length ? `${shown.join('; ')}; and ${errors.length - shown.length} more` : shown.join('; ');
 }

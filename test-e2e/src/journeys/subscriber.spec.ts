@@ -98,4 +98,19 @@ describe('the example subscriber, with credentials of its own', () => {
     ).toBe(true);
     expect(await end('SIGTERM')).toBe(0);
   });
+
+  it('ends with what the broker said when its credentials are replaced, whatever it was doing', async () => {
+    const running = start();
+    const exited = new Promise<number | null>((resolve) => running.once('exit', (code) => resolve(code)));
+    const { id } = JSON.parse(await readFile(join(folder.path, 'subscription.json'), 'utf8'));
+    const { tenant } = await activeTenant(api, { name: unique('Rotated') });
+    await complete(tenant.id);
+    complaints = '';
+    // So that it holds messages at that moment.
+    expect((await api.post(`${PLATFORM}/event-subscriptions/${id}/replay`, { from: 'first' })).status).toBe(200);
+    expect((await api.post(`${PLATFORM}/event-subscriptions/${id}/rotate`)).status).toBe(200);
+    expect(await exited).toBe(1);
+    expect(complaints).toContain('AuthorizationError');
+    expect(complaints).not.toContain('ClosedConnectionError');
+  }, 30_000);
 });
