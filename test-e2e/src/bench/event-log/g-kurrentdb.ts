@@ -8,6 +8,7 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
+import { jsonEvent } from '@eventstore/db-client';
 import { MemoryKeyring } from '@tenantry/crypto/memory-keyring';
 import { connectKurrentDb } from '@tenantry/event-store/adapters/kurrentdb/connection';
 import { KurrentDbEventStore } from '@tenantry/event-store/adapters/kurrentdb/kurrentdb-event-store';
@@ -153,5 +154,6 @@ function asSent({ tenantId, stream, commandId, requestHmac, expectedVersion, eve
     },
     command: { id: commandId, requestHmac, firstPosition: position, lastPosition: position },
   };
-  return proposed(whole);
+  const { id, type, metadata } = proposed(whole);
+  return jsonEvent({ id, type, data: event.data as Record<string, unknown>, metadata: JSON.parse(new TextDecoder().decode(metadata)) });
 }

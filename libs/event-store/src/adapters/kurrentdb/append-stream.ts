@@ -1,9 +1,9 @@
-import type { EventStoreDBClient, JSONEventData, Position } from '@eventstore/db-client';
+import type { EventStoreDBClient, Position } from '@eventstore/db-client';
 import shared from '@eventstore/db-client/generated/shared_pb.js';
-import type { StreamsClient } from '@eventstore/db-client/generated/streams_grpc_pb.js';
-import services from '@eventstore/db-client/generated/streams_grpc_pb.js';
 import type { BatchAppendReq, BatchAppendResp } from '@eventstore/db-client/generated/streams_pb.js';
 import messages from '@eventstore/db-client/generated/streams_pb.js';
+import { appendCalls, streamIdentifier } from './inside.js';
+import type { ProposedEvent } from './recorded.js';
 
 /**
  * What became of an append. `wrong`: the stream's end is another. `unknown`: it may have been done, be done later, or never. `refused`: as
@@ -15,20 +15,12 @@ export type Appended =
   | { outcome: 'unknown'; cause: unknown }
   | { outcome: 'refused'; reason: string };
 
-/** What the client has for its own use, of the exact version that package.json names. */
-interface Inside {
-  GRPCStreamCreator<T>(service: unknown, name: string, create: (client: StreamsClient) => T): () => Promise<T>;
-  callArguments(options: { requiresLeader: boolean }, call: { deadline: number }): Parameters<StreamsClient['batchAppend']>;
-}
-
-type Duplex = ReturnType<StreamsClient['batchAppend']>;
+type Duplex = Awaited<ReturnType<ReturnType<typeof appendCalls>>>;
 
 interface Pending {
   on: Promise<Duplex>;
   settle: (result: Appended) => void;
 }
-
-const encoder = new TextEncoder();
 
 /**
  * Appends of all logs over one gRPC stream, which is made when it is needed and again after it broke. In the place of the client's
@@ -42,15 +34,11 @@ export class AppendStream {
   private readonly open: () => Promise<Duplex>;
 
   constructor(client: EventStoreDBClient) {
-    const inside = client as unknown as Inside;
-    // The client's own wrapper finds the leader, and a new connection after an error.
-    this.open = inside.GRPCStreamCreator<Duplex>(services.StreamsClient, 'append', (grpc) =>
-      grpc.batchAppend(...inside.callArguments({ requiresLeader: true }, { deadline: Number.POSITIVE_INFINITY })),
-    );
+    this.open = appendCalls(client);
   }
 
   /** @param revision of the stream's last event, -1 for a stream that doesn't exist */
-  append(stream: string, events: readonly JSONEventData[], revision: number, timeoutMs: number): Promise<Appended> {
+  append(stream: string, events: readonly ProposedEvent[], revision: number, timeoutMs: number): Promise<Appended> {
     const id = String(++this.lastId);
     const request = requestOf(id, stream, events, revision);
     return new Promise((resolve) => {
@@ -94,11 +82,9 @@ export class AppendStream {
   }
 }
 
-function requestOf(id: string, stream: string, events: readonly JSONEventData[], revision: number): BatchAppendReq {
-  const name = new shared.StreamIdentifier();
-  name.setStreamName(encoder.encode(stream));
+function requestOf(id: string, stream: string, events: readonly ProposedEvent[], revision: number): BatchAppendReq {
   const options = new messages.BatchAppendReq.Options();
-  options.setStreamIdentifier(name);
+  options.setStreamIdentifier(streamIdentifier(stream));
   if (revision < 0) options.setNoStream(new shared.Empty() as never);
   else options.setStreamPosition(String(revision));
   const structured = new shared.UUID.Structured();
@@ -114,14 +100,14 @@ function requestOf(id: string, stream: string, events: readonly JSONEventData[],
   return request;
 }
 
-function messageOf({ id, type, data, metadata }: JSONEventData): BatchAppendReq.ProposedMessage {
+function messageOf({ id, type, data, metadata }: ProposedEvent): BatchAppendReq.ProposedMessage {
   const message = new messages.BatchAppendReq.ProposedMessage();
   const uuid = new shared.UUID();
   uuid.setString(id);
   message.setId(uuid);
   message.getMetadataMap().set('type', type).set('content-type', 'application/json');
-  message.setData(encoder.encode(JSON.stringify(data)));
-  message.setCustomMetadata(encoder.encode(JSON.stringify(metadata)));
+  message.setData(data);
+  message.setCustomMetadata(metadata);
   return message;
 }
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { EventStoreDBClient, RecordedEvent } from '@eventstore/db-client';
+import type { EventStoreDBClient } from '@eventstore/db-client';
 import { DomainError } from '@tenantry/contracts/errors';
 import type { StoredEvent } from '@tenantry/contracts/events';
 import type { Pool } from 'pg';
@@ -12,7 +12,7 @@ import { AppendedEnds } from './appended-ends.js';
 import { CopyReader, type Standing } from './copy-reader.js';
 import { type Asked, type Decided, decideGroup } from './decide.js';
 import { ReadBack } from './read-back.js';
-import { ForeignEvent, type LogEvent, logEventOf, proposed, streamOf } from './recorded.js';
+import { ForeignEvent, type LogEvent, logEventOf, type ProposedEvent, proposed, streamOf } from './recorded.js';
 import { isRefusal, Server, ServerRefuses } from './server.js';
 import { type KnownCommand, noStream, type StreamEnd, Tail } from './tail.js';
 
@@ -376,8 +376,9 @@ export class KurrentDbEventStore extends EventStore {
       if (result.outcome === 'refused') throw new ServerRefuses(`KurrentDB refuses an append to ${stream}: ${result.reason}`);
       if (result.outcome === 'done') {
         const found = await this.readBack.event(stream, last.event.position, result.position).catch(() => null); // then the end is read, below
-        if (found && isOurs(found, last)) {
-          tail.add(events.map(({ event, command }) => ({ event: structuredClone(event), command })));
+        // Its metadata say everything that another one's would say otherwise: time, leaf, the request's HMAC.
+        if (found?.id === last.event.id && Buffer.compare(found.metadata, (data.at(-1) as ProposedEvent).metadata) === 0) {
+          tail.add(events.map(({ event, command }) => ({ event: { ...event, data: structuredClone(event.data) }, command })));
           return true;
         }
       }
@@ -510,12 +511,6 @@ function take(log: Log): Pending[] {
 /** The leaf is of position, version, time and body: whatever was appended elsewhere has another. */
 const isSame = (held: LogEvent, sent: LogEvent): boolean =>
   held.event.id === sent.event.id && held.event.leaf === sent.event.leaf && held.command.requestHmac === sent.command.requestHmac;
-/** The same of an event as it was read; what is not ours is looked at more closely when the end is read. */
-function isOurs(found: RecordedEvent, { event, command }: LogEvent): boolean {
-  const { log } = (found.metadata ?? {}) as { log?: { leaf?: unknown; command?: { requestHmac?: unknown } } };
-  return found.id === event.id && log?.leaf === event.leaf && log.command?.requestHmac === command.requestHmac;
-}
-
 const sliceOf = ({ stream, requestHmac, firstPosition, lastPosition }: KnownCommand): NonNullable<StreamSlice['command']> => ({
   stream,
   requestHmac,

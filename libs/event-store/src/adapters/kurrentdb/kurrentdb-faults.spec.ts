@@ -63,8 +63,10 @@ describe.skipIf(!kurrentDbUrl)('faults on the way to KurrentDB', () => {
         }
       }),
     );
-    for (const n of upTo(12)) {
-      await sleep(120);
+    // Until each log got somewhere, however slow the machine is.
+    const least = () => Math.min(...[...acknowledged.values()].map(({ length }) => length));
+    for (let n = 0; n < 12 || least() < 5; n++) {
+      await sleep(120 + n * 10);
       proxy.losesReplies = n % 3 === 0;
       await sleep(30);
       if (n % 3 !== 0) proxy.cut();
@@ -78,7 +80,6 @@ describe.skipIf(!kurrentDbUrl)('faults on the way to KurrentDB', () => {
       const log = await whole(direct, tenantId);
       expect(log.map(({ position }) => position)).toEqual(upTo(log.length));
       expect(log.map(({ metadata }) => metadata.commandId).sort()).toEqual(acknowledged.get(tenantId)?.sort());
-      expect(log.length).toBeGreaterThan(3);
     }
   }, 60_000);
 

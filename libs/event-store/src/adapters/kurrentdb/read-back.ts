@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Position, RecordedEvent } from '@eventstore/db-client';
+import type { Position } from '@eventstore/db-client';
+import type { RawEvent } from './inside.js';
 import { isRefusal, type Server } from './server.js';
 
 interface Asked {
   stream: string;
   revision: number;
   position: Position;
-  resolve: (event: RecordedEvent | null) => void;
+  resolve: (event: RawEvent | null) => void;
   reject: (error: unknown) => void;
 }
 
@@ -28,7 +29,7 @@ export class ReadBack {
   constructor(private readonly server: Server) {}
 
   /** The event that the stream holds at a revision, which was acknowledged at a position of `$all`; null where there is none. */
-  event(stream: string, revision: number, position: Position): Promise<RecordedEvent | null> {
+  event(stream: string, revision: number, position: Position): Promise<RawEvent | null> {
     return new Promise((resolve, reject) => {
       this.waiting.push({ stream, revision, position, resolve, reject });
       if (!this.reading) void this.readAll();
@@ -52,11 +53,10 @@ export class ReadBack {
   private async read(asked: Asked[]): Promise<void> {
     let left = asked;
     if (asked.length > 1 && !this.apart) {
-      const byPosition = [...asked].sort((a, b) => (a.position.commit < b.position.commit ? -1 : 1));
-      const found = await this.together(byPosition).catch((error: unknown) => {
+      const found = await this.together(asked).catch((error: unknown) => {
         // Then one by one, and that error counts.
         this.apart = isRefusal(error);
-        return new Map<string, RecordedEvent>();
+        return new Map<string, RawEvent>();
       });
       left = asked.filter(({ stream, revision, resolve }) => {
         const event = found.get(`${stream} ${revision}`);
@@ -66,20 +66,15 @@ export class ReadBack {
     }
     await Promise.all(
       left.map(({ stream, revision, resolve, reject }) =>
-        this.server.read(stream, revision, 1).then(([event]) => resolve(event ?? null), reject),
+        this.server.readRaw({ stream, revision }, 1).then(([event]) => resolve(event ?? null), reject),
       ),
     );
   }
 
-  private async together(asked: Asked[]): Promise<Map<string, RecordedEvent>> {
-    const found = new Map<string, RecordedEvent>();
-    const first = asked[0] as Asked;
-    const wanted = new Set(asked.map(({ stream, revision }) => `${stream} ${revision}`));
-    for (const { event } of await this.server.readAll(first.position, asked.length + SLACK)) {
-      if (!event) continue;
-      const key = `${event.streamId} ${event.revision}`;
-      if (wanted.has(key)) found.set(key, event);
-    }
-    return found;
+  private async together(asked: Asked[]): Promise<Map<string, RawEvent>> {
+    let { position } = asked[0] as Asked;
+    for (const other of asked) if (other.position.commit < position.commit) position = other.position;
+    const events = await this.server.readRaw({ position }, asked.length + SLACK);
+    return new Map(events.map((event) => [`${event.stream} ${event.revision}`, event]));
   }
 }

@@ -15,8 +15,13 @@ function appended(tail: Tail, given = command(tenantId, { events: [{}, { type: '
   if (decided?.outcome !== 'append') throw new Error(`decided ${decided?.outcome}`);
   return decided.events;
 }
+const json = (bytes: Uint8Array) => JSON.parse(new TextDecoder().decode(bytes));
+function parsed(of: LogEvent) {
+  const { data, metadata, ...rest } = proposed(of);
+  return { ...rest, data: json(data), metadata: json(metadata) };
+}
 const recorded = (of: LogEvent, change: object = {}): RecordedEvent =>
-  ({ ...proposed(of), streamId: streamOf(tenantId), revision: BigInt(of.event.position), ...change }) as unknown as RecordedEvent;
+  ({ ...parsed(of), streamId: streamOf(tenantId), revision: BigInt(of.event.position), ...change }) as unknown as RecordedEvent;
 
 describe('an event on the server', () => {
   it('comes back as it was, with its command', () => {
@@ -25,7 +30,7 @@ describe('an event on the server', () => {
 
   it('that is not this platform’s is refused by its place, without a word of what is in it', () => {
     const [event] = appended(emptyTail()) as [LogEvent];
-    const { metadata } = proposed(event) as unknown as { metadata: { log: object } };
+    const { metadata } = parsed(event);
     for (const change of [
       { streamId: 'tenantlog-somebody' },
       { streamId: `other-${tenantId}` },

@@ -1,4 +1,4 @@
-import { type JSONEventData, jsonEvent, type RecordedEvent } from '@eventstore/db-client';
+import type { RecordedEvent } from '@eventstore/db-client';
 import { contexts, type EventMetadata, type StoredEvent } from '@tenantry/contracts/events';
 import { z } from 'zod';
 
@@ -39,17 +39,28 @@ const Metadata = z.looseObject({
   }),
 });
 
-/** An event as it is sent to the server. Its revision becomes the position. */
-export function proposed({ event, command }: LogEvent): JSONEventData {
+/** An event as it is sent to the server: JSON as bytes. Its revision becomes the position. */
+export interface ProposedEvent {
+  id: string;
+  type: string;
+  data: Uint8Array;
+  metadata: Uint8Array;
+}
+
+const encoder = new TextEncoder();
+const bytesOf = (value: unknown): Uint8Array => encoder.encode(JSON.stringify(value));
+
+export function proposed({ event, command }: LogEvent): ProposedEvent {
   const { stream, streamVersion, recordedAt, bodyHash, leaf, previousInContext } = event;
   const { id, requestHmac, firstPosition, lastPosition } = command;
   const of = { id, requestHmac, index: event.position - firstPosition, count: lastPosition - firstPosition + 1 };
-  return jsonEvent({
+  const log = { stream, streamVersion, recordedAt, bodyHash, leaf, previousInContext, command: of };
+  return {
     id: event.id,
     type: `${event.context}.${event.type}.v${event.version}`,
-    data: event.data as Record<string, unknown>,
-    metadata: { ...event.metadata, log: { stream, streamVersion, recordedAt, bodyHash, leaf, previousInContext, command: of } },
-  });
+    data: bytesOf(event.data),
+    metadata: bytesOf({ ...event.metadata, log }),
+  };
 }
 
 /** What a stream of ours should not hold: written by something else, or damaged. */

@@ -1,17 +1,17 @@
 import {
   AccessDeniedError,
-  type AllStreamResolvedEvent,
   BACKWARDS,
   END,
   type EventStoreDBClient,
   FORWARDS,
-  type JSONEventData,
   type Position,
   type RecordedEvent,
   StreamDeletedError,
   StreamNotFoundError,
 } from '@eventstore/db-client';
 import { type Appended, AppendStream } from './append-stream.js';
+import { type RawEvent, readRaw } from './inside.js';
+import type { ProposedEvent } from './recorded.js';
 
 /** The server holds something that no waiting cures: a deleted stream, a refused login, a setting. */
 export class ServerRefuses extends Error {}
@@ -20,6 +20,10 @@ export class ServerRefuses extends Error {}
 const refusal = (error: unknown): ServerRefuses | null => {
   if (error instanceof StreamDeletedError) return new ServerRefuses('KurrentDB: the stream of the log was deleted', { cause: error });
   if (error instanceof AccessDeniedError)
+    return new ServerRefuses('KurrentDB: the login of the connection string may not do this', { cause: error });
+  // As it comes without the client's reading of it.
+  const exception = (error as { metadata?: { get?: (key: string) => unknown[] } }).metadata?.get?.('exception')?.[0];
+  if (exception === 'access-denied')
     return new ServerRefuses('KurrentDB: the login of the connection string may not do this', { cause: error });
   return error instanceof ServerRefuses ? error : null;
 };
@@ -46,7 +50,7 @@ export class Server {
    * Appends at an exact revision, -1 for a stream that doesn't exist. `done` says that events of these ids follow the revision; whether their
    * bytes are these as well, only reading tells (the server compares ids).
    */
-  append(stream: string, events: readonly JSONEventData[], revision: number, timeoutMs = this.options.timeoutMs): Promise<Appended> {
+  append(stream: string, events: readonly ProposedEvent[], revision: number, timeoutMs = this.options.timeoutMs): Promise<Appended> {
     return this.appends.append(stream, events, revision, timeoutMs);
   }
 
@@ -74,32 +78,27 @@ export class Server {
     }
   }
 
-  /** Records of `$all` from a position on (inclusive). */
-  async readAll(fromPosition: Position, maxCount: number): Promise<AllStreamResolvedEvent[]> {
-    return this.all(fromPosition, maxCount, FORWARDS);
+  /** Events from a place on, not parsed. */
+  async readRaw(from: { position: Position } | { stream: string; revision: number }, count: number): Promise<RawEvent[]> {
+    try {
+      return await limited(this.options.timeoutMs, readRaw(this.client, from, count, this.options.timeoutMs));
+    } catch (error) {
+      throw refusal(error) ?? error;
+    }
   }
 
   /** Position of the last record of `$all`. */
   async end(): Promise<Position | null> {
-    const [last] = await this.all(END, 1, BACKWARDS);
-    return last?.event?.position ?? null;
-  }
-
-  private async all(
-    fromPosition: Position | typeof END,
-    maxCount: number,
-    direction: typeof FORWARDS | typeof BACKWARDS,
-  ): Promise<AllStreamResolvedEvent[]> {
-    const records: AllStreamResolvedEvent[] = [];
-    const reading = this.client.readAll({ fromPosition, maxCount, direction, requiresLeader: true });
+    const reading = this.client.readAll({ fromPosition: END, maxCount: 1, direction: BACKWARDS, requiresLeader: true });
     try {
-      await limited(
+      return await limited(
         this.options.timeoutMs,
         (async () => {
-          for await (const record of reading) records.push(record);
+          let position: Position | null = null;
+          for await (const { event } of reading) position = event?.position ?? null;
+          return position;
         })(),
       );
-      return records;
     } catch (error) {
       await reading.cancel().catch(() => undefined); // it failed already, which is what is reported
       throw refusal(error) ?? error;
