@@ -1,6 +1,7 @@
 import { newId } from '@tenantry/contracts/ids';
 import { faultPoint } from '@tenantry/observability/fault';
 import type { Logger } from '@tenantry/observability/logger';
+import { errorText } from '@tenantry/observability/redact';
 import { backoffMs } from './backoff.js';
 import type { Claimed, EffectStore, Ending } from './effect-store.js';
 import { ComeBack, type EffectHandler, GiveUp } from './effects.js';
@@ -178,7 +179,7 @@ export class EffectWorker {
 
   private afterError(claimed: Claimed, signal: AbortSignal, error: unknown): Ending {
     if (error instanceof ComeBack) return this.again(claimed, error.afterMs, null);
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    const text = errorText(error);
     // Stopped by us, not by a fault of its own.
     if (signal.aborted) return this.again(claimed, 0, text);
     const failures = claimed.failures + 1;

@@ -1,5 +1,6 @@
 import type { StoredEvent } from '@tenantry/contracts/events';
 import type { Logger } from '@tenantry/observability/logger';
+import { errorText } from '@tenantry/observability/redact';
 import { backoffMs } from './backoff.js';
 import type { ParkedStore } from './consumer-rows.js';
 import type { Scheduler } from './scheduler.js';
@@ -112,7 +113,7 @@ export class Failures {
     const delayMs = parked
       ? backoffMs(attempts - attemptsUntilParked + 1, 5_000, parkedCapMs, random)
       : backoffMs(attempts, 200, 5_000, random);
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    const text = errorText(error);
     if (parked) {
       await this.park(consumer, event, attempts, text, delayMs);
       return delayMs;

@@ -1,4 +1,5 @@
 import type { Logger } from '@tenantry/observability/logger';
+import { errorText } from '@tenantry/observability/redact';
 import type { Pool } from 'pg';
 import { backoffMs } from './backoff.js';
 import { CheckpointLocked } from './consumer-rows.js';
@@ -86,7 +87,7 @@ export class Rebuilds {
       const events = await rebuild(row.consumer, row.tenant_id);
       await this.record(row, { state: 'succeeded', events, durationMs: scheduler.nowMs() - begunMs, error: null, delayMs: 0 });
     } catch (error) {
-      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      const text = errorText(error);
       // Not its fault: the server is away, or a pass has the checkpoint right now. It doesn't count as long as somebody may wait.
       const isPassing = isTransient(error) || error instanceof CheckpointLocked || error instanceof Refused;
       const isOver = row.attempts >= (isPassing ? maxAttempts * 10 : maxAttempts);

@@ -1,6 +1,7 @@
 import { PLATFORM_LOG, PLATFORM_SECURITY_LOG } from '@tenantry/contracts/ids';
 import type { EventStore } from '@tenantry/event-store/port';
 import type { Logger } from '@tenantry/observability/logger';
+import { errorText } from '@tenantry/observability/redact';
 import { Caution } from './caution.js';
 import { type Consumer, consumerOf, wakeSubjects } from './consumer.js';
 import type { RunnerStorage } from './consumer-rows.js';
@@ -413,7 +414,7 @@ export class Runner {
   }
 
   private unexpected(error: unknown, tenantIds: string[]): Map<string, Outcome> {
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    const text = errorText(error);
     this.parts.logger.error({ tenants: tenantIds.length, error: text }, 'A pass failed');
     return new Map(tenantIds.map((tenantId) => [tenantId, { next: 'hold', delayMs: 1_000 }]));
   }

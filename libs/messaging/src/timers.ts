@@ -1,6 +1,7 @@
 import type { Clock } from '@tenantry/contracts/clock';
 import { derivedId } from '@tenantry/contracts/ids';
 import type { Logger } from '@tenantry/observability/logger';
+import { errorText } from '@tenantry/observability/redact';
 import type { Pool } from 'pg';
 import { backoffMs } from './backoff.js';
 import { type TimerHandler, Timers } from './effects.js';
@@ -120,7 +121,7 @@ export class TimerPoller {
       });
       return { ...row, state: 'fired', delay: 0, error: null };
     } catch (error) {
-      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      const text = errorText(error);
       const parked = row.attempts >= maxAttempts;
       const seen = { tenantId: row.tenant_id, purpose: row.purpose, dueAt, attempt: row.attempts, error: text };
       if (parked) this.parts.logger.error(seen, 'A timer is parked');

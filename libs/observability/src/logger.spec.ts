@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { runWith } from './context.js';
 import { createLogger, type Logger } from './logger.js';
+import { errorText } from './redact.js';
 
 function lines(write: (logger: Logger) => void, level: 'info' | 'debug' = 'info'): Record<string, any>[] {
   const texts: string[] = [];
@@ -52,6 +53,16 @@ describe('a secret', () => {
     const [line] = lines((logger) => logger.warn(details, 'seen'));
     expect(JSON.stringify(line)).not.toMatch(/abc|hunter2/);
     expect(JSON.stringify(line)).toContain('redacted');
+  });
+  it('in the values of a failed statement is not written', () => {
+    const failed = (cause?: Error) =>
+      Object.assign(new Error('Failed query: INSERT INTO t VALUES ($1, $2)\nparams: "abc" \\,\nhunter2', { cause }), { params: ['abc'] });
+    const [line] = lines((logger) => logger.warn({ err: failed(failed()), text: failed().stack }, 'seen'));
+    expect(JSON.stringify(line)).not.toMatch(/abc|hunter2/);
+    expect(line?.['err']).toMatchObject({ message: expect.stringContaining('INSERT INTO t'), stack: expect.stringContaining(' at ') });
+    expect(line).toMatchObject({ msg: 'seen', text: expect.stringContaining(' at ') });
+    expect(errorText(failed())).not.toMatch(/abc|hunter2/);
+    expect(errorText(failed())).toContain(' at ');
   });
   it('in an object is taken out of the line, not out of the object', () => {
     const details = { token: 'abc', other: { count: 1 } };

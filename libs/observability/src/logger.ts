@@ -52,6 +52,13 @@ export interface LoggerOptions {
   destination?: DestinationStream;
 }
 
+/** An error with its causes; the values that a failed statement was given stay out. */
+function errorFields(error: Error): object {
+  const fields = stdSerializers.errWithCause(error);
+  for (let each: Record<string, unknown> | undefined = fields; each; each = each['cause'] as typeof each) delete each['params'];
+  return fields;
+}
+
 const contextFields = () => {
   const context = currentContext();
   if (context === undefined) return {};
@@ -69,8 +76,8 @@ export function createLogger({ service, level = 'info', fields = {}, destination
     mixinMergeStrategy: (merged: object, mixed: object) => ({ ...mixed, ...merged }),
     formatters: { level: (label: string) => ({ level: label }), log: (details: object) => redact(details) as Record<string, unknown> },
     serializers: {
-      err: stdSerializers.errWithCause,
-      error: (value: unknown) => (value instanceof Error ? stdSerializers.errWithCause(value) : value),
+      err: errorFields,
+      error: (value: unknown) => (value instanceof Error ? errorFields(value) : value),
     },
     hooks: { streamWrite: redactLine },
   };

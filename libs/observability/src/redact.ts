@@ -21,5 +21,14 @@ export function redact(value: unknown, depth = 0): unknown {
 /** Secrets that hide in a finished line, in texts of errors above all: API keys, and passwords in URLs. */
 export const redactLine = (line: string): string =>
   line
+    // What a failed statement was given: a row's values may be anybody's secret.
+    .replace(/\\nparams: (?:[^"\\]|\\(?!n {4}at ).)*/g, '\\nparams: [redacted]')
     .replace(/tnt_([a-z0-9]{1,16})_[0-9A-Za-z]{20,}/g, 'tnt_$1_[redacted]')
     .replace(/([a-z][a-z0-9+.-]*:\/\/[^\s:/@"\\]*):[^\s@"\\]+@/gi, '$1:[redacted]@');
+
+/** Stack or message of an error, to be written down: without the values that a failed statement was given. */
+export const errorText = (error: unknown): string =>
+  (error instanceof Error ? (error.stack ?? error.message) : String(error)).replace(
+    /\nparams: [\s\S]*?(?=\n {4}at |$)/g,
+    '\nparams: [redacted]',
+  );
