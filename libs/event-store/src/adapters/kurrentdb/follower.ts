@@ -10,6 +10,7 @@ import {
 } from '@eventstore/db-client';
 import type { Pool } from 'pg';
 import { leafHash, microseconds } from '../../hash.js';
+import { isStatementFault } from '../postgres/transient.js';
 import { ForeignEvent, type LogEvent, logEventOf, logPrefixes, streamOf } from './recorded.js';
 import { Server } from './server.js';
 
@@ -108,8 +109,8 @@ export class Follower {
         failures = 0;
         await this.follow(lease);
       } catch (error) {
-        if (error instanceof CopyStopped || error instanceof ForeignEvent) {
-          this.current = { state: 'stopped', reason: error.message };
+        if (error instanceof CopyStopped || error instanceof ForeignEvent || isStatementFault(error)) {
+          this.current = { state: 'stopped', reason: (error as Error).message };
           logger.error({ err: error }, 'The copy of the logs has stopped');
           await this.pause(this.options.stoppedMs);
         } else {

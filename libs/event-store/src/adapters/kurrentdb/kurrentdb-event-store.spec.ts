@@ -115,6 +115,13 @@ describe.skipIf(!kurrentDbUrl)('on a KurrentDB server', () => {
     });
   });
 
+  it('copies data that is null', async () => {
+    const store = test.store();
+    const tenantId = newId();
+    await store.append(command(tenantId, { events: [{ data: null }] }));
+    expect((await whole(store, tenantId)).map(({ data }) => data)).toEqual([null]);
+  });
+
   it('takes the largest commands, and many at once', async () => {
     const store = test.store();
     const tenantId = newId();
