@@ -54,7 +54,7 @@ describe('append() looks at a few rows, however long the log is, also with plans
     for (let n = 0; n < 40; n++) {
       await Promise.all(upTo(50).map((k) => store.append(command(hot, { expectedVersion: n * 50 + k - 1 }))));
     }
-    // 2,000 commands on one stream.
-    expect((await entriesRead()) - before).toBeLessThan(10_000);
+    // 2,000 commands on one stream, some entries each; reading it whole, once per group, would be over 30,000.
+    expect((await entriesRead()) - before).toBeLessThan(20_000);
   });
 });
