@@ -84,7 +84,8 @@ BEGIN
     INSERT INTO log.events (
       tenant_id, position, stream, stream_version, id, context, type, version, data, metadata, body_hash, leaf, recorded_at, previous_in_context
     )
-    SELECT g.tenant, g.position, g.stream, g.stream_version, g.id, g.context, g.type, g.version, g.data, g.metadata, decode(g.hash, 'hex'),
+    -- A recordset makes a missing value of JSON's null.
+    SELECT g.tenant, g.position, g.stream, g.stream_version, g.id, g.context, g.type, g.version, coalesce(g.data, 'null'), g.metadata, decode(g.hash, 'hex'),
       decode(g.leaf, 'hex'), g.recorded_at, g.previous
     FROM given g
   ), commands AS (
