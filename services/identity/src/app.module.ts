@@ -5,6 +5,7 @@ import { KeysModule } from './keys/keys.module.js';
 import { MailModule } from './mail/mail.module.js';
 import { MemberModule } from './member/member.module.js';
 import { SecurityModule } from './security/security.module.js';
+import { SigningModule } from './signing/signing.module.js';
 
-@Module({ imports: [KeysModule, SecurityModule, ApiKeyModule, MailModule, MemberModule, EventSubscriptionModule] })
+@Module({ imports: [KeysModule, SecurityModule, ApiKeyModule, MailModule, MemberModule, EventSubscriptionModule, SigningModule] })
 export class AppModule {}

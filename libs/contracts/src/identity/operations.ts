@@ -71,3 +71,14 @@ export const issueProbeKey = operation({
   input: z.object({ tenantId: Uuid }),
   output: z.object({ key: z.string() }),
 });
+
+/** What documents the platform signs: a signature of one kind is none of another. */
+export const signedKinds = ['isolation-report', 'erasure-certificate'] as const;
+/** A document's signature: a JWS with detached payload over `text`, its JSON by RFC 8785 (`signedText` of crypto). */
+export const signDocument = operation({
+  name: 'documents.sign',
+  owner,
+  callers: ['provisioning'],
+  input: z.object({ purpose: z.enum(signedKinds), text: z.string().min(2).max(900_000) }),
+  output: z.object({ keyId: z.string(), signature: z.string() }),
+});

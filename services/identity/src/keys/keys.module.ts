@@ -19,6 +19,6 @@ import { KeyStore } from './key-store.js';
     },
     { provide: KeyStore, inject: [Database, Kms], useFactory: ({ pool }: Database, kms: Kms) => new KeyStore(pool, kms) },
   ],
-  exports: [KeyStore],
+  exports: [KeyStore, Kms],
 })
 export class KeysModule {}
