@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { constants } from 'node:fs';
-import { lstat, mkdir, open, rename, rm } from 'node:fs/promises';
+import { constants, type Dirent } from 'node:fs';
+import { type FileHandle, lstat, mkdir, open, opendir, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { invalidField } from '@tenantry/contracts/errors';
@@ -59,18 +59,28 @@ export class LocalStorage extends Storage {
   }
 
   override async get(tenantId: string, key: string): Promise<Buffer | null> {
-    const segments = segmentsOf(key);
+    const file = await this.#open(tenantId, key);
     try {
-      const folder = await this.#folder(this.#prefix(tenantId), segments.slice(0, -1), false);
-      const file = await open(join(folder, segments.at(-1)!), constants.O_RDONLY | constants.O_NOFOLLOW);
-      try {
-        return (await file.stat()).isFile() ? await file.readFile() : null;
-      } finally {
-        await file.close();
+      return (await file?.readFile()) ?? null;
+    } finally {
+      await file?.close();
+    }
+  }
+
+  override async read(tenantId: string, key: string): Promise<Readable | null> {
+    return (await this.#open(tenantId, key))?.createReadStream() ?? null;
+  }
+
+  override async *list(tenantId: string): AsyncIterable<{ key: string; bytes: number }> {
+    const prefix = this.#prefix(tenantId);
+    const folders = [''];
+    for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+      for await (const entry of await entriesOf(join(prefix, folder))) {
+        const key = folder === '' ? entry.name : `${folder}/${entry.name}`;
+        if (entry.isDirectory()) folders.push(key);
+        const bytes = entry.isFile() ? await sizeOf(join(prefix, key)) : null;
+        if (bytes !== null) yield { key, bytes };
       }
-    } catch (error) {
-      if (isMissing(error)) return null;
-      throw error;
     }
   }
 
@@ -98,6 +108,21 @@ export class LocalStorage extends Storage {
     return join(this.#root, 'tenants', tenantId);
   }
 
+  /** Null where there is no such file. */
+  async #open(tenantId: string, key: string): Promise<FileHandle | null> {
+    const segments = segmentsOf(key);
+    try {
+      const folder = await this.#folder(this.#prefix(tenantId), segments.slice(0, -1), false);
+      const file = await open(join(folder, segments.at(-1)!), constants.O_RDONLY | constants.O_NOFOLLOW);
+      if ((await file.stat()).isFile()) return file;
+      await file.close();
+      return null;
+    } catch (error) {
+      if (isMissing(error)) return null;
+      throw error;
+    }
+  }
+
   /** Goes down folder by folder, so that no link on the way leads out. */
   async #folder(prefix: string, segments: readonly string[], make: boolean): Promise<string> {
     let path = prefix;
@@ -114,6 +139,17 @@ export class LocalStorage extends Storage {
     return path;
   }
 }
+
+/** Folders and files may be deleted while they are listed. */
+const entriesOf = (folder: string): Promise<AsyncIterable<Dirent>> => opendir(folder).catch(missingAs(nothing()));
+const sizeOf = (path: string): Promise<number | null> => lstat(path).then(({ size }) => size, missingAs(null));
+const missingAs =
+  <T>(instead: T) =>
+  (error: unknown): T => {
+    if (isMissing(error)) return instead;
+    throw error;
+  };
+async function* nothing(): AsyncIterable<never> {}
 
 async function write(path: string, content: Buffer | Readable): Promise<number> {
   const file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);

@@ -1,0 +1,121 @@
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Storage } from './storage.js';
+
+const tenant = '6f1d3c52-7c0e-4c0a-9d5e-1f5a8f3c2b77';
+const other = '6f1d3c52-7c0e-4c0a-9d5e-1f5a8f3c2b78';
+
+/** What every place for files must do. `bigBytes`: more than it sends at once. */
+export function storageConformance(
+  name: string,
+  open: () => Promise<{ storage: Storage; close(): Promise<void> }>,
+  bigBytes: number,
+): void {
+  describe(`${name} as a storage`, () => {
+    let opened: Awaited<ReturnType<typeof open>>;
+    let storage: Storage;
+    beforeAll(async () => {
+      opened = await open();
+      storage = opened.storage;
+    }, 60_000);
+    afterAll(() => opened?.close());
+    beforeEach(async () => {
+      await Promise.all([tenant, other].map((id) => storage.release(id)));
+      await storage.allocate(tenant);
+    });
+    const listed = async (id: string) => {
+      const found: Record<string, number> = {};
+      for await (const { key, bytes } of storage.list(id)) found[key] = bytes;
+      return found;
+    };
+
+    it('keeps files by tenant and key', async () => {
+      expect(await storage.put(tenant, 'reports/2026/may.pdf', Buffer.from('one'))).toEqual({ bytes: 3 });
+      expect(await storage.put(tenant, 'reports/2026/may.pdf', Readable.from([Buffer.from('tw'), Buffer.from('o!')]))).toEqual({
+        bytes: 4,
+      });
+      expect((await storage.get(tenant, 'reports/2026/may.pdf'))?.toString()).toBe('two!');
+      await storage.allocate(tenant);
+      await storage.allocate(other);
+      expect(await storage.get(other, 'reports/2026/may.pdf')).toBeNull();
+      await storage.delete(tenant, 'reports/2026/may.pdf');
+      await storage.delete(tenant, 'reports/2026/may.pdf');
+      expect(await storage.get(tenant, 'reports/2026/may.pdf')).toBeNull();
+      expect(await storage.read(tenant, 'reports/2026/may.pdf')).toBeNull();
+    });
+
+    it('keeps a big file as it came, and an empty one', async () => {
+      const bytes = Buffer.alloc(bigBytes, 'abcdefg');
+      const chunks = Array.from({ length: Math.ceil(bytes.length / 100_000) }, (_, n) => bytes.subarray(n * 100_000, (n + 1) * 100_000));
+      expect(await storage.put(tenant, 'big', Readable.from(chunks))).toEqual({ bytes: bigBytes });
+      expect((await buffer((await storage.read(tenant, 'big')) as Readable)).equals(bytes)).toBe(true);
+      expect(await storage.put(tenant, 'empty', Readable.from([]))).toEqual({ bytes: 0 });
+      expect((await storage.get(tenant, 'empty'))?.length).toBe(0);
+    });
+
+    it('lists the files of one tenant', async () => {
+      await storage.allocate(other);
+      await storage.put(other, 'foreign', Buffer.from('x'));
+      const keys = ['a', 'b/c', 'b/d e/ü &<>"\'+%~.txt', '.hidden', 'b.c'];
+      for (const key of keys) await storage.put(tenant, key, Buffer.from(key));
+      expect(await listed(tenant)).toEqual(Object.fromEntries(keys.map((key) => [key, Buffer.byteLength(key)])));
+      for (const key of keys) expect((await storage.get(tenant, key))?.toString()).toBe(key);
+      await storage.release(tenant);
+      expect(await listed(tenant)).toEqual({});
+      expect(await listed(other)).toEqual({ foreign: 1 });
+    });
+
+    it.each([
+      '',
+      '..',
+      '../x',
+      `../${other}/x`,
+      'a/../../x',
+      'a/./x',
+      '/etc/passwd',
+      'a//b',
+      'a/',
+      'a\\..\\x',
+      'nul\0byte',
+      'line\nbreak',
+      '\ud800',
+      'x'.repeat(256),
+      `${'x/'.repeat(600)}x`,
+    ])('refuses the key %j', async (key) => {
+      const refusal = { code: 'request.invalid', errors: [expect.objectContaining({ field: 'key' })] };
+      await expect(storage.put(tenant, key, Buffer.from('x'))).rejects.toMatchObject(refusal);
+      await expect(storage.get(tenant, key)).rejects.toMatchObject(refusal);
+      await expect(storage.read(tenant, key)).rejects.toMatchObject(refusal);
+      await expect(storage.delete(tenant, key)).rejects.toMatchObject(refusal);
+    });
+
+    it('refuses what is no tenant id', async () => {
+      await expect(storage.allocate('../x')).rejects.toThrow('Not a tenant id');
+      await expect(storage.release('..')).rejects.toThrow('Not a tenant id');
+      await expect(storage.put('', 'x', Buffer.from('x'))).rejects.toThrow('Not a tenant id');
+    });
+
+    it('leaves the old file where writing fails half-way', async () => {
+      await storage.put(tenant, 'a', Buffer.from('old'));
+      const broken = Readable.from(
+        (async function* () {
+          yield Buffer.alloc(bigBytes);
+          throw new Error('cut');
+        })(),
+      );
+      await expect(storage.put(tenant, 'a', broken)).rejects.toThrow('cut');
+      expect((await storage.get(tenant, 'a'))?.toString()).toBe('old');
+      expect(await listed(tenant)).toEqual({ a: 3 });
+    });
+
+    it('takes nothing any more after the release', async () => {
+      await storage.put(tenant, 'a/b', Buffer.from('x'));
+      await storage.release(tenant);
+      await storage.release(tenant);
+      await expect(storage.put(tenant, 'a/b', Buffer.from('x'))).rejects.toThrow();
+      expect(await storage.get(tenant, 'a/b')).toBeNull();
+      expect(await listed(tenant)).toEqual({});
+    });
+  });
+}
