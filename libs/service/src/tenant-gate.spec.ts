@@ -5,7 +5,7 @@ import { TenantGate } from './tenant-gate.js';
 const T = '3f0c9c7e-52a5-4a64-9f0b-0d6a4a3a5d11';
 
 function given() {
-  const log: string[] = ['TenantRegistered', 'TenantActivated'];
+  const log: (string | { type: string; data: unknown })[] = ['TenantRegistered', 'TenantActivated'];
   const asked: number[] = [];
   let now = 0;
   let hold: Promise<void> | null = null;
@@ -15,7 +15,9 @@ function given() {
       readStream: async (_tenant, _stream, options) => {
         const from = options?.fromVersion ?? 0;
         asked.push(from);
-        const events = log.slice(from).map((type, n) => ({ type, streamVersion: from + n }) as StoredEvent);
+        const events = log
+          .slice(from)
+          .map((event, n) => ({ ...(typeof event === 'string' ? { type: event } : event), streamVersion: from + n }) as StoredEvent);
         await hold;
         return { events, command: null };
       },
@@ -68,6 +70,33 @@ describe('a tenant that is suspended', () => {
     release();
     await first;
     await expect(gate.pass(T)).rejects.toMatchObject({ code: 'tenant.suspended' });
+  });
+});
+
+describe('a tenant that is put away or goes', () => {
+  const restored = (status: string) => ({ type: 'TenantRestored', data: { status } });
+  const undeleted = (status: string) => ({ type: 'TenantDeletionCancelled', data: { status } });
+
+  it.each([
+    ['archived', ['TenantArchived'], 'tenant.archived'],
+    ['archived while suspended and back', ['TenantSuspended', 'TenantArchived', restored('suspended')], 'tenant.suspended'],
+    ['to be deleted', ['TenantDeletionScheduled'], 'tenant.deleting'],
+    ['back from its deletion to the archive', ['TenantArchived', 'TenantDeletionScheduled', undeleted('archived')], 'tenant.archived'],
+    ['being erased', ['TenantDeletionScheduled', 'TenantErasureStarted'], 'tenant.deleting'],
+    ['erased', ['TenantDeletionScheduled', 'TenantErasureStarted', 'TenantErased'], 'tenant.deleted'],
+  ])('is refused: %s', async (_, events, code) => {
+    const { gate, log } = given();
+    log.push(...events);
+    await expect(gate.pass(T)).rejects.toMatchObject({ code });
+  });
+  it.each([
+    ['restored', ['TenantArchived', restored('trial')]],
+    ['undeleted', ['TenantDeletionScheduled', undeleted('active')]],
+    ['undeleted while it is provisioned', ['TenantDeletionScheduled', undeleted('pending')]],
+  ])('is let in again: %s', async (_, events) => {
+    const { gate, log } = given();
+    log.push(...events);
+    await expect(gate.pass(T)).resolves.toBeUndefined();
   });
 });
 

@@ -14,6 +14,13 @@ export interface TenantGateOptions {
   nowMs?: () => number;
 }
 
+const closed: Record<Exclude<TenantAccess, 'open'>, () => DomainError> = {
+  suspended: () => new DomainError('tenant.suspended', { detail: 'The tenant is suspended: only the platform can reactivate it' }),
+  archived: () => new DomainError('tenant.archived', { detail: 'The tenant is archived: only the platform can restore it' }),
+  deleting: () => new DomainError('tenant.deleting', { detail: 'The tenant is to be deleted: only the platform can undelete it' }),
+  deleted: () => new DomainError('tenant.deleted'),
+};
+
 interface Known {
   access: TenantAccess;
   /** Of the last event of the tenant's stream that was read. */
@@ -42,7 +49,7 @@ export class TenantGate {
     this.nowMs = nowMs;
   }
 
-  /** @throws DomainError `tenant.suspended`; `service.unavailable` where it can't be known */
+  /** @throws DomainError `tenant.suspended`, `tenant.archived`, `tenant.deleting`, `tenant.deleted`; `service.unavailable` where it can't be known */
   async pass(tenantId: string): Promise<void> {
     const known = this.entry(tenantId);
     if (known.untilMs <= this.nowMs()) {
@@ -51,8 +58,7 @@ export class TenantGate {
       });
       await known.reading;
     }
-    if (known.access === 'suspended')
-      throw new DomainError('tenant.suspended', { detail: 'The tenant is suspended: only the platform can reactivate it' });
+    if (known.access !== 'open') throw closed[known.access]();
   }
 
   /** Hears of changes over the bus from now on. */

@@ -32,6 +32,16 @@ export const eventFixtures: readonly EventFixture[] = [
       ...{ settings: [{ key: 'motto', value: sealed, type: 'string', category: 'general' }], tags: ['new'], registeredAt: at },
     },
   },
+  {
+    type: 'TenantRegistered',
+    version: 1,
+    data: {
+      ...{ operationId: 'op-1', name: 'Child', slug: 'child', domain: { type: 'subdomain', host: 'child.tenantry.localhost', ssl: true } },
+      ...{ plan, priority: 10, isolation: 'shared', region: 'default', activation: 'automatic', timezone: 'UTC', locale: 'en-US' },
+      ...{ language: 'en', currency: 'USD', theme: 'default', limits: {}, features: {}, settings: [], tags: [] },
+      ...{ parentId: '11111111-1111-4111-8111-111111111111', registeredAt: at },
+    },
+  },
   { type: 'RegistrationAbandoned', version: 1, data: { slug: 'acme', abandonedAt: at } },
   { type: 'TenantUpdated', version: 1, data: { name: 'Acme Ltd', billingEmail: sealed, before: { name: 'Acme' } } },
   { type: 'TenantUpdated', version: 2, data: { theme: 'dark', billingEmail: null, before: { theme: 'default', billingEmail: sealed } } },
@@ -39,11 +49,73 @@ export const eventFixtures: readonly EventFixture[] = [
   { type: 'TenantActivated', version: 1, data: { operationId: 'op-1', status: 'active', reason: 'provisioned', activatedAt: at } },
   { type: 'TenantActivated', version: 1, data: { status: 'active', reason: 'looks good', activatedAt: at } },
   { type: 'TenantActivated', version: 2, data: { status: 'trial', cause: 'manual', reason: sealed, activatedAt: at } },
+  { type: 'TenantActivated', version: 3, data: { status: 'active', cause: 'trial_ended', activatedAt: end } },
+  { type: 'TenantTrialEnded', version: 1, data: { endedAt: end } },
   { type: 'TenantSuspended', version: 1, data: { cause: 'payment', reason: sealed, before: { status: 'active' }, suspendedAt: at } },
   {
     type: 'TenantReactivated',
     version: 1,
     data: { status: 'active', cause: 'manual', before: { status: 'suspended' }, reactivatedAt: at },
+  },
+  {
+    type: 'TenantSuspended',
+    version: 1,
+    data: { cause: 'policy', parentId: '11111111-1111-4111-8111-111111111111', before: { status: 'trial' }, suspendedAt: at },
+  },
+  {
+    type: 'TenantReactivated',
+    version: 1,
+    data: {
+      ...{ status: 'trial', cause: 'policy', parentId: '11111111-1111-4111-8111-111111111111' },
+      ...{ before: { status: 'suspended' }, reactivatedAt: at },
+    },
+  },
+  { type: 'TenantArchived', version: 1, data: { cause: 'manual', reason: sealed, before: { status: 'suspended' }, archivedAt: at } },
+  {
+    type: 'TenantRestored',
+    version: 1,
+    data: { status: 'suspended', cause: 'manual', reason: sealed, before: { status: 'archived' }, restoredAt: at },
+  },
+  {
+    type: 'TenantDeletionScheduled',
+    version: 1,
+    data: { operationId: 'op-3', cause: 'manual', reason: sealed, graceEndsAt: end, before: { status: 'archived' }, scheduledAt: at },
+  },
+  {
+    type: 'TenantDeletionCancelled',
+    version: 1,
+    data: {
+      ...{ operationId: 'op-3', status: 'pending', provisioningId: 'op-1', cause: 'manual', reason: sealed },
+      ...{ before: { status: 'deleting' }, cancelledAt: at },
+    },
+  },
+  { type: 'TenantErasureStarted', version: 1, data: { operationId: 'op-3', startedAt: end } },
+  { type: 'TenantErased', version: 1, data: { operationId: 'op-3', erasedAt: end } },
+  { type: 'LegalHoldPlaced', version: 1, data: { reason: sealed, placedAt: at } },
+  { type: 'LegalHoldReleased', version: 1, data: { reason: sealed, releasedAt: at } },
+  {
+    type: 'TransitionScheduled',
+    version: 1,
+    data: { transitionId: 't-1', command: 'suspend', at: end, cause: 'payment', reason: sealed, scheduledAt: at },
+  },
+  { type: 'TransitionUnscheduled', version: 1, data: { transitionId: 't-1', unscheduledAt: at } },
+  {
+    type: 'TransitionEnded',
+    version: 1,
+    data: {
+      ...{ transitionId: 't-1', command: 'suspend', outcome: 'refused', endedAt: end },
+      error: { code: 'tenant.transition_not_allowed', detail: 'A tenant that is archived cannot be suspended.' },
+    },
+  },
+  { type: 'TransitionEnded', version: 1, data: { transitionId: 't-1', command: 'suspend', outcome: 'done', error: null, endedAt: end } },
+  {
+    type: 'TenantMoved',
+    version: 1,
+    data: {
+      ...{ operationId: 'op-4', isolation: 'isolated', region: 'default', server: 'default', database: 'tenantry_t_a', generation: 2 },
+      before: { isolation: 'shared', region: 'default', server: 'default', database: 'tenantry', generation: 1 },
+      movedAt: at,
+    },
   },
   {
     type: 'TenantPlanChanged',

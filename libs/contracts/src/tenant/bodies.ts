@@ -100,7 +100,7 @@ export const Tenant = z.object({
   slug: z.string(),
   status: TenantStatus,
   statusReason: z.string().nullable().describe('What was said when the status changed; where nothing was, its cause'),
-  statusCause: z.enum(['provisioned', ...suspensionCauses]).nullable(),
+  statusCause: z.enum(['provisioned', 'trial_ended', ...suspensionCauses]).nullable(),
   plan: z.object({ id: z.string(), version: z.number().int() }),
   priority: z.number().int(),
   isolation: Isolation,

@@ -63,6 +63,21 @@ const changeable = changeableUpTo1.extend(changedContacts);
 const planned = z.object({ plan: PlanSnapshot, priority: z.number().int(), features: z.record(z.string(), z.boolean()) });
 
 export const suspensionCauses = ['payment', 'policy', 'manual'] as const;
+export const StepError = z.object({ code: z.string(), detail: z.string() });
+/** What somebody may ask a tenant to do, now or at an instant. */
+export const transitionCommands = ['activate', 'retry', 'suspend', 'reactivate', 'archive', 'restore', 'undelete'] as const;
+/** Where a tenant may be archived from, and goes back to. */
+const archivable = z.enum(['active', 'trial', 'suspended']);
+/** Where a tenant may be deleted from, and goes back to when its deletion is cancelled. */
+const deletable = z.enum(['pending', 'failed', 'active', 'trial', 'suspended', 'archived']);
+/** Where a tenant lives, as far as others need to know it. */
+const place = z.object({
+  isolation: Isolation,
+  region: z.string(),
+  server: z.string(),
+  database: z.string(),
+  generation: z.number().int().min(1),
+});
 /** What somebody typed to say why: personal, under a key of its own. */
 const reason = personal(z.string()).optional();
 const reasons = () => 'reasons';
@@ -75,7 +90,6 @@ const withTypedReason =
     ...typed(given, words),
   });
 
-export const StepError = z.object({ code: z.string(), detail: z.string() });
 const step = {
   operationId: z.string(),
   step: ProvisioningStep,
@@ -111,6 +125,8 @@ export const tenantEvents = events('tenant', {
       features: z.record(z.string(), z.boolean()),
       settings: z.array(InitialSetting.omit({ value: true }).extend({ value: personal(z.string()) })),
       tags: z.array(z.string()),
+      /** The reseller whose child it is; absent for a tenant of the platform itself. */
+      parentId: z.string().optional(),
       registeredAt: z.string(),
     }),
   }),
@@ -135,13 +151,13 @@ export const tenantEvents = events('tenant', {
     data: z.object({ operationId: z.string(), provisionedAt: z.string() }),
   }),
   TenantActivated: event({
-    version: 2,
+    version: 3,
     summary: 'The tenant may be used',
     subject: reasons,
     data: z.object({
       operationId: z.string().optional(),
       status: z.enum(['active', 'trial']),
-      cause: z.enum(['provisioned', 'manual']),
+      cause: z.enum(['provisioned', 'trial_ended', 'manual']),
       reason,
       activatedAt: z.string(),
     }),
@@ -151,6 +167,8 @@ export const tenantEvents = events('tenant', {
         cause: given === 'provisioned' ? 'provisioned' : 'manual',
         ...typed(given, ['provisioned', 'manual']),
       }),
+      // Since version 3 a trial may have ended by itself.
+      2: (old) => old,
     },
     earlier: {
       1: z.object({
@@ -159,7 +177,19 @@ export const tenantEvents = events('tenant', {
         reason: z.string(),
         activatedAt: z.string(),
       }),
+      2: z.object({
+        operationId: z.string().optional(),
+        status: z.enum(['active', 'trial']),
+        cause: z.enum(['provisioned', 'manual']),
+        reason,
+        activatedAt: z.string(),
+      }),
     },
+  }),
+  TenantTrialEnded: event({
+    version: 1,
+    summary: 'The trial of a tenant that may not be used ended; where it would have gone back to its trial, it will be active',
+    data: z.object({ endedAt: z.string() }),
   }),
   TenantSuspended: event({
     version: 1,
@@ -168,6 +198,8 @@ export const tenantEvents = events('tenant', {
     data: z.object({
       cause: z.enum(suspensionCauses),
       reason,
+      /** The reseller that was suspended, and this child with it. */
+      parentId: z.string().optional(),
       before: z.object({ status: z.enum(['active', 'trial']) }),
       suspendedAt: z.string(),
     }),
@@ -180,9 +212,114 @@ export const tenantEvents = events('tenant', {
       status: z.enum(['active', 'trial']),
       cause: z.enum(suspensionCauses),
       reason,
+      /** The reseller that was reactivated, and this child with it. */
+      parentId: z.string().optional(),
       before: z.object({ status: z.literal('suspended') }),
       reactivatedAt: z.string(),
     }),
+  }),
+  TenantArchived: event({
+    version: 1,
+    summary: 'The tenant is put away: its data is kept, nothing of it runs',
+    subject: reasons,
+    data: z.object({ cause: z.enum(suspensionCauses), reason, before: z.object({ status: archivable }), archivedAt: z.string() }),
+  }),
+  TenantRestored: event({
+    version: 1,
+    summary: 'The tenant is back from the archive, as it was before',
+    subject: reasons,
+    data: z.object({
+      status: archivable,
+      cause: z.enum(suspensionCauses),
+      reason,
+      before: z.object({ status: z.literal('archived') }),
+      restoredAt: z.string(),
+    }),
+  }),
+  TenantDeletionScheduled: event({
+    version: 1,
+    summary: 'The tenant may not be used any more and will be erased when its grace ends, unless that is cancelled',
+    subject: reasons,
+    data: z.object({
+      /** The deletion as an operation: its grace, then its erasure. */
+      operationId: z.string(),
+      cause: z.enum(suspensionCauses),
+      reason,
+      graceEndsAt: z.string(),
+      before: z.object({ status: deletable }),
+      scheduledAt: z.string(),
+    }),
+  }),
+  TenantDeletionCancelled: event({
+    version: 1,
+    summary: 'The tenant is not deleted after all and is again what it was before',
+    subject: reasons,
+    data: z.object({
+      operationId: z.string(),
+      status: deletable,
+      /** The provisioning that goes on, of a tenant that is pending again. */
+      provisioningId: z.string().optional(),
+      cause: z.enum(suspensionCauses),
+      reason,
+      before: z.object({ status: z.literal('deleting') }),
+      cancelledAt: z.string(),
+    }),
+  }),
+  TenantErasureStarted: event({
+    version: 1,
+    summary: 'The grace is over and no hold stands against it: the tenant is being erased, which nothing takes back',
+    data: z.object({ operationId: z.string(), startedAt: z.string() }),
+  }),
+  TenantErased: event({
+    version: 1,
+    summary: 'Nothing of the tenant is left that could be read, in any store',
+    data: z.object({ operationId: z.string(), erasedAt: z.string() }),
+  }),
+  LegalHoldPlaced: event({
+    version: 1,
+    summary: 'The tenant may not be deleted or erased until the hold is released',
+    subject: reasons,
+    data: z.object({ reason, placedAt: z.string() }),
+  }),
+  LegalHoldReleased: event({
+    version: 1,
+    summary: 'No hold keeps the tenant from being deleted any more',
+    subject: reasons,
+    data: z.object({ reason, releasedAt: z.string() }),
+  }),
+  TransitionScheduled: event({
+    version: 1,
+    summary: 'The tenant is to change its state at an instant',
+    subject: reasons,
+    data: z.object({
+      transitionId: z.string(),
+      command: z.enum(transitionCommands),
+      at: z.string(),
+      cause: z.enum(suspensionCauses),
+      reason,
+      scheduledAt: z.string(),
+    }),
+  }),
+  TransitionUnscheduled: event({
+    version: 1,
+    summary: 'A scheduled change of state was taken back before its time came',
+    data: z.object({ transitionId: z.string(), unscheduledAt: z.string() }),
+  }),
+  TransitionEnded: event({
+    version: 1,
+    summary: 'The time of a scheduled change of state came: it was done, or was refused as the tenant was then',
+    data: z.object({
+      transitionId: z.string(),
+      command: z.enum(transitionCommands),
+      outcome: z.enum(['done', 'refused']),
+      error: StepError.nullable(),
+      endedAt: z.string(),
+    }),
+  }),
+  TenantMoved: event({
+    version: 1,
+    summary: 'The tenant lives somewhere else, or at another level of isolation',
+    data: place.extend({ operationId: z.string(), before: place, movedAt: z.string() }),
   }),
   TenantPlanChanged: event({
     version: 1,

@@ -12,6 +12,16 @@ type Update = Omit<Updated, 'before'>;
 type Decide = Decision<Tenant, typeof tenantEvents>;
 type Usable = 'trial' | 'active';
 type Cause = (typeof suspensionCauses)[number];
+type DeletionScheduled = Extract<TenantEvent, { type: 'TenantDeletionScheduled' }>['data'];
+export interface Deletion {
+  operationId: string;
+  /** What the tenant was before. */
+  from: DeletionScheduled['before']['status'];
+  graceEndsAt: string;
+  /** Nothing takes it back any more. */
+  erasing: boolean;
+}
+export type ScheduledTransition = Omit<Extract<TenantEvent, { type: 'TransitionScheduled' }>['data'], 'transitionId'>;
 /** Why, as its caller says. */
 export interface Why {
   cause: Cause;
@@ -20,10 +30,16 @@ export interface Why {
 
 export interface RegisteredTenant extends Registration {
   status: TenantStatus;
-  statusCause: Cause | 'provisioned' | null;
+  statusCause: Cause | 'provisioned' | 'trial_ended' | null;
   statusReason: Personal | null;
-  /** What a suspended tenant was before; null for any other. */
+  /** What a suspended tenant was before, also while it is archived or to be deleted; null where it is not suspended. */
   suspendedFrom: Usable | null;
+  /** What an archived tenant was before, also while it is to be deleted. */
+  archivedFrom: Usable | 'suspended' | null;
+  deletion: Deletion | null;
+  legalHold: { reason: Personal | null; since: string } | null;
+  /** Changes of state whose time has not come, by their ids. */
+  scheduled: Record<string, ScheduledTransition>;
   /** Everything exists and was verified. */
   provisioned: boolean;
   /** The provisioning that is going on, or went on last. */
@@ -37,6 +53,18 @@ export interface RegisteredTenant extends Registration {
 /** `none`: never registered, or the registration was abandoned. */
 export type Tenant = { status: 'none' } | RegisteredTenant;
 
+const fresh = {
+  status: 'pending',
+  statusCause: null,
+  statusReason: null,
+  provisioned: false,
+  suspendedFrom: null,
+  archivedFrom: null,
+  deletion: null,
+  legalHold: null,
+  scheduled: {},
+} as const;
+
 export const tenant = aggregate<Tenant, typeof tenantEvents>({
   stream: 'tenant',
   events: tenantEvents,
@@ -44,7 +72,6 @@ export const tenant = aggregate<Tenant, typeof tenantEvents>({
   evolve: (state, event): Tenant => {
     if (event.type === 'TenantRegistered') {
       const at = event.recordedAt;
-      const fresh = { status: 'pending', statusCause: null, statusReason: null, suspendedFrom: null, provisioned: false } as const;
       return { ...event.data, ...fresh, createdAt: at, updatedAt: at };
     }
     if (state.status === 'none') return state;
@@ -65,6 +92,44 @@ export const tenant = aggregate<Tenant, typeof tenantEvents>({
         return { ...state, status: 'suspended', suspendedFrom: event.data.before.status, ...why(event.data), updatedAt };
       case 'TenantReactivated':
         return { ...state, status: event.data.status, suspendedFrom: null, ...why(event.data), updatedAt };
+      case 'TenantTrialEnded':
+        return {
+          ...state,
+          suspendedFrom: state.suspendedFrom && 'active',
+          archivedFrom: state.archivedFrom === 'trial' ? 'active' : state.archivedFrom,
+          deletion: state.deletion && { ...state.deletion, from: state.deletion.from === 'trial' ? 'active' : state.deletion.from },
+          updatedAt,
+        };
+      case 'TenantArchived':
+        return { ...state, status: 'archived', archivedFrom: event.data.before.status, ...why(event.data), updatedAt };
+      case 'TenantRestored':
+        return { ...state, status: event.data.status, archivedFrom: null, ...why(event.data), updatedAt };
+      case 'TenantDeletionScheduled': {
+        const { operationId, before, graceEndsAt } = event.data;
+        const deletion = { operationId, from: before.status, graceEndsAt, erasing: false };
+        return { ...state, status: 'deleting', deletion, ...why(event.data), updatedAt };
+      }
+      case 'TenantDeletionCancelled':
+        return { ...state, status: event.data.status, deletion: null, ...why(event.data), updatedAt };
+      case 'TenantErasureStarted':
+        return { ...state, deletion: state.deletion && { ...state.deletion, erasing: true }, updatedAt };
+      case 'TenantErased':
+        return { ...state, status: 'deleted', updatedAt };
+      case 'LegalHoldPlaced':
+        return { ...state, legalHold: { reason: event.data.reason ?? null, since: event.data.placedAt }, updatedAt };
+      case 'LegalHoldReleased':
+        return { ...state, legalHold: null, updatedAt };
+      case 'TransitionScheduled': {
+        const { transitionId, ...transition } = event.data;
+        return { ...state, scheduled: { ...state.scheduled, [transitionId]: transition }, updatedAt };
+      }
+      case 'TransitionUnscheduled':
+      case 'TransitionEnded': {
+        const { [event.data.transitionId]: _, ...scheduled } = state.scheduled;
+        return { ...state, scheduled, updatedAt };
+      }
+      case 'TenantMoved':
+        return { ...state, isolation: event.data.isolation, region: event.data.region, updatedAt };
       case 'TenantPlanChanged': {
         const { plan, priority, features } = event.data;
         return { ...state, plan, priority, features, updatedAt };
