@@ -6,6 +6,8 @@ import { join } from 'node:path';
 export interface DataFolder {
   path: string;
   runFile: string;
+  /** The public keys of what the platform signs, for verifying offline. */
+  publicKeysFile: string;
   lockFile: string;
   secretsFile: string;
   portsFile: string;
@@ -19,6 +21,7 @@ export function dataFolder(path: string): DataFolder {
   return {
     path,
     runFile: join(path, 'run.json'),
+    publicKeysFile: join(path, 'jwks.json'),
     lockFile: join(path, 'launcher.lock'),
     secretsFile: join(path, 'secrets.json'),
     portsFile: join(path, 'ports.json'),

@@ -111,6 +111,7 @@ export class Launcher {
       }),
     );
     this.checkStopping();
+    await this.copyPublicKeys(gatewayUrl);
 
     this.facts = {
       gatewayUrl,
@@ -192,6 +193,13 @@ export class Launcher {
     const url = `nats://127.0.0.1:${port}`;
     await loadAccount(url, accounts.readerCreds);
     return url;
+  }
+
+  /** Certificates are verified with them when the system is away, or gone. */
+  private async copyPublicKeys(gatewayUrl: string): Promise<void> {
+    const response = await fetch(`${gatewayUrl}/.well-known/jwks.json`, { signal: AbortSignal.timeout(10_000) });
+    if (!response.ok) throw new Error(`The public keys could not be read: ${gatewayUrl} answered ${response.status}`);
+    await writeWhole(this.folder.publicKeysFile, await response.text());
   }
 
   /** One write after the other: the last one says how it is. */

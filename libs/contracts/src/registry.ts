@@ -4,6 +4,7 @@ import { configFaces, configRoutes } from './config/routes.js';
 import { domainFaces, domainRoutes } from './domain/routes.js';
 import { eventSubscriptionFaces, eventSubscriptionRoutes } from './identity/event-subscriptions.js';
 import { identityFaces, identityRoutes } from './identity/routes.js';
+import { signingRoutes } from './identity/signing.js';
 import { consumerRoutes } from './platform/consumers.js';
 import { quotaFaces, quotaRoutes } from './quota/routes.js';
 import type { Face, Route } from './route.js';
@@ -22,6 +23,7 @@ export const routes: Route[] = [
   ...billingRoutes,
   ...auditRoutes,
   ...identityRoutes,
+  ...signingRoutes,
   ...eventSubscriptionRoutes,
   ...consumerRoutes,
 ] as Route[];
