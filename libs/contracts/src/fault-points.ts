@@ -1,4 +1,5 @@
 import { provisioningSteps } from './tenant/events.js';
+import { operationSteps } from './tenant/operation-events.js';
 
 /**
  * Places where a test may stop a process (`TENANTRY_FAULT=<process>:<point|*>:<action>`, only with `TENANTRY_TEST=1`).
@@ -6,11 +7,15 @@ import { provisioningSteps } from './tenant/events.js';
  */
 const projection = ['projection.done', 'projection.recorded'] as const;
 const effect = ['effect.done', 'effect.recorded'] as const;
+/** Of other long work: `<type>.<step>.done` and so on; `.undone`: taken back and not recorded yet. */
+const operations = Object.entries(operationSteps).flatMap(([type, names]) =>
+  names.flatMap((step) => [`${type}.${step}.done`, `${type}.${step}.recorded`, `${type}.${step}.undone`] as const),
+);
 const steps = provisioningSteps.flatMap((step) => [`${step}.done`, `${step}.recorded`] as const);
 
 export const faultPoints = {
   gateway: ['forward.before', 'forward.done', 'answer.recorded'],
-  provisioning: [...steps, ...projection, ...effect],
+  provisioning: [...steps, ...operations, ...projection, ...effect],
   'quota-metering': ['assign.done', 'assign.recorded', ...projection],
   'domain-ssl': ['claim.done', 'claim.recorded', ...projection],
   billing: ['open.done', 'open.recorded', ...projection],

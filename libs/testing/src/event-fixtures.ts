@@ -137,6 +137,27 @@ export const eventFixtures: readonly EventFixture[] = [
   { type: 'ProvisioningCancelRequested', version: 1, data: { operationId: 'op-1', reason: 'wrong name', requestedAt: at } },
   { type: 'ProvisioningCancelRequested', version: 2, data: { operationId: 'op-1', reason: sealed, requestedAt: at } },
   { type: 'ProvisioningStepCompensated', version: 1, data: step },
+  {
+    type: 'OperationStarted',
+    version: 1,
+    data: { operationId: 'op-3', type: 'move', steps: ['prepare', 'copy'], input: { isolation: 'isolated' }, startedAt: at },
+  },
+  { type: 'OperationStepCompleted', version: 1, data: { ...step, step: 'copy', skipped: false, result: { rows: 3 } } },
+  {
+    type: 'OperationStepFailed',
+    version: 1,
+    data: { ...step, step: 'copy', error: { code: 'internal.error', detail: 'no disk' }, retryAt: at },
+  },
+  { type: 'OperationStepCompensated', version: 1, data: { ...step, step: 'copy' } },
+  { type: 'OperationCommitted', version: 1, data: { operationId: 'op-3', step: 'retire', committedAt: at } },
+  { type: 'OperationCancelRequested', version: 1, data: { operationId: 'op-3', reason: sealed, requestedAt: at } },
+  { type: 'OperationRollbackRequested', version: 1, data: { operationId: 'op-3', requestedAt: at } },
+  { type: 'OperationRetried', version: 1, data: { operationId: 'op-3', type: 'move', round: 1, reason: sealed, retriedAt: at } },
+  {
+    type: 'OperationEnded',
+    version: 1,
+    data: { operationId: 'op-3', type: 'move', status: 'failed', error: { code: 'internal.error', detail: 'no disk' }, endedAt: at },
+  },
   { type: 'SettingsInitialized', version: 1, data: { settings: [setting], features: { beta: true } } },
   {
     type: 'SettingChanged',

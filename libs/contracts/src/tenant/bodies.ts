@@ -3,7 +3,7 @@ import { SettingKey } from '../config/events.js';
 import { Theme } from '../config/known-settings.js';
 import { Setting } from '../config/routes.js';
 import { Currency, Email, InstantText, Isolation, Locale, Phone, Slug, TimeZone, text, Uuid } from '../values.js';
-import { ProvisioningStep, suspensionCauses } from './events.js';
+import { suspensionCauses } from './events.js';
 
 const Language = Locale;
 const Region = z.string().regex(/^[a-z0-9][a-z0-9-]{0,39}$/, 'must be a region name such as eu-central-1');
@@ -181,7 +181,7 @@ export const OperationView = z.object({
   status: z.enum(operationStatuses),
   steps: z.array(
     z.object({
-      name: ProvisioningStep,
+      name: z.string(),
       status: z.enum(['pending', 'running', 'succeeded', 'failed', 'compensated', 'skipped']),
       attempt: z.number().int(),
       startedAt: InstantText.nullable(),

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { type EventOf, event, events, personal } from '../events.js';
 import { PlanSnapshot } from '../plans.js';
 import { Isolation } from '../values.js';
+import { operationEvents } from './operation-events.js';
 
 /** The steps of provisioning, in their order. */
 export const provisioningSteps = [
@@ -98,8 +99,9 @@ const step = {
   durationMs: z.number().min(0),
 };
 
-/** Stream `tenant`: the tenant itself. Stream `operation-<id>`: the progress of its provisioning. Owner: provisioning. */
+/** Stream `tenant`: the tenant itself. Stream `operation-<id>`: the progress of its provisioning, or of other long work. Owner: provisioning. */
 export const tenantEvents = events('tenant', {
+  ...operationEvents,
   TenantRegistered: event({
     version: 1,
     summary: 'A tenant was asked for; its provisioning begins',

@@ -224,6 +224,20 @@ export const cancelOperation = route({
   bodyOptional: true,
   answers: { 202: OperationView },
 });
+export const rollBackOperation = route({
+  name: 'operations.rollback',
+  summary: 'Take work back that had its effect, while what it replaced is still kept',
+  owner,
+  tag: 'Operations',
+  scope,
+  permission: 'operation:update',
+  method: 'POST',
+  path: '/api/v1/platform/operations/:operationId/rollback',
+  params: OperationId,
+  body: ReasonBody,
+  bodyOptional: true,
+  answers: { 202: OperationView },
+});
 
 // The tenant surface.
 const OrganizationBody = z.strictObject({
@@ -416,4 +430,5 @@ export const tenantRoutes = [
   getOperation,
   retryOperation,
   cancelOperation,
+  rollBackOperation,
 ];

@@ -25,4 +25,14 @@ export class OperationIndex {
     if (!rows[0]) throw new DomainError('operation.not_found');
     return { tenantId: rows[0].tenant_id, type: rows[0].type };
   }
+
+  async askedAt(operationId: string): Promise<string> {
+    const { rows } = await this.database.pool.query<{ created_at: Date }>({
+      name: 'operation-asked-at',
+      text: 'SELECT created_at FROM provisioning.operations WHERE operation_id = $1',
+      values: [operationId],
+    });
+    if (!rows[0]) throw new DomainError('operation.not_found');
+    return rows[0].created_at.toISOString();
+  }
 }

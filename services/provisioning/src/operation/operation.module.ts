@@ -1,15 +1,30 @@
 import { Module } from '@nestjs/common';
-import { RebuildOperations } from '../oversight/rebuilds.js';
+import { provide } from '@tenantry/messaging/provide';
 import { TenantRetry } from '../tenant/tenant-retry.js';
 import { CancelOperationRpc } from './cancel-operation.rpc.js';
 import { GetOperationRpc } from './get-operation.rpc.js';
 import { OperationIndex } from './operation-index.js';
+import { OperationKinds } from './operation-kinds.js';
+import { OperationTypes } from './operation-types.js';
 import { Operations } from './operations.js';
+import { ProvisioningOperations } from './provisioning-operations.js';
 import { RetryOperationRpc } from './retry-operation.rpc.js';
+import { RollBackOperationRpc } from './roll-back-operation.rpc.js';
+import { RunOperation } from './run-operation.effect.js';
+import { retriedOperations } from './stepped.process.js';
 
 @Module({
-  controllers: [GetOperationRpc, RetryOperationRpc, CancelOperationRpc],
-  providers: [Operations, OperationIndex, RebuildOperations, TenantRetry],
-  exports: [OperationIndex, RebuildOperations, TenantRetry],
+  controllers: [GetOperationRpc, RetryOperationRpc, CancelOperationRpc, RollBackOperationRpc],
+  providers: [
+    Operations,
+    OperationIndex,
+    OperationKinds,
+    ProvisioningOperations,
+    TenantRetry,
+    OperationTypes,
+    RunOperation,
+    provide(retriedOperations),
+  ],
+  exports: [Operations, OperationIndex, OperationKinds, OperationTypes, TenantRetry],
 })
 export class OperationModule {}

@@ -1,47 +1,30 @@
 import { Injectable } from '@nestjs/common';
-import type { StoredOf } from '@tenantry/contracts/catalogue';
-import { DomainError } from '@tenantry/contracts/errors';
-import type { StoredEvent } from '@tenantry/contracts/events';
-import type { OperationView } from '@tenantry/contracts/tenant/bodies';
-import { Keyring } from '@tenantry/crypto/keyring';
-import { TenantLog } from '@tenantry/event-store/tenant-log';
-import { RebuildOperations } from '../oversight/rebuilds.js';
-import { tenant } from '../tenant/tenant.js';
-import { operation, operationView } from './operation.js';
 import { OperationIndex } from './operation-index.js';
+import { type OperationAddress, type OperationKind, OperationKinds, type ShownOperation } from './operation-kinds.js';
 
-type Bound = StoredOf<'TenantRegistered' | 'TenantProvisioningRetried' | 'TenantProvisioningFailed'>;
-const of = (id: string, type: Bound['type']) => (event: StoredEvent) => event.type === type && (event as Bound).data.operationId === id;
-
-/** Operations as they stand, folded from the log. */
+/** Operations of every kind as they stand. */
 @Injectable()
 export class Operations {
   constructor(
-    private readonly log: TenantLog,
     private readonly index: OperationIndex,
-    private readonly rebuilds: RebuildOperations,
-    private readonly keyring: Keyring,
+    private readonly kinds: OperationKinds,
   ) {}
 
   /** @throws DomainError `operation.not_found` */
-  async view(id: string): Promise<{ view: OperationView; position: { tenantId: string; position: number } }> {
+  async find(id: string): Promise<{ at: OperationAddress; kind: OperationKind }> {
     const { tenantId, type } = await this.index.find(id);
-    if (type === 'rebuild') return this.rebuilds.view(id);
-    const [life, progress] = await Promise.all([
-      this.log.load(tenant, { tenant: tenantId }),
-      this.log.load(operation, { tenant: tenantId, stream: `operation-${id}` }),
-    ]);
-    const start = life.events.find((event) => of(id, 'TenantRegistered')(event) || of(id, 'TenantProvisioningRetried')(event));
-    if (!start) throw new DomainError('operation.not_found');
-    const failed = life.events.find(of(id, 'TenantProvisioningFailed'));
-    const last = progress.events.findLast(
-      (event) => event.type === 'ProvisioningStepCompleted' && (event as StoredOf<'ProvisioningStepCompleted'>).data.step === 'activate',
-    );
-    const times = { createdAt: start.recordedAt, finishedAt: last?.recordedAt ?? null, failedAt: failed?.recordedAt ?? null };
-    const reason = progress.state.cancelled?.reason ?? null;
-    return {
-      view: operationView(id, tenantId, progress.state, times, reason === null ? null : await this.keyring.reveal(tenantId, reason)),
-      position: { tenantId, position: Math.max(life.position, progress.position) },
-    };
+    return { at: { id, tenantId, type }, kind: this.kinds.of(type) };
+  }
+
+  /** @throws DomainError `operation.not_found` */
+  async view(id: string): Promise<ShownOperation> {
+    const { at, kind } = await this.find(id);
+    return kind.view(at);
+  }
+
+  /** As the answer to a request that it be done, or changed. */
+  async accepted(id: string) {
+    const { view, position } = await this.view(id);
+    return { status: 202, body: view, position, location: `/api/v1/platform/operations/${id}` };
   }
 }

@@ -8,12 +8,13 @@ import { ParkedThings } from './parked.js';
 import { RebuildProjection } from './rebuild-projection.effect.js';
 import { RebuildProjectionRpc } from './rebuild-projection.rpc.js';
 import { rebuilding } from './rebuilding.process.js';
+import { RebuildOperations } from './rebuilds.js';
 import { RetryParkedRpc } from './retry-parked.rpc.js';
 import { SkipParkedRpc } from './skip-parked.rpc.js';
 
 @Module({
   imports: [OperationModule],
   controllers: [ListConsumersRpc, ListParkedRpc, RetryParkedRpc, SkipParkedRpc, RebuildProjectionRpc, ListItemsRpc],
-  providers: [ParkedThings, provide(rebuilding), RebuildProjection],
+  providers: [ParkedThings, RebuildOperations, provide(rebuilding), RebuildProjection],
 })
 export class OversightModule {}

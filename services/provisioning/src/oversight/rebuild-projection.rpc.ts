@@ -31,7 +31,7 @@ export class RebuildProjectionRpc {
       { tenant: PLATFORM_LOG, stream: `operation-${operationId}`, command },
       requestRebuild({ operationId, service, consumer, tenantId }),
     );
-    const { view, position } = await this.rebuilds.view(operationId);
+    const { view, position } = await this.rebuilds.view({ id: operationId });
     return { status: 202, body: view, position, location: `/api/v1/platform/operations/${operationId}` };
   }
 }

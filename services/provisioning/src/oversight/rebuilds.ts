@@ -3,18 +3,21 @@ import { DomainError } from '@tenantry/contracts/errors';
 import { PLATFORM_LOG } from '@tenantry/contracts/ids';
 import { oversightOf } from '@tenantry/contracts/platform/consumers';
 import type { ServiceName } from '@tenantry/contracts/route';
-import type { OperationView } from '@tenantry/contracts/tenant/bodies';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { RpcClient } from '@tenantry/messaging/rpc';
+import { type OperationAddress, type OperationKind, OperationKinds, type ShownOperation } from '../operation/operation-kinds.js';
 import { rebuild } from './rebuild.js';
 
 /** Rebuilds as operations: what was asked for and how it ended is on the platform's log, how far it is only the service knows. */
 @Injectable()
-export class RebuildOperations {
+export class RebuildOperations implements OperationKind {
   constructor(
     private readonly log: TenantLog,
     private readonly rpc: RpcClient,
-  ) {}
+    kinds: OperationKinds,
+  ) {
+    kinds.add('rebuild', this);
+  }
 
   /** @throws DomainError `operation.not_found` */
   async requested(id: string) {
@@ -24,7 +27,7 @@ export class RebuildOperations {
     return { requested, requestedAt, ended, position };
   }
 
-  async view(id: string): Promise<{ view: OperationView; position: { tenantId: string; position: number } }> {
+  async view({ id }: Pick<OperationAddress, 'id'>): Promise<ShownOperation> {
     const { requested, requestedAt, ended, position } = await this.requested(id);
     const counts = ended
       ? { total: ended.succeeded + ended.failed, pending: 0, succeeded: ended.succeeded, failed: ended.failed }

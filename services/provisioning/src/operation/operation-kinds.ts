@@ -1,0 +1,41 @@
+import { Injectable } from '@nestjs/common';
+import { DomainError } from '@tenantry/contracts/errors';
+import type { CommandContext } from '@tenantry/contracts/route';
+import type { OperationView } from '@tenantry/contracts/tenant/bodies';
+
+export interface ShownOperation {
+  view: OperationView;
+  position: { tenantId: string; position: number };
+}
+export interface OperationAddress {
+  id: string;
+  tenantId: string;
+  type: string;
+}
+
+/** How operations of one type are seen and steered. What is left out can't be done to them. */
+export interface OperationKind {
+  view(at: OperationAddress): Promise<ShownOperation>;
+  cancel?(at: OperationAddress, reason: string | undefined, command: CommandContext): Promise<void>;
+  /** @returns id of the operation that goes on: the same, or a new one */
+  retry?(at: OperationAddress, reason: string | undefined, command: CommandContext): Promise<string>;
+  rollBack?(at: OperationAddress, reason: string | undefined, command: CommandContext): Promise<void>;
+}
+
+/** Every kind of operation by its type. A kind adds itself when it is made. */
+@Injectable()
+export class OperationKinds {
+  private readonly byType = new Map<string, OperationKind>();
+
+  add(type: string, kind: OperationKind): void {
+    if (this.byType.has(type)) throw new Error(`Two kinds of operations have the type ${type}`);
+    this.byType.set(type, kind);
+  }
+
+  /** @throws DomainError `operation.not_found` where it is of a later release */
+  of(type: string): OperationKind {
+    const kind = this.byType.get(type);
+    if (!kind) throw new DomainError('operation.not_found');
+    return kind;
+  }
+}
