@@ -66,6 +66,10 @@ export function serviceEnvironment(
     if (value !== undefined && (inherited.test(variable) || (variable.startsWith('TENANTRY_') && !ours.has(variable))))
       env[variable] = value;
   }
+  // Files are kept by one service; what logs in to a bucket is nobody else's.
+  if (name === 'provisioning' && env['TENANTRY_STORAGE_URL'] !== undefined) {
+    for (const [variable, value] of Object.entries(own)) if (value !== undefined && variable.startsWith('AWS_')) env[variable] = value;
+  }
   const creds = accounts.creds.get(name);
   if (creds === undefined) throw new Error(`no NATS credentials for ${name}`);
   Object.assign(env, {

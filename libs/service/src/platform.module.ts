@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { type DynamicModule, Module, type ModuleMetadata, type Provider } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import { Clock } from '@tenantry/contracts/clock';
@@ -12,13 +11,13 @@ import { Oversight } from '@tenantry/messaging/oversight';
 import { Reservations } from '@tenantry/messaging/reservations';
 import { RpcClient } from '@tenantry/messaging/rpc';
 import { Logger } from '@tenantry/observability/logger';
-import { LocalStorage } from '@tenantry/tenancy/local-storage';
 import { PostgresTenants } from '@tenantry/tenancy/postgres-tenants';
 import { Storage } from '@tenantry/tenancy/storage';
 import { Tenants } from '@tenantry/tenancy/tenants';
 import { Bus } from './bus.js';
 import { Database } from './database.js';
 import { Environment } from './environment.js';
+import { openStorage } from './open-storage.js';
 import { oversightController } from './oversight.controller.js';
 
 /** What is there before Nest is: connections and what was made of them. */
@@ -60,7 +59,7 @@ export function platformModule(service: ServiceName, parts: PlatformParts, keyri
     { provide: Timers, useValue: parts.timers },
     { provide: Reservations, useValue: parts.reservations },
     ...(parts.oversight ? [{ provide: Oversight, useValue: parts.oversight }] : []),
-    { provide: Storage, useValue: new LocalStorage(join(environment.values.TENANTRY_DATA_DIR, 'storage')) },
+    { provide: Storage, useFactory: () => openStorage(environment.values) },
     { provide: Keyring, inject: keyring.inject ?? [], useFactory: keyring.useFactory },
     {
       provide: TenantLog,

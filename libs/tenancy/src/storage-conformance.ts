@@ -52,7 +52,7 @@ export function storageConformance(
       expect((await buffer((await storage.read(tenant, 'big')) as Readable)).equals(bytes)).toBe(true);
       expect(await storage.put(tenant, 'empty', Readable.from([]))).toEqual({ bytes: 0 });
       expect((await storage.get(tenant, 'empty'))?.length).toBe(0);
-    });
+    }, 60_000);
 
     it('lists the files of one tenant', async () => {
       await storage.allocate(other);

@@ -1,0 +1,43 @@
+import { temporaryFolder } from '@tenantry/testing/tmp';
+import S3rver from 's3rver';
+import { expect, it } from 'vitest';
+import { S3Storage } from './s3-storage.js';
+import { storageConformance } from './storage-conformance.js';
+
+/** The server's own, fixed ones. */
+const credentials = { accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER' };
+
+/** A server of the protocol, with files on disk. It checks who asks, but not every signature. */
+async function server() {
+  const folder = await temporaryFolder();
+  const s3 = new S3rver({ port: 0, address: '127.0.0.1', silent: true, directory: folder.path, configureBuckets: [{ name: 'files' }] });
+  const { port } = await s3.run();
+  const place = { bucket: 'files', prefix: 'a/b/', region: 'us-east-1', endpoint: `http://127.0.0.1:${port}`, pathStyle: true };
+  return {
+    place,
+    close: async () => {
+      await s3.close();
+      await folder.remove();
+    },
+  };
+}
+
+storageConformance(
+  'S3',
+  async () => {
+    const { place, close } = await server();
+    return { storage: new S3Storage(place, credentials), close };
+  },
+  // Two whole parts and a rest.
+  17 * 1024 * 1024,
+);
+
+it('is refused with other credentials, and says so', async () => {
+  const { place, close } = await server();
+  try {
+    const storage = new S3Storage(place, { ...credentials, accessKeyId: 'other' });
+    await expect(storage.allocate('6f1d3c52-7c0e-4c0a-9d5e-1f5a8f3c2b77')).rejects.toThrow(/access key/i);
+  } finally {
+    await close();
+  }
+});
