@@ -28,6 +28,8 @@ export type Scope =
   | 'platform'
   /** Staff, or credentials of the very tenant in the path; another tenant's answer 404. */
   | 'tenant'
+  /** Staff, or a reseller's credentials: for the children of its tenant, never for that tenant itself. */
+  | 'reseller'
   /** No credentials. */
   | 'public';
 
@@ -127,6 +129,8 @@ export interface Principal {
   id: string;
   /** The one tenant that the credentials belong to; absent for platform credentials. */
   tenantId?: string;
+  /** The tenant that this request is about, where it is a child of theirs: found by the gateway, never said by a caller. */
+  childId?: string;
   permissions: string[];
 }
 

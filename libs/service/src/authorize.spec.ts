@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { denial, permits } from './authorize.js';
 
 const staff: Principal = { kind: 'staff', id: 's', permissions: ['tenant:*'] };
+const forB: Principal = { kind: 'api-key', id: 'k', tenantId: 'a', childId: 'b', permissions: ['tenant:read'] };
 const ofA: Principal = { kind: 'api-key', id: 'k', tenantId: 'a', permissions: ['*'] };
 const nobody: Principal = { kind: 'anonymous', id: 'anonymous', permissions: [] };
 
@@ -40,6 +41,29 @@ describe('who may do what', () => {
       'a tenant, nothing of the platform, not even about itself',
       ofA,
       { scope: 'platform', permission: 'tenant:read', tenantId: 'a' },
+      'auth.forbidden',
+    ],
+    ['a reseller, for its child', forB, { scope: 'tenant', permission: 'tenant:read', tenantId: 'b' }, null],
+    ['a reseller, for its child what it may not do to itself', forB, { scope: 'reseller', permission: 'tenant:read', tenantId: 'b' }, null],
+    [
+      'a reseller, not to itself what is for children',
+      forB,
+      { scope: 'reseller', permission: 'tenant:read', tenantId: 'a' },
+      'auth.forbidden',
+    ],
+    ['a reseller, nothing of another tenant', forB, { scope: 'tenant', permission: 'tenant:read', tenantId: 'c' }, 'tenant.not_found'],
+    [
+      'a reseller, nothing of another tenant as its child',
+      forB,
+      { scope: 'reseller', permission: 'tenant:read', tenantId: 'c' },
+      'tenant.not_found',
+    ],
+    ['a reseller, its children together', ofA, { scope: 'reseller', permission: 'tenant:read' }, null],
+    ['a reseller, only what it is permitted', forB, { scope: 'tenant', permission: 'quota:read', tenantId: 'b' }, 'auth.forbidden'],
+    [
+      'a reseller, nothing of the platform about its child',
+      forB,
+      { scope: 'platform', permission: 'tenant:read', tenantId: 'b' },
       'auth.forbidden',
     ],
   ] as const)('%s', (_what, principal, demand, code) => {

@@ -24,6 +24,7 @@ import { createLogger, type Logger } from '@tenantry/observability/logger';
 import { collectProcessMetrics } from '@tenantry/observability/metrics';
 import { startTracing } from '@tenantry/observability/tracing';
 import { Tenants } from '@tenantry/tenancy/tenants';
+import { widestScope } from './authorize.js';
 import type { Bus } from './bus.js';
 import { type ProcessEnvironment, readEnvironment } from './config.js';
 import type { Environment } from './environment.js';
@@ -143,12 +144,11 @@ async function run(options: BootstrapOptions, values: ProcessEnvironment, logger
   );
 
   let positions: ReadPosition | null = null;
-  const forTenants = new Set(faces.filter(({ scope }) => scope === 'tenant').map(({ of }) => of.name));
   const server = new RpcServer({
     service,
     connection,
     verify: (token) => verifier.verify(token),
-    reachableByTenants: ({ name, scope }) => scope === 'tenant' || forTenants.has(name),
+    scopeOf: widestScope(faces),
     // Which rows a query reads, only its handler knows: so all that this service has of the tenant.
     caughtUp: async ({ tenantId, position }) => {
       const both = [positions?.waitFor('service', tenantId, position), positions?.waitFor('tenant', tenantId, position)];

@@ -81,7 +81,7 @@ const serve = async () => {
     service: 'billing',
     connection,
     verify: (token) => verifier.verify(token),
-    reachableByTenants: () => true,
+    scopeOf: ({ scope }) => (scope === 'platform' ? 'tenant' : scope),
     caughtUp: async ({ position }) => position < 100,
     logger: createLogger({ service: 'billing', destination: { write: (line) => void lines.push(line) } }),
   });

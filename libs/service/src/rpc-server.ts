@@ -1,7 +1,7 @@
 import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node';
 import { type CustomTransportStrategy, type MessageHandler, Server } from '@nestjs/microservices';
 import { DomainError } from '@tenantry/contracts/errors';
-import type { Answer, CommandContext, Operation, Principal, Route, RouteInput, ServiceName } from '@tenantry/contracts/route';
+import type { Answer, CommandContext, Operation, Principal, Route, RouteInput, Scope, ServiceName } from '@tenantry/contracts/route';
 import type { Served } from '@tenantry/messaging/handles';
 import type { Call, Caller } from '@tenantry/messaging/rpc';
 import { callerOf, decode, encode, problemOf, type WireReply, type WireRequest } from '@tenantry/messaging/rpc-wire';
@@ -20,8 +20,8 @@ export interface RpcServerOptions {
   connection: NatsConnection;
   /** The gateway's tokens. @throws DomainError `auth.unauthenticated` */
   verify: (token: string) => { principal: Principal };
-  /** Whether a tenant's own credentials may reach the route, over one of its faces. */
-  reachableByTenants: (route: Route) => boolean;
+  /** Who may reach the route at all: its own scope, or a wider one of its faces. */
+  scopeOf: (route: Route) => Scope;
   /** Waits until the service's read models have seen a position, as a query may ask; false when that takes too long. */
   caughtUp?: (minPosition: NonNullable<CommandContext['minPosition']>) => Promise<boolean>;
   logger: Logger;
@@ -97,7 +97,7 @@ export class RpcServer extends Server implements CustomTransportStrategy {
       const served = { contract, handler };
       return (message) => this.operation(served, message);
     }
-    const served = { contract, handler, byTenants: this.options.reachableByTenants(contract) };
+    const served = { contract, handler, scope: this.options.scopeOf(contract) };
     return (message) => this.route(served, message);
   }
 
@@ -144,7 +144,7 @@ export class RpcServer extends Server implements CustomTransportStrategy {
     }));
   }
 
-  private async route({ contract, handler, byTenants }: Serving<Route> & { byTenants: boolean }, message: Msg): Promise<WireReply> {
+  private async route({ contract, handler, scope }: Serving<Route> & { scope: Scope }, message: Msg): Promise<WireReply> {
     if (callerOf(message.subject) !== 'gateway') throw new DomainError('auth.forbidden', { detail: 'Only the gateway forwards requests' });
     const { input, token, command } = read(message);
     if (!command) throw new DomainError('request.malformed', { detail: 'A request needs its command' });
@@ -153,7 +153,6 @@ export class RpcServer extends Server implements CustomTransportStrategy {
     const given = (input ?? {}) as Partial<RouteInput>;
     const tenantId = (given.params as { tenantId?: string } | undefined)?.tenantId;
     return this.within({ traceparent, tenantId }, contract.name, async () => {
-      const scope = byTenants && contract.scope === 'platform' ? 'tenant' : contract.scope;
       const refusal = denial(principal, { scope, permission: contract.permission, tenantId });
       if (refusal) throw refusal;
       const call: Call<Route> = {

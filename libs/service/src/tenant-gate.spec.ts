@@ -17,7 +17,9 @@ function given() {
         asked.push(from);
         const events = log
           .slice(from)
-          .map((event, n) => ({ ...(typeof event === 'string' ? { type: event } : event), streamVersion: from + n }) as StoredEvent);
+          .map(
+            (event, n) => ({ data: {}, ...(typeof event === 'string' ? { type: event } : event), streamVersion: from + n }) as StoredEvent,
+          );
         await hold;
         return { events, command: null };
       },
@@ -112,5 +114,40 @@ describe('the log', () => {
   it('that cannot be read lets nobody in', async () => {
     const gate = new TenantGate({ store: { readStream: () => Promise.reject(new Error('away')) } });
     await expect(gate.pass(T)).rejects.toMatchObject({ code: 'service.unavailable' });
+  });
+});
+
+describe('a child', () => {
+  const PARENT = '5d0c9c7e-52a5-4a64-9f0b-0d6a4a3a5d22';
+  const family = () => {
+    const logs: Record<string, string[]> = { [T]: ['TenantRegistered', 'TenantActivated'], [PARENT]: ['TenantRegistered'] };
+    const gate = new TenantGate({
+      store: {
+        readStream: async (tenant, _stream, options) => ({
+          events: (logs[tenant] ?? [])
+            .map((type, streamVersion) => ({ type, streamVersion, data: tenant === T ? { parentId: PARENT } : {} }) as StoredEvent)
+            .slice(options?.fromVersion ?? 0),
+          command: null,
+        }),
+      },
+    });
+    return { gate, logs };
+  };
+
+  it('knows its reseller, and nobody else is one', async () => {
+    const { gate } = family();
+    expect(await gate.parentOf(T)).toBe(PARENT);
+    expect(await gate.parentOf(PARENT)).toBeNull();
+    expect(await gate.parentOf('00000000-0000-4000-8000-000000000000')).toBeNull();
+  });
+  it('is refused while its reseller is suspended', async () => {
+    const { gate, logs } = family();
+    await gate.pass(T);
+    logs[PARENT]?.push('TenantSuspended');
+    gate.changed(PARENT);
+    await expect(gate.pass(T)).rejects.toMatchObject({ code: 'tenant.suspended' });
+    logs[PARENT]?.push('TenantReactivated');
+    gate.changed(PARENT);
+    await gate.pass(T);
   });
 });

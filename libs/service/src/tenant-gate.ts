@@ -1,6 +1,7 @@
 import type { NatsConnection, Subscription } from '@nats-io/transport-node';
 import type { FactoryProvider } from '@nestjs/common';
 import { DomainError } from '@tenantry/contracts/errors';
+import type { StoredEvent } from '@tenantry/contracts/events';
 import { accessAfter, accessEvents, type TenantAccess } from '@tenantry/contracts/tenant/access';
 import { EventStore } from '@tenantry/event-store/port';
 import { Bus } from './bus.js';
@@ -23,6 +24,8 @@ const closed: Record<Exclude<TenantAccess, 'open'>, () => DomainError> = {
 
 interface Known {
   access: TenantAccess;
+  /** The reseller that the tenant is a child of. */
+  parentId: string | null;
   /** Of the last event of the tenant's stream that was read. */
   version: number;
   untilMs: number;
@@ -49,8 +52,25 @@ export class TenantGate {
     this.nowMs = nowMs;
   }
 
-  /** @throws DomainError `tenant.suspended`, `tenant.archived`, `tenant.deleting`, `tenant.deleted`; `service.unavailable` where it can't be known */
+  /**
+   * A child stands and falls with its reseller.
+   * @throws DomainError `tenant.suspended`, `tenant.archived`, `tenant.deleting`, `tenant.deleted`; `service.unavailable` where it can't be known
+   */
   async pass(tenantId: string): Promise<void> {
+    const { access, parentId } = await this.current(tenantId);
+    if (access !== 'open') throw closed[access]();
+    if (parentId !== null && (await this.current(parentId)).access !== 'open')
+      throw new DomainError('tenant.suspended', {
+        detail: 'The reseller of the tenant may not be used: only the platform can change that',
+      });
+  }
+
+  /** The reseller of a tenant; null where it has none, or there is no such tenant. @throws DomainError `service.unavailable` */
+  async parentOf(tenantId: string): Promise<string | null> {
+    return (await this.current(tenantId)).parentId;
+  }
+
+  private async current(tenantId: string): Promise<Known> {
     const known = this.entry(tenantId);
     if (known.untilMs <= this.nowMs()) {
       known.reading ??= this.read(tenantId, known).finally(() => {
@@ -58,7 +78,7 @@ export class TenantGate {
       });
       await known.reading;
     }
-    if (known.access !== 'open') throw closed[known.access]();
+    return known;
   }
 
   /** Hears of changes over the bus from now on. */
@@ -85,6 +105,7 @@ export class TenantGate {
     try {
       const { events } = await this.store.readStream(tenantId, 'tenant', { fromVersion: known.version + 1 });
       known.access = events.reduce(accessAfter, known.access);
+      known.parentId = events.reduce(parentAfter, known.parentId);
       known.version = events.at(-1)?.streamVersion ?? known.version;
     } catch (error) {
       throw error instanceof DomainError ? error : new DomainError('service.unavailable', { retryAfterSeconds: 1, cause: error });
@@ -93,7 +114,14 @@ export class TenantGate {
   }
 
   private entry(tenantId: string): Known {
-    const known = this.known.get(tenantId) ?? { access: 'open', version: -1, untilMs: Number.NEGATIVE_INFINITY, heard: 0, reading: null };
+    const known = this.known.get(tenantId) ?? {
+      access: 'open',
+      parentId: null,
+      version: -1,
+      untilMs: Number.NEGATIVE_INFINITY,
+      heard: 0,
+      reading: null,
+    };
     // A Map keeps the order of insertion: what was asked for longest ago goes first.
     this.known.delete(tenantId);
     if (this.known.size >= this.maxTenants) this.known.delete(this.known.keys().next().value as string);
@@ -101,6 +129,9 @@ export class TenantGate {
     return known;
   }
 }
+
+const parentAfter = (parentId: string | null, { type, data }: StoredEvent): string | null =>
+  type === 'TenantRegistered' ? ((data as { parentId?: string }).parentId ?? null) : parentId;
 
 /** For a module: the process's gate, which hears the bus. */
 export const tenantGate: FactoryProvider<TenantGate> = {

@@ -69,6 +69,7 @@ export const CreateTenantBody = z.strictObject({
   settings: SettingsInput.optional(),
   features: z.record(Key, z.boolean()).optional(),
   tags: Tags.optional(),
+  parentId: Uuid.optional().describe('The reseller that the tenant becomes a child of'),
   activation: z.enum(['automatic', 'review']).optional(),
   configuration: z.strictObject(regional).optional(),
   resources: Limits.optional(),
@@ -115,6 +116,7 @@ export const Tenant = z.object({
   currency: z.string(),
   theme: z.string(),
   tags: z.array(z.string()),
+  parentId: Uuid.nullable().describe('The reseller that the tenant is a child of'),
   features: z.record(z.string(), z.boolean()),
   activation: z.enum(['automatic', 'review']),
   createdAt: InstantText,
@@ -161,8 +163,35 @@ export const TenantConfig = z.object({
 export const OperationRef = z.object({ id: Uuid, url: z.string() });
 export const TenantAccepted = Tenant.extend({ operation: OperationRef });
 /** In lists personal fields are left out: `statusReason` says the cause. */
-export const TenantListItem = Tenant.omit({ adminEmail: true, billingEmail: true, contactPhone: true, features: true, statusCause: true });
+export const TenantListItem = Tenant.omit({
+  adminEmail: true,
+  billingEmail: true,
+  contactPhone: true,
+  features: true,
+  statusCause: true,
+}).extend({
+  mrrMinor: z.number().int().describe('What the tenant brings a month by its plan, in minor units; 0 unless it is active'),
+  mrrCurrency: z.string(),
+});
 export type TenantListItem = z.infer<typeof TenantListItem>;
+
+export const tenantSortColumns = [
+  'createdAt',
+  'updatedAt',
+  'name',
+  'slug',
+  'status',
+  'plan',
+  'priority',
+  'region',
+  'isolation',
+  'domain',
+  'mrr',
+] as const;
+/** `name` upwards, `-name` downwards. */
+export const TenantSort = z
+  .enum(tenantSortColumns.flatMap((column) => [column, `-${column}`] as const))
+  .describe('Column to sort by, with - in front downwards; -createdAt unless given');
 
 export const operationStatuses = [
   'pending',

@@ -7,6 +7,7 @@ import { canonicalJson } from '@tenantry/event-store/hash';
 import { RpcClient } from '@tenantry/messaging/rpc';
 import { faultPoint } from '@tenantry/observability/fault';
 import { Logger } from '@tenantry/observability/logger';
+import { TenantGate } from '@tenantry/service/tenant-gate';
 import type { FastifyRequest } from 'fastify';
 import { Idempotency } from '../idempotency/keyed-requests.js';
 import type { Outcome } from '../idempotency/verdict.js';
@@ -21,6 +22,7 @@ export class Forwarder {
   constructor(
     private readonly rpc: RpcClient,
     private readonly idempotency: Idempotency,
+    private readonly gate: TenantGate,
     private readonly logger: Logger,
   ) {}
 
@@ -29,7 +31,7 @@ export class Forwarder {
     const { exchange, headers } = request;
     const input = routeInput(endpoint, validated(endpoint, request), exchange.tenantId);
     if (endpoint.method === 'GET') {
-      const minPosition = this.minPosition(request);
+      const minPosition = await this.minPosition(request);
       const command = { ...context(request), id: newId(), requestHash: '', minPosition };
       const { rendered } = await this.forward(endpoint, input, command);
       const unchanged = rendered.status === 200 && matchesEtag(headers['if-none-match'], rendered.headers['etag']);
@@ -66,10 +68,12 @@ export class Forwarder {
     }
   }
 
-  private minPosition({ exchange, headers }: FastifyRequest): CommandContext['minPosition'] {
+  private async minPosition({ exchange, headers }: FastifyRequest): Promise<CommandContext['minPosition']> {
     const position = parseMinPosition(one(headers['tenantry-min-position']));
     const own = exchange.principal.tenantId;
-    if (position && own !== undefined && position.tenantId !== own) throw new DomainError('tenant.not_found');
+    // Of another tenant it may only be where that is a child: what was just created is looked for in the list of children.
+    if (position && own !== undefined && position.tenantId !== own && (await this.gate.parentOf(position.tenantId)) !== own)
+      throw new DomainError('tenant.not_found');
     return position;
   }
 }

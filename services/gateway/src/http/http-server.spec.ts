@@ -58,12 +58,14 @@ class FakeOwners extends RpcClient {
 
 /** What the tenants' logs hold, for the gate. */
 const life = new Map<string, string[]>();
+/** Whose children tenants are. */
+const parents = new Map<string, string>();
 const gate = new TenantGate({
   maxAgeMs: 0,
   store: {
     readStream: async (tenantId, _stream, options) => ({
       events: (life.get(tenantId) ?? [])
-        .map((type, streamVersion) => ({ type, streamVersion }) as StoredEvent)
+        .map((type, streamVersion) => ({ type, streamVersion, data: { parentId: parents.get(tenantId) } }) as unknown as StoredEvent)
         .slice(options?.fromVersion ?? 0),
       command: null,
     }),
@@ -85,7 +87,7 @@ beforeAll(async () => {
   const bus = { connection: { subscribe: woken } } as unknown as Bus;
   server = new HttpServer(
     environment,
-    new Forwarder(owners, idempotency, silentLogger),
+    new Forwarder(owners, idempotency, gate, silentLogger),
     new OperationEvents(owners, bus, silentLogger),
     gate,
     owners,
@@ -562,5 +564,46 @@ describe('the progress of an operation', () => {
       json: { code: 'operation.not_found' },
     });
     expect(await ask('GET', `/api/v1/platform/operations/${operationId}/events`, { key: keyOfA })).toMatchObject({ status: 403 });
+  });
+});
+
+describe('a reseller’s credentials', () => {
+  beforeAll(() => {
+    life.set(tenantB, ['TenantRegistered']);
+    parents.set(tenantB, tenantA);
+  });
+  afterAll(() => {
+    life.delete(tenantB);
+    parents.delete(tenantB);
+  });
+
+  it('reach its child, and the service is told that it is one', async () => {
+    expect((await ask('GET', `/api/tenants/${tenantB}/quotas`, { key: keyOfA })).status).not.toBe(404);
+    expect(owners.forwarded[0]?.command.principal).toMatchObject({ tenantId: tenantA, childId: tenantB });
+  });
+  it('may do to a child what it may not do to itself', async () => {
+    owners.answer = () => ({ status: 200, body: tenant(tenantB) });
+    expect((await ask('POST', `/api/tenants/${tenantB}/status/suspended`, { key: keyOfA })).status).not.toBe(403);
+    expect((await ask('POST', `/api/tenants/${tenantA}/status/suspended`, { key: keyOfA })).status).toBe(403);
+    expect(owners.forwarded).toHaveLength(1);
+  });
+  it('do not reach a tenant that is nobody’s or another’s child', async () => {
+    expect((await ask('GET', `/api/tenants/${operationId}/quotas`, { key: keyOfA })).status).toBe(404);
+    const other = '44444444-4444-4444-8444-444444444444';
+    life.set(other, ['TenantRegistered']);
+    parents.set(other, operationId);
+    expect((await ask('GET', `/api/tenants/${other}/quotas`, { key: keyOfA })).status).toBe(404);
+    life.delete(other);
+    parents.delete(other);
+    expect(owners.forwarded).toEqual([]);
+  });
+  it('do not reach the platform’s side of a child', async () => {
+    expect((await ask('GET', `/api/v1/platform/tenants/${tenantB}`, { key: keyOfA })).status).toBe(403);
+  });
+  it('may name a position of a child, and of no other tenant', async () => {
+    const at = (id: string) => ask('GET', '/api/tenants', { key: keyOfA, headers: { 'tenantry-min-position': `${id}:3` } });
+    owners.answer = () => ({ status: 200, body: { items: [], nextCursor: null }, total: 0 });
+    expect((await at(tenantB)).status).toBe(200);
+    expect((await at(operationId)).status).toBe(404);
   });
 });

@@ -25,7 +25,7 @@ import { OperationEvents } from '../operation-events/progress-streams.js';
 import { type Endpoint, endpointsOf } from './endpoint.js';
 import type { Exchange } from './exchange.js';
 import { Forwarder } from './forwarder.js';
-import { normalized, parseJson } from './input.js';
+import { isUuid, normalized, parseJson } from './input.js';
 import { JSON_TYPE, type Rendered, renderProblem } from './rendered.js';
 
 const BODY_LIMIT = 1024 * 1024;
@@ -169,7 +169,8 @@ export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShut
     const { exchange, headers } = request;
     const params = normalized(request.params as Record<string, string>);
     if (endpoint.scope === 'public') return;
-    const principal = await this.authenticator.authenticate(headers.authorization, request.ip);
+    const known = await this.authenticator.authenticate(headers.authorization, request.ip);
+    const principal = await this.withChild(known, endpoint.ownTenant ? undefined : params['tenantId']);
     exchange.principal = principal;
     if (endpoint.ownTenant && principal.tenantId === undefined) throw new DomainError('auth.no_tenant');
     exchange.tenantId = endpoint.ownTenant ? principal.tenantId : params['tenantId'];
@@ -177,6 +178,14 @@ export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShut
     if (refusal) throw refusal;
     // The platform acts on suspended tenants; they themselves don't.
     if (principal.tenantId !== undefined) await this.gate.pass(principal.tenantId);
+  }
+
+  /** Says of a tenant's credentials whether the tenant that is asked for is a child of theirs. */
+  private async withChild(principal: Principal, asked: string | undefined): Promise<Principal> {
+    const { tenantId } = principal;
+    // What is no id can be no child: it is refused with the rest of the request.
+    if (tenantId === undefined || asked === undefined || asked === tenantId || !isUuid(asked)) return principal;
+    return (await this.gate.parentOf(asked)) === tenantId ? { ...principal, childId: asked } : principal;
   }
 
   private ownPages(endpoints: Endpoint[]): void {

@@ -5,6 +5,8 @@ import { hostileParts } from './hostile.js';
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
+export const isUuid = (text: string): boolean => UUID.test(text);
+
 /** Path parameters as they are compared everywhere: UUIDs in lower case. */
 export function normalized(params: Record<string, string>): Record<string, string> {
   for (const [name, value] of Object.entries(params)) if (UUID.test(value)) params[name] = value.toLowerCase();

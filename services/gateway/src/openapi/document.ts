@@ -90,7 +90,11 @@ const descriptions: Record<string, string> = {
 
 const description = (scope: Endpoint['scope'], permission: string | null): string => {
   if (scope === 'public') return 'Needs no credentials.';
-  const who = scope === 'platform' ? 'Platform credentials' : "Platform credentials, or the tenant's own";
+  const who = {
+    platform: 'Platform credentials',
+    tenant: 'Platform credentials, or those of the tenant or its reseller',
+    reseller: "Platform credentials, or a reseller's for its children",
+  }[scope];
   return permission === null ? `${who}.` : `${who}, with the permission \`${permission}\`.`;
 };
 

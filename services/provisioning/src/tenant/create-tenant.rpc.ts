@@ -12,6 +12,7 @@ import { Plans } from '../plan/plans.js';
 import { accepted } from './accepted.js';
 import { Names } from './names.js';
 import { draft, registration } from './registration.js';
+import { Resellers } from './resellers.js';
 import { register, registered, tenant } from './tenant.js';
 
 /** The tenant's id comes from the command's, so that a repeated request cannot make two; the answer is a function of the first event. */
@@ -21,6 +22,7 @@ export class CreateTenantRpc {
     private readonly log: TenantLog,
     private readonly names: Names,
     private readonly plans: Plans,
+    private readonly resellers: Resellers,
     private readonly operations: OperationIndex,
     private readonly keyring: Keyring,
     private readonly clock: Clock,
@@ -30,6 +32,7 @@ export class CreateTenantRpc {
   async handle({ body, command }: Call<typeof createTenant>): Reply<typeof createTenant> {
     const asked = draft(body);
     const plan = await this.plans.current(asked.plan.id, typeof body.plan === 'object' ? 'plan.id' : 'plan');
+    const parentId = await this.resellers.parentFor(command.principal, asked.parentId, plan.features);
     const tenantId = derivedId('tenant', command.id);
     const operation = operationId(tenantId, 0);
     const [names] = await Promise.all([
@@ -40,7 +43,7 @@ export class CreateTenantRpc {
     const done = await this.log.transact(
       tenant,
       { tenant: tenantId, command },
-      register(registration(asked, { operationId: operation, ...names, plan, now: this.clock.now() })),
+      register(registration({ ...asked, parentId }, { operationId: operation, ...names, plan, now: this.clock.now() })),
       newStream(tenant),
     );
     return accepted(this.keyring, tenantId, registered(done.state), done);

@@ -6,21 +6,13 @@ import { listTenants } from '@tenantry/contracts/tenant/routes';
 import { Handles } from '@tenantry/messaging/handles';
 import type { Call, Reply } from '@tenantry/messaging/rpc';
 import { Database } from '@tenantry/service/database';
-import { and, count, desc, eq, ilike, or, type SQL, sql } from 'drizzle-orm';
+import { and, count, eq, ilike, or, type SQL, sql } from 'drizzle-orm';
+import { Resellers } from './resellers.js';
+import { after, cursorOf, orderOf, type SortedBy, sortKey } from './tenant-list.order.js';
 import { tenants } from './tenant-list.projection.js';
 
 type Query = Call<typeof listTenants>['query'];
 const DEFAULT_LIMIT = 50;
-
-/** Keyset pages: a cursor is the creation time and id of the last row seen. */
-const encodeCursor = (row: { createdAt: string; tenantId: string }) =>
-  Buffer.from(`${row.createdAt}|${row.tenantId}`).toString('base64url');
-function decodeCursor(cursor: string): { createdAt: string; tenantId: string } {
-  const [createdAt, tenantId] = Buffer.from(cursor, 'base64url').toString().split('|');
-  if (!createdAt || !tenantId || Number.isNaN(Date.parse(createdAt)) || !/^[0-9a-f-]{36}$/.test(tenantId))
-    throw invalidField('cursor', 'cursor', 'must be the nextCursor of the page before');
-  return { createdAt, tenantId };
-}
 
 const like = (text: string) => `%${text.replace(/[\\%_]/g, '\\$&')}%`;
 
@@ -31,29 +23,35 @@ function conditions(query: Query): SQL[] {
     query.region && eq(tenants.region, query.region),
     query.isolation && eq(tenants.isolation, query.isolation),
     query.tag && sql`${tenants.tags} @> ${JSON.stringify([query.tag])}::jsonb`,
-    query.q && or(ilike(tenants.name, like(query.q)), ilike(tenants.slug, like(query.q))),
+    query.parentId && eq(tenants.parentId, query.parentId),
+    query.q && or(...[tenants.name, tenants.slug, tenants.domain].map((column) => ilike(column, like(query.q as string)))),
   ];
   return found.filter((condition): condition is SQL => Boolean(condition));
 }
 
+/** All tenants for the platform; for a reseller's credentials its children, whatever is asked for. */
 @Controller()
 export class ListTenantsRpc {
-  constructor(private readonly database: Database) {}
+  constructor(
+    private readonly database: Database,
+    private readonly resellers: Resellers,
+  ) {}
 
   @Handles(listTenants)
-  async handle({ query }: Call<typeof listTenants>): Reply<typeof listTenants> {
+  async handle({ query, command }: Call<typeof listTenants>): Reply<typeof listTenants> {
+    const reseller = await this.resellers.asking(command.principal);
+    if (reseller !== null && query.parentId !== undefined && query.parentId !== reseller)
+      throw invalidField('parentId', 'own', 'must be left out: a reseller sees its own children');
     const limit = query.limit ?? DEFAULT_LIMIT;
-    const where = conditions(query);
-    const after = query.cursor === undefined ? null : decodeCursor(query.cursor);
-    const paged = after
-      ? [...where, sql`(${tenants.createdAt}, ${tenants.tenantId}) < (${after.createdAt}::timestamptz, ${after.tenantId}::uuid)`]
-      : where;
+    const sort: SortedBy = query.sort ?? '-createdAt';
+    const where = conditions(reseller === null ? query : { ...query, parentId: reseller });
+    const paged = query.cursor === undefined ? where : [...where, after(sort, query.cursor)];
     const { db } = this.database;
     const rows = db
-      .select()
+      .select({ row: tenants, key: sortKey(sort) })
       .from(tenants)
       .where(and(...paged))
-      .orderBy(desc(tenants.createdAt), desc(tenants.tenantId))
+      .orderBy(...orderOf(sort))
       .limit(limit + 1)
       .offset(query.offset ?? 0);
     const total =
@@ -64,14 +62,15 @@ export class ListTenantsRpc {
             .from(tenants)
             .where(and(...where));
     const [found, counted] = await Promise.all([rows, total]);
-    const items = found.slice(0, limit);
-    const last = found.length > limit ? items.at(-1) : undefined;
-    return { status: 200, body: { items: items.map(item), nextCursor: last ? encodeCursor(last) : null }, total: counted?.[0]?.total };
+    const shown = found.slice(0, limit);
+    const last = found.length > limit ? shown.at(-1) : undefined;
+    const nextCursor = last ? cursorOf(sort, last.key, last.row.tenantId) : null;
+    return { status: 200, body: { items: shown.map(({ row }) => item(row)), nextCursor }, total: counted?.[0]?.total };
   }
 }
 
 function item(row: typeof tenants.$inferSelect): TenantListItem {
-  const { tenantId, plan, planVersion, createdAt, updatedAt, ...rest } = row;
+  const { tenantId, plan, planVersion, createdAt, updatedAt, priceMinor: _, ...rest } = row;
   return {
     ...rest,
     id: tenantId,

@@ -87,6 +87,7 @@ export function draft(body: CreateTenantBody): Draft {
     features: body.features ?? {},
     settings: settings(body),
     tags: [...new Set(body.tags ?? [])],
+    parentId: body.parentId,
   };
 }
 

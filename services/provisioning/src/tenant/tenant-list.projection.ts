@@ -1,4 +1,5 @@
 import { patch, projection, upsert } from '@tenantry/messaging/projection';
+import { sql } from 'drizzle-orm';
 import { bigint, integer, jsonb, pgSchema, text, timestamp, uuid } from 'drizzle-orm/pg-core';
 
 export const tenants = pgSchema('provisioning').table('tenants', {
@@ -22,6 +23,12 @@ export const tenants = pgSchema('provisioning').table('tenants', {
   activation: text('activation').notNull(),
   createdAt: timestamp('created_at', { withTimezone: true, mode: 'string' }).notNull(),
   updatedAt: timestamp('updated_at', { withTimezone: true, mode: 'string' }).notNull(),
+  parentId: uuid('parent_id'),
+  priceMinor: bigint('price_minor', { mode: 'number' }).notNull(),
+  mrrCurrency: text('mrr_currency').notNull(),
+  mrrMinor: bigint('mrr_minor', { mode: 'number' })
+    .notNull()
+    .generatedAlwaysAs(sql`CASE WHEN status = 'active' THEN price_minor ELSE 0 END`),
   version: bigint('version', { mode: 'number' }).notNull(),
   position: bigint('position', { mode: 'number' }).notNull(),
 });
@@ -39,7 +46,7 @@ const status = (event: At, value: string, reason: string | null) =>
 /** One row per tenant, for the list; of reasons it knows the cause only. To rebuild, raise `version`. */
 export const tenantList = projection({
   name: 'tenant-list',
-  version: 2,
+  version: 3,
   placement: 'service',
   tables: [tenants],
   on: {
@@ -63,6 +70,9 @@ export const tenantList = projection({
         currency: data.currency,
         theme: data.theme,
         tags: data.tags,
+        parentId: data.parentId ?? null,
+        priceMinor: data.plan.priceMinor,
+        mrrCurrency: data.plan.currency,
         activation: data.activation,
         createdAt: event.recordedAt,
         ...at(event),
@@ -78,7 +88,8 @@ export const tenantList = projection({
     TenantReactivated: (event) => status(event, event.data.status, event.data.cause),
     TenantPlanChanged: (event) => {
       const { plan, priority } = event.data;
-      return patch(tenants, { tenantId: event.tenantId }, { plan: plan.id, planVersion: plan.version, priority, ...at(event) });
+      const price = { priceMinor: plan.priceMinor, mrrCurrency: plan.currency };
+      return patch(tenants, { tenantId: event.tenantId }, { plan: plan.id, planVersion: plan.version, priority, ...price, ...at(event) });
     },
     TenantProvisioningFailed: (event) => status(event, 'failed', event.data.reason.detail),
     TenantProvisioningRetried: (event) => status(event, 'pending', null),

@@ -32,6 +32,7 @@ export async function tenantView(keyring: Keyring, id: string, state: Registered
     currency: state.currency,
     theme: state.theme,
     tags: state.tags,
+    parentId: state.parentId ?? null,
     features: state.features,
     activation: state.activation,
     createdAt: state.createdAt,

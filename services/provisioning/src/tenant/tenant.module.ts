@@ -9,6 +9,7 @@ import { CreateTenantRpc } from './create-tenant.rpc.js';
 import { GetTenantRpc } from './get-tenant.rpc.js';
 import { ListTenantsRpc } from './list-tenants.rpc.js';
 import { Names } from './names.js';
+import { Resellers } from './resellers.js';
 import { RetryTenantRpc } from './retry-tenant.rpc.js';
 import { tenantList } from './tenant-list.projection.js';
 import { TenantStatusRpc } from './tenant-status.rpc.js';
@@ -17,6 +18,6 @@ import { UpdateTenantRpc } from './update-tenant.rpc.js';
 @Module({
   imports: [OperationModule, HistoryModule],
   controllers: [CreateTenantRpc, GetTenantRpc, ListTenantsRpc, UpdateTenantRpc, ActivateTenantRpc, TenantStatusRpc, RetryTenantRpc],
-  providers: [Names, Plans, AbandonRegistrations, provide(tenantList)],
+  providers: [Names, Plans, Resellers, AbandonRegistrations, provide(tenantList)],
 })
 export class TenantModule {}

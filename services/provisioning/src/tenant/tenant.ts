@@ -154,6 +154,10 @@ export function registered(state: Tenant): RegisteredTenant {
   return state;
 }
 
+/** Whether the tenant may have children now. */
+export const isReseller = (state: Tenant): boolean =>
+  (state.status === 'active' || state.status === 'trial') && state.features['reselling'] === true && state.parentId === undefined;
+
 export const register =
   (registration: Registration) =>
   (state: Tenant): TenantEvent[] => {
