@@ -265,5 +265,28 @@ export const eventFixtures: readonly EventFixture[] = [
   },
   { type: 'ProjectionRebuildRequested', version: 1, data: { operationId: 'o-1', service: 'audit', consumer: 'audit', tenantId: null } },
   { type: 'ProjectionRebuildEnded', version: 1, data: { operationId: 'o-1', succeeded: 3, failed: 0 } },
+  {
+    type: 'JobRequested',
+    version: 1,
+    data: { operationId: 'o-2', type: 'suspend', total: 3, concurrency: 4, stopAfterFailures: 2, afterCanary: 'pause-if-failed' },
+  },
+  { type: 'JobPaused', version: 1, data: { operationId: 'o-2', cause: 'failures', pausedAt: '2026-03-01T10:00:00.000Z' } },
+  {
+    type: 'JobResumed',
+    version: 1,
+    data: { operationId: 'o-2', failed: 2, reason: 'the disk is free again', resumedAt: '2026-03-01T11:00:00.000Z' },
+  },
+  { type: 'JobCancelRequested', version: 1, data: { operationId: 'o-2', reason: 'not today', requestedAt: '2026-03-01T12:00:00.000Z' } },
+  { type: 'JobRetried', version: 1, data: { operationId: 'o-2', retriedAt: '2026-03-01T13:00:00.000Z' } },
+  {
+    type: 'JobEnded',
+    version: 1,
+    data: {
+      operationId: 'o-2',
+      outcome: 'succeeded',
+      counts: { total: 3, pending: 0, succeeded: 2, failed: 0, quarantined: 1, skipped: 0 },
+      endedAt: '2026-03-01T14:00:00.000Z',
+    },
+  },
   { type: 'PlatformKeyCreated', version: 1, data: { keyId: 'k-2', name: 'ops', permissions: ['*'], createdAt: at } },
 ];

@@ -1,11 +1,12 @@
 import { Module } from '@nestjs/common';
 import { ConfigModule } from './config/config.module.js';
 import { EventModule } from './event/event.module.js';
+import { JobModule } from './job/job.module.js';
 import { OperationModule } from './operation/operation.module.js';
 import { OversightModule } from './oversight/oversight.module.js';
 import { PlacementModule } from './placement/placement.module.js';
 import { SagaModule } from './saga/saga.module.js';
 import { TenantModule } from './tenant/tenant.module.js';
 
-@Module({ imports: [TenantModule, OperationModule, OversightModule, PlacementModule, ConfigModule, EventModule, SagaModule] })
+@Module({ imports: [TenantModule, OperationModule, JobModule, OversightModule, PlacementModule, ConfigModule, EventModule, SagaModule] })
 export class AppModule {}

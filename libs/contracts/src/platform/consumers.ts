@@ -47,6 +47,7 @@ export type ParkedView = z.infer<typeof ParkedView>;
 const Unanswered = z.object({ unanswered: z.array(z.object({ service: Service, error: z.string() })) });
 const ParkedId = z.strictObject({ parkedId: Uuid });
 const itemStates = ['pending', 'succeeded', 'failed'] as const;
+export const isRebuildState = (state: string): state is (typeof itemStates)[number] => (itemStates as readonly string[]).includes(state);
 const RebuildItem = z.object({
   tenantId: Uuid,
   status: z.enum(itemStates),
@@ -55,6 +56,14 @@ const RebuildItem = z.object({
   error: z.string().nullable(),
 });
 export type RebuildItem = z.infer<typeof RebuildItem>;
+export const jobItemStates = ['pending', 'running', 'succeeded', 'failed', 'quarantined', 'skipped'] as const;
+export const OperationItem = RebuildItem.extend({
+  tenantId: Uuid.nullable().describe('Null where the item is no single tenant'),
+  target: z.string().nullable().optional().describe('What is worked on, where the tenant does not say it'),
+  status: z.enum(jobItemStates),
+  code: z.string().nullable().optional().describe('Stable code of the error'),
+});
+export type OperationItem = z.infer<typeof OperationItem>;
 export const Counts = z.object({
   total: z.number().int(),
   succeeded: z.number().int(),
@@ -126,8 +135,8 @@ export const listOperationItems = route({
   method: 'GET',
   path: `${base}/operations/:operationId/items`,
   params: z.strictObject({ operationId: Uuid }),
-  query: z.strictObject({ ...PageQuery, status: z.enum(itemStates).optional() }),
-  answers: { 200: page(RebuildItem) },
+  query: z.strictObject({ ...PageQuery, status: z.enum(jobItemStates).optional() }),
+  answers: { 200: page(OperationItem) },
 });
 
 export const consumerRoutes = [listConsumers, listParked, retryParked, skipParked, rebuildProjection, listOperationItems];

@@ -2,7 +2,20 @@ import { z } from 'zod';
 import { type EventOf, event, events } from '../events.js';
 import { PlanTerms } from '../plans.js';
 
-/** On the platform log. Stream `plan-<id>`: owner billing. */
+export const pauseCauses = ['manual', 'failures', 'canary'] as const;
+export const afterCanary = ['go-on', 'pause', 'pause-if-failed'] as const;
+/** Every item is in one of them; what runs counts as pending. */
+export const JobCounts = z.object({
+  total: z.number().int(),
+  pending: z.number().int(),
+  succeeded: z.number().int(),
+  failed: z.number().int(),
+  quarantined: z.number().int(),
+  skipped: z.number().int(),
+});
+export type JobCounts = z.infer<typeof JobCounts>;
+
+/** On the platform log. Stream `plan-<id>`: owner billing; `operation-<id>`: work over many tenants and rebuilds, owner provisioning. */
 export const platformEvents = events('platform', {
   PlanPublished: event({
     version: 1,
@@ -37,6 +50,53 @@ export const platformEvents = events('platform', {
     version: 1,
     summary: 'The rebuilding of read models is over',
     data: z.object({ operationId: z.string(), succeeded: z.number().int(), failed: z.number().int() }),
+  }),
+  JobRequested: event({
+    version: 1,
+    summary: 'Work over many tenants was asked for, and which tenants these are is settled',
+    data: z.object({
+      operationId: z.string(),
+      /** Of the work: which handler does it. */
+      type: z.string(),
+      total: z.number().int(),
+      /** Items at once. */
+      concurrency: z.number().int(),
+      /** So many failed items pause the job; null: it goes through all. */
+      stopAfterFailures: z.number().int().nullable(),
+      /** What happens when the items of wave 0 are done. */
+      afterCanary: z.enum(afterCanary),
+    }),
+  }),
+  JobPaused: event({
+    version: 1,
+    summary: 'Work over many tenants begins no further item until it is resumed',
+    data: z.object({ operationId: z.string(), cause: z.enum(pauseCauses), reason: z.string().optional(), pausedAt: z.string() }),
+  }),
+  JobResumed: event({
+    version: 1,
+    summary: 'Work over many tenants goes on',
+    /** `failed`: items that had failed by then; only later ones count towards the next stop. */
+    data: z.object({ operationId: z.string(), failed: z.number().int(), reason: z.string().optional(), resumedAt: z.string() }),
+  }),
+  JobCancelRequested: event({
+    version: 1,
+    summary: 'Work over many tenants is to end; what has not begun is left out',
+    data: z.object({ operationId: z.string(), reason: z.string().optional(), requestedAt: z.string() }),
+  }),
+  JobRetried: event({
+    version: 1,
+    summary: 'The failed items of work over many tenants are tried again',
+    data: z.object({ operationId: z.string(), reason: z.string().optional(), retriedAt: z.string() }),
+  }),
+  JobEnded: event({
+    version: 1,
+    summary: 'Work over many tenants is over',
+    data: z.object({
+      operationId: z.string(),
+      outcome: z.enum(['succeeded', 'failed', 'cancelled']),
+      counts: JobCounts,
+      endedAt: z.string(),
+    }),
   }),
 });
 export type PlatformEvent = EventOf<typeof platformEvents>;

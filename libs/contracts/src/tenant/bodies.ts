@@ -221,7 +221,14 @@ export const OperationView = z.object({
   error: z.object({ code: z.string(), detail: z.string() }).nullable(),
   /** Of work over many tenants. */
   counts: z
-    .object({ total: z.number().int(), succeeded: z.number().int(), failed: z.number().int(), pending: z.number().int() })
+    .object({
+      total: z.number().int(),
+      succeeded: z.number().int(),
+      failed: z.number().int(),
+      pending: z.number().int(),
+      quarantined: z.number().int().optional(),
+      skipped: z.number().int().optional(),
+    })
     .optional(),
   createdAt: InstantText,
   finishedAt: InstantText.nullable(),

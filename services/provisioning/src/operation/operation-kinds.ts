@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DomainError } from '@tenantry/contracts/errors';
+import type { jobItemStates, OperationItem } from '@tenantry/contracts/platform/consumers';
 import type { CommandContext } from '@tenantry/contracts/route';
 import type { OperationView } from '@tenantry/contracts/tenant/bodies';
 
@@ -12,6 +13,11 @@ export interface OperationAddress {
   tenantId: string;
   type: string;
 }
+export interface ItemsPage {
+  cursor?: string;
+  limit: number;
+  status?: (typeof jobItemStates)[number];
+}
 
 /** How operations of one type are seen and steered. What is left out can't be done to them. */
 export interface OperationKind {
@@ -19,6 +25,10 @@ export interface OperationKind {
   cancel?(at: OperationAddress, reason: string | undefined, command: CommandContext): Promise<void>;
   /** @returns id of the operation that goes on: the same, or a new one */
   retry?(at: OperationAddress, reason: string | undefined, command: CommandContext): Promise<string>;
+  pause?(at: OperationAddress, reason: string | undefined, command: CommandContext): Promise<void>;
+  resume?(at: OperationAddress, reason: string | undefined, command: CommandContext): Promise<void>;
+  /** Of work over many tenants. @throws DomainError `request.invalid` for a cursor that was never given */
+  items?(at: OperationAddress, page: ItemsPage): Promise<{ items: OperationItem[]; nextCursor: string | null }>;
   rollBack?(at: OperationAddress, reason: string | undefined, command: CommandContext): Promise<void>;
 }
 

@@ -3,10 +3,12 @@ import { provide } from '@tenantry/messaging/provide';
 import { TenantRetry } from '../tenant/tenant-retry.js';
 import { CancelOperationRpc } from './cancel-operation.rpc.js';
 import { GetOperationRpc } from './get-operation.rpc.js';
+import { ListItemsRpc } from './list-items.rpc.js';
 import { OperationIndex } from './operation-index.js';
 import { OperationKinds } from './operation-kinds.js';
 import { OperationTypes } from './operation-types.js';
 import { Operations } from './operations.js';
+import { PauseOperationRpc } from './pause-operation.rpc.js';
 import { ProvisioningOperations } from './provisioning-operations.js';
 import { RetryOperationRpc } from './retry-operation.rpc.js';
 import { RollBackOperationRpc } from './roll-back-operation.rpc.js';
@@ -14,7 +16,7 @@ import { RunOperation } from './run-operation.effect.js';
 import { retriedOperations } from './stepped.process.js';
 
 @Module({
-  controllers: [GetOperationRpc, RetryOperationRpc, CancelOperationRpc, RollBackOperationRpc],
+  controllers: [GetOperationRpc, ListItemsRpc, RetryOperationRpc, CancelOperationRpc, PauseOperationRpc, RollBackOperationRpc],
   providers: [
     Operations,
     OperationIndex,

@@ -2,7 +2,6 @@ import { Module } from '@nestjs/common';
 import { provide } from '@tenantry/messaging/provide';
 import { OperationModule } from '../operation/operation.module.js';
 import { ListConsumersRpc } from './list-consumers.rpc.js';
-import { ListItemsRpc } from './list-items.rpc.js';
 import { ListParkedRpc } from './list-parked.rpc.js';
 import { ParkedThings } from './parked.js';
 import { RebuildProjection } from './rebuild-projection.effect.js';
@@ -14,7 +13,7 @@ import { SkipParkedRpc } from './skip-parked.rpc.js';
 
 @Module({
   imports: [OperationModule],
-  controllers: [ListConsumersRpc, ListParkedRpc, RetryParkedRpc, SkipParkedRpc, RebuildProjectionRpc, ListItemsRpc],
+  controllers: [ListConsumersRpc, ListParkedRpc, RetryParkedRpc, SkipParkedRpc, RebuildProjectionRpc],
   providers: [ParkedThings, RebuildOperations, provide(rebuilding), RebuildProjection],
 })
 export class OversightModule {}

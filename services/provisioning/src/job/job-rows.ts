@@ -1,0 +1,204 @@
+import { Injectable } from '@nestjs/common';
+import type { jobItemStates, OperationItem } from '@tenantry/contracts/platform/consumers';
+import type { JobCounts } from '@tenantry/contracts/platform/events';
+import { Database } from '@tenantry/service/database';
+import type { Failure } from '../operation/operation.js';
+import type { JobItem, NewItem } from './job-handler.js';
+
+type ItemStatus = (typeof jobItemStates)[number];
+/** `claims` fences: who claimed last says how it ended. */
+export interface ClaimedItem extends JobItem {
+  claims: number;
+  /** How often the process died before it was over, since it was last asked for. */
+  interruptions: number;
+}
+export interface ItemEnding {
+  ordinal: number;
+  claims: number;
+  status: Exclude<ItemStatus, 'running'>;
+  durationMs: number;
+  error: Failure | null;
+  /** For a pending one: until it may be claimed again. */
+  delayMs: number;
+  /** What it did doesn't count as an attempt. */
+  uncounted: boolean;
+}
+/** Items that are not over. */
+export interface Open {
+  items: number;
+  canary: number;
+  /** Until the first of the lowest wave is due. */
+  inMs: number;
+}
+
+const CHUNK = 5_000;
+const LEASE_MS = 15_000;
+
+/** The rows of work over many tenants: which items there are and how each went. Statements, no rules. */
+@Injectable()
+export class JobRows {
+  constructor(private readonly database: Database) {}
+
+  /** Once: for a job that has its rows, they stay. @returns how many items it has */
+  async add(operationId: string, type: string, params: unknown, items: readonly NewItem[]): Promise<number> {
+    const client = await this.database.pool.connect();
+    try {
+      await client.query('BEGIN');
+      const { rowCount } = await client.query(
+        'INSERT INTO provisioning.jobs (operation_id, type, params, total) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING',
+        [operationId, type, JSON.stringify(params), items.length],
+      );
+      for (let from = 0; rowCount === 1 && from < items.length; from += CHUNK) {
+        const rows = items
+          .slice(from, from + CHUNK)
+          .map(({ tenantId, target, wave = 0 }, index) => ({ ordinal: from + index, tenant_id: tenantId, target, wave }));
+        await client.query(
+          `INSERT INTO provisioning.job_items (operation_id, ordinal, tenant_id, target, wave)
+           SELECT $1, r.* FROM json_to_recordset($2::json) AS r(ordinal int, tenant_id uuid, target text, wave int)`,
+          [operationId, JSON.stringify(rows)],
+        );
+      }
+      await client.query('COMMIT');
+    } catch (error) {
+      await client.query('ROLLBACK');
+      throw error;
+    } finally {
+      client.release();
+    }
+    const { rows } = await this.database.pool.query<{ total: number }>('SELECT total FROM provisioning.jobs WHERE operation_id = $1', [
+      operationId,
+    ]);
+    return rows[0]?.total ?? 0;
+  }
+
+  async params(operationId: string): Promise<unknown> {
+    const { rows } = await this.database.pool.query('SELECT params FROM provisioning.jobs WHERE operation_id = $1', [operationId]);
+    return rows[0]?.params;
+  }
+
+  /** One process at a time works on a job. Also prolongs what the driver has. */
+  async lease(operationId: string, driver: string): Promise<boolean> {
+    const { rowCount } = await this.database.pool.query({
+      name: 'job-lease',
+      text: `UPDATE provisioning.jobs SET driver = $2, driver_until = now() + $3 * interval '1 ms'
+             WHERE operation_id = $1 AND (driver IS NULL OR driver = $2 OR driver_until < now())`,
+      values: [operationId, driver, LEASE_MS],
+    });
+    return rowCount === 1;
+  }
+
+  async release(operationId: string, driver: string): Promise<void> {
+    await this.database.pool.query('UPDATE provisioning.jobs SET driver = NULL WHERE operation_id = $1 AND driver = $2', [
+      operationId,
+      driver,
+    ]);
+  }
+
+  /** For a driver that begins: what runs was another's, which died, and what failed before this round is tried again. */
+  async reopen(operationId: string, round: number): Promise<void> {
+    await this.database.pool.query(
+      `UPDATE provisioning.job_items SET status = 'pending', due_at = now(), round = $2,
+         attempts = CASE status WHEN 'failed' THEN 0 ELSE attempts END, interruptions = CASE status WHEN 'failed' THEN 0 ELSE interruptions + 1 END
+       WHERE operation_id = $1 AND (status = 'running' OR (status = 'failed' AND round < $2))`,
+      [operationId, round],
+    );
+  }
+
+  /** Items of the lowest wave that is not over. Nothing for who isn't the driver any more. */
+  async claim(operationId: string, driver: string, limit: number, canaryOnly: boolean): Promise<ClaimedItem[]> {
+    const { rows } = await this.database.pool.query<ClaimedItem>({
+      name: 'job-claim',
+      text: `WITH due AS (
+               SELECT i.ordinal FROM provisioning.job_items i
+               WHERE i.operation_id = $1 AND i.status = 'pending' AND i.due_at <= now() AND (NOT $4 OR i.wave = 0)
+                 AND i.wave = (SELECT o.wave FROM provisioning.job_items o
+                               WHERE o.operation_id = $1 AND o.status IN ('pending', 'running') ORDER BY o.wave LIMIT 1)
+                 AND EXISTS (SELECT FROM provisioning.jobs WHERE operation_id = $1 AND driver = $2 AND driver_until > now())
+               ORDER BY i.ordinal LIMIT $3 FOR UPDATE SKIP LOCKED)
+             UPDATE provisioning.job_items i SET status = 'running', claims = i.claims + 1, attempts = i.attempts + 1
+             FROM due WHERE i.operation_id = $1 AND i.ordinal = due.ordinal
+             RETURNING i.ordinal, i.tenant_id AS "tenantId", i.target, i.wave, i.attempts AS attempt, i.claims, i.interruptions`,
+      values: [operationId, driver, limit, canaryOnly],
+    });
+    return rows.sort((a, b) => a.ordinal - b.ordinal);
+  }
+
+  async settle(operationId: string, endings: readonly ItemEnding[]): Promise<void> {
+    await this.database.pool.query({
+      name: 'job-settle',
+      text: `UPDATE provisioning.job_items i
+             SET status = r.status, duration_ms = r.duration_ms, error_code = r.code, error = r.error,
+                 attempts = i.attempts - r.uncounted::int, due_at = now() + r.delay_ms * interval '1 ms'
+             FROM json_to_recordset($2::json)
+               AS r(ordinal int, claims int, status text, duration_ms double precision, code text, error text, delay_ms double precision, uncounted boolean)
+             WHERE i.operation_id = $1 AND i.ordinal = r.ordinal AND i.claims = r.claims AND i.status = 'running'`,
+      values: [
+        operationId,
+        JSON.stringify(
+          endings.map(({ ordinal, claims, status, durationMs, error, delayMs, uncounted }) => ({
+            ...{ ordinal, claims, status, duration_ms: durationMs, delay_ms: delayMs, uncounted },
+            ...{ code: error?.code, error: error?.detail.replaceAll('\0', '').slice(0, 1_000) },
+          })),
+        ),
+      ],
+    });
+  }
+
+  /** What has not begun is left out. */
+  async skipPending(operationId: string, why: Failure): Promise<void> {
+    await this.database.pool.query(
+      `UPDATE provisioning.job_items SET status = 'skipped', error_code = $2, error = $3 WHERE operation_id = $1 AND status = 'pending'`,
+      [operationId, why.code, why.detail],
+    );
+  }
+
+  async open(operationId: string): Promise<Open> {
+    const { rows } = await this.database.pool.query<{ items: number; canary: number; in_ms: number | null }>({
+      name: 'job-open',
+      text: `SELECT count(*)::int AS items, (count(*) FILTER (WHERE wave = 0))::int AS canary,
+                    greatest(0, extract(epoch FROM min(due_at) FILTER (WHERE wave = first) - now()) * 1000)::float8 AS in_ms
+             FROM (SELECT wave, due_at, min(wave) OVER () AS first FROM provisioning.job_items
+                   WHERE operation_id = $1 AND status IN ('pending', 'running')) o`,
+      values: [operationId],
+    });
+    const { items = 0, canary = 0, in_ms = 0 } = rows[0] ?? {};
+    return { items, canary, inMs: in_ms ?? 0 };
+  }
+
+  async failed(operationId: string, canaryOnly = false): Promise<number> {
+    const { rows } = await this.database.pool.query<{ count: number }>(
+      `SELECT count(*)::int AS count FROM provisioning.job_items WHERE operation_id = $1 AND status = 'failed' AND (NOT $2 OR wave = 0)`,
+      [operationId, canaryOnly],
+    );
+    return rows[0]?.count ?? 0;
+  }
+
+  async counts(operationId: string): Promise<JobCounts & { begun: boolean }> {
+    const { rows } = await this.database.pool.query<{ status: ItemStatus; count: number; begun: boolean }>({
+      name: 'job-counts',
+      text: `SELECT status, count(*)::int AS count, bool_or(claims > 0) AS begun
+             FROM provisioning.job_items WHERE operation_id = $1 GROUP BY status`,
+      values: [operationId],
+    });
+    const of = (...states: ItemStatus[]) => rows.reduce((sum, { status, count }) => sum + (states.includes(status) ? count : 0), 0);
+    return {
+      total: rows.reduce((sum, { count }) => sum + count, 0),
+      pending: of('pending', 'running'),
+      succeeded: of('succeeded'),
+      failed: of('failed'),
+      quarantined: of('quarantined'),
+      skipped: of('skipped'),
+      begun: rows.some(({ begun }) => begun),
+    };
+  }
+
+  /** In their order. @param after ordinal of the last one seen */
+  async page(operationId: string, after: number, limit: number, status?: ItemStatus): Promise<(OperationItem & { ordinal: number })[]> {
+    const { rows } = await this.database.pool.query<OperationItem & { ordinal: number }>(
+      `SELECT ordinal, tenant_id AS "tenantId", target, status, attempts, duration_ms AS "durationMs", error, error_code AS code
+       FROM provisioning.job_items WHERE operation_id = $1 AND ordinal > $2 AND ($4::text IS NULL OR status = $4) ORDER BY ordinal LIMIT $3`,
+      [operationId, after, limit, status ?? null],
+    );
+    return rows;
+  }
+}

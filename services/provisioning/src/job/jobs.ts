@@ -1,0 +1,119 @@
+import { Injectable } from '@nestjs/common';
+import { Clock } from '@tenantry/contracts/clock';
+import { DomainError, invalidField } from '@tenantry/contracts/errors';
+import { PLATFORM_LOG } from '@tenantry/contracts/ids';
+import type { OperationItem } from '@tenantry/contracts/platform/consumers';
+import type { afterCanary } from '@tenantry/contracts/platform/events';
+import type { CommandContext } from '@tenantry/contracts/route';
+import type { OperationView } from '@tenantry/contracts/tenant/bodies';
+import type { Decision } from '@tenantry/event-store/aggregate';
+import { type SystemCommand, TenantLog } from '@tenantry/event-store/tenant-log';
+import { OperationIndex } from '../operation/operation-index.js';
+import {
+  type ItemsPage,
+  type OperationAddress,
+  type OperationKind,
+  OperationKinds,
+  type ShownOperation,
+} from '../operation/operation-kinds.js';
+import { cancel, type Job, job, jobId, pause, request, resume, retryFailed } from './job.js';
+import type { NewItem } from './job-handler.js';
+import { JobRows } from './job-rows.js';
+
+export interface NewJob {
+  /** Which handler does it. */
+  type: string;
+  /** For the handler. Nothing that is secret: it is stored as it is. */
+  params: unknown;
+  items: readonly NewItem[];
+  concurrency: number;
+  stopAfterFailures?: number;
+  afterCanary?: (typeof afterCanary)[number];
+}
+type Command = CommandContext | SystemCommand;
+
+/** Work over many tenants, as an operation. The command decides its id: a repeat finds the same job, with the items of the first time. */
+@Injectable()
+export class Jobs implements OperationKind {
+  constructor(
+    private readonly log: TenantLog,
+    private readonly rows: JobRows,
+    private readonly index: OperationIndex,
+    private readonly clock: Clock,
+    kinds: OperationKinds,
+  ) {
+    kinds.add('job', this);
+  }
+
+  /** @returns the operation's id */
+  async start({ type, params, items, ...how }: NewJob, command: Command): Promise<string> {
+    const operationId = jobId(command.id);
+    // Rows first: without the event nobody works on them.
+    await this.index.add(operationId, PLATFORM_LOG, 'job');
+    const total = await this.rows.add(operationId, type, params, items);
+    const { concurrency, stopAfterFailures = null } = how;
+    const afterCanary = items.some(({ wave = 0 }) => wave === 0) ? (how.afterCanary ?? 'go-on') : 'go-on';
+    await this.decide(operationId, command, request({ operationId, type, total, concurrency, stopAfterFailures, afterCanary }));
+    return operationId;
+  }
+
+  async pause({ id }: OperationAddress, reason: string | undefined, command: Command): Promise<void> {
+    await this.decide(id, command, pause('manual', reason, this.clock.now()));
+  }
+  async resume({ id }: OperationAddress, reason: string | undefined, command: Command): Promise<void> {
+    await this.decide(id, command, resume(await this.rows.failed(id), reason, this.clock.now()));
+  }
+  async cancel({ id }: OperationAddress, reason: string | undefined, command: Command): Promise<void> {
+    await this.decide(id, command, cancel(reason, this.clock.now()));
+  }
+  async retry({ id }: OperationAddress, reason: string | undefined, command: Command): Promise<string> {
+    await this.decide(id, command, retryFailed(reason, this.clock.now()));
+    return id;
+  }
+
+  /** @throws DomainError `operation.not_found` */
+  async view({ id }: Pick<OperationAddress, 'id'>): Promise<ShownOperation> {
+    const { state, position } = await this.log.load(job, { tenant: PLATFORM_LOG, stream: `operation-${id}` });
+    const { requested, requestedAt, ended } = state;
+    if (!requested || !requestedAt) throw new DomainError('operation.not_found');
+    const { begun, ...counts } = ended ? { begun: true, ...ended.counts } : await this.rows.counts(id);
+    return {
+      view: {
+        ...{ id, type: requested.type, tenantId: null, steps: [], counts },
+        status: ended?.outcome ?? (state.paused && !state.cancelled ? 'paused' : begun ? 'running' : 'pending'),
+        error: why(state),
+        createdAt: requestedAt,
+        finishedAt: ended?.endedAt ?? null,
+      },
+      position: { tenantId: PLATFORM_LOG, position },
+    };
+  }
+
+  /** @throws DomainError `request.invalid` for a cursor that was never given */
+  async items(
+    { id }: OperationAddress,
+    { cursor, limit, status }: ItemsPage,
+  ): Promise<{ items: OperationItem[]; nextCursor: string | null }> {
+    if (cursor !== undefined && !/^\d{1,9}$/.test(cursor))
+      throw invalidField('cursor', 'cursor', 'must be the nextCursor of the page before');
+    const found = await this.rows.page(id, cursor === undefined ? -1 : Number(cursor), limit + 1, status);
+    const shown = found.slice(0, limit);
+    const last = found.length > limit ? shown.at(-1) : undefined;
+    return { items: shown.map(({ ordinal: _, ...item }) => item), nextCursor: last ? String(last.ordinal) : null };
+  }
+
+  private decide(id: string, command: Command, decision: Decision<Job, typeof job.events>) {
+    return this.log.transact(job, { tenant: PLATFORM_LOG, stream: `operation-${id}`, command }, decision);
+  }
+}
+
+function why({ paused, cancelled, ended }: Job): OperationView['error'] {
+  if (cancelled) return { code: 'operation.cancelled', detail: cancelled.reason ?? 'cancelled on request' };
+  if (ended)
+    return ended.counts.failed > 0
+      ? { code: 'operation.items_failed', detail: `${ended.counts.failed} items failed; see the items` }
+      : null;
+  if (paused?.cause === 'failures')
+    return { code: 'operation.items_failed', detail: 'It paused because items failed; see the items, then resume, retry or cancel it.' };
+  return null;
+}
