@@ -27,43 +27,58 @@ if (unknown.length > 0) throw new Error(`--parts: there is no ${unknown.join(', 
 
 const contexts = ['tenant', 'config', 'placement', 'quota', 'domain', 'billing', 'identity', 'audit', 'insight', 'platform'];
 
-/** The log's tables, and a login that may use them as services do. */
-async function migrate(url: string): Promise<{ serviceUrl: string; version: string }> {
+/** The server, a login that may use logs as services do, and databases for the parts. */
+async function open(url: string) {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
-  try {
-    for (const { sql } of await migrationFiles(`${repositoryRoot}libs/event-store/migrations`)) await client.query(sql);
-    const password = randomUUID();
-    await client.query(`CREATE ROLE bench LOGIN PASSWORD '${password}' IN ROLE tenantry_services`);
-    await client.query("INSERT INTO log.writers SELECT 'bench', context FROM unnest($1::text[]) AS context", [contexts]);
-    const { rows } = await client.query<{ name: string; setting: string }>(
-      "SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes', 'server_version')",
-    );
-    const settings = Object.fromEntries(rows.map(({ name, setting }) => [name, setting]));
-    // Without these, every figure would be one of a log that can lose what it has acknowledged.
-    for (const name of ['fsync', 'synchronous_commit', 'full_page_writes']) {
-      if (settings[name] !== 'on') throw new Error(`the server has ${name} = ${settings[name]}`);
-    }
-    const serviceUrl = new URL(url);
-    serviceUrl.username = 'bench';
-    serviceUrl.password = password;
-    return { serviceUrl: serviceUrl.href, version: settings['server_version'] ?? 'unknown' };
-  } finally {
-    await client.end();
+  const { rows } = await client.query<{ name: string; setting: string }>(
+    "SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes', 'server_version')",
+  );
+  const settings = Object.fromEntries(rows.map(({ name, setting }) => [name, setting]));
+  // Without these, every figure would be one of a log that can lose what it has acknowledged.
+  for (const name of ['fsync', 'synchronous_commit', 'full_page_writes']) {
+    if (settings[name] !== 'on') throw new Error(`the server has ${name} = ${settings[name]}`);
   }
+  const password = randomUUID();
+  await client.query(`CREATE ROLE bench LOGIN PASSWORD '${password}'`);
+  const files = await migrationFiles(`${repositoryRoot}libs/event-store/migrations`);
+  return {
+    version: settings['server_version'] ?? 'unknown',
+    /** A database with the log's tables, empty: no part meets what another one left. */
+    async database(name: string): Promise<{ url: string; serviceUrl: string }> {
+      await client.query(`CREATE DATABASE ${name}`);
+      const of = new URL(url);
+      of.pathname = name;
+      const inside = new pg.Client({ connectionString: of.href });
+      await inside.connect();
+      try {
+        for (const { sql } of files) await inside.query(sql);
+        await inside.query('GRANT tenantry_services TO bench');
+        await inside.query("INSERT INTO log.writers SELECT 'bench', context FROM unnest($1::text[]) AS context", [contexts]);
+      } finally {
+        await inside.end();
+      }
+      const service = new URL(of);
+      service.username = 'bench';
+      service.password = password;
+      return { url: of.href, serviceUrl: service.href };
+    },
+    [Symbol.asyncDispose]: () => client.end(),
+  };
 }
 
 await using server = await startPostgres({ shared_buffers: '512MB', max_wal_size: '4GB' });
-const migrated = await migrate(server.url);
-const bench: BenchContext = {
-  postgres: { url: server.url, ...migrated },
-  tenants: Array.from({ length: 50 }, () => randomUUID()),
-  quick: values.quick,
-  log: (line) => console.log(line),
-};
+await using postgres = await open(server.url);
+const { version } = postgres;
 const results: Record<string, Part> = {};
 for (const letter of Object.keys(parts).filter((name) => chosen.includes(name))) {
   console.log(`part ${letter}`);
+  const bench: BenchContext = {
+    postgres: { ...(await postgres.database(`part_${letter}`)), version },
+    tenants: Array.from({ length: 50 }, () => randomUUID()),
+    quick: values.quick,
+    log: (line) => console.log(line),
+  };
   const result = await parts[letter]?.(bench);
   if (result) results[letter] = result;
 }
@@ -71,7 +86,7 @@ const first = Object.values(results)[0];
 console.log(
   JSON.stringify({
     bench: 'event-log',
-    machine: machine(migrated.version),
+    machine: machine(version),
     ours: first?.ours,
     reference: first?.reference,
     ratio: first?.ratio,

@@ -4,7 +4,7 @@ import pg from 'pg';
 /** What every part of the benchmark gets. */
 export interface BenchContext {
   postgres: {
-    /** As the superuser, database `postgres`: real fsync, the log's tables migrated. */
+    /** As the superuser, a database of the part's own on the server that all parts share: real fsync, the log's tables migrated. */
     url: string;
     /** The same database as a service does: may read the log and call `log.append()`, for every context. */
     serviceUrl: string;

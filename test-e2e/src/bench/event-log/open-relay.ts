@@ -5,7 +5,7 @@ import { PostgresLeaseTable } from '@tenantry/messaging/leases';
 import { inboxPrefixOf } from '@tenantry/messaging/nats';
 import { PostgresRelayStorage } from '@tenantry/messaging/postgres-relay-storage';
 import { Relay } from '@tenantry/messaging/relay';
-import { silentLogger } from '@tenantry/observability/logger';
+import { createLogger, silentLogger } from '@tenantry/observability/logger';
 import { migrationFiles, repositoryRoot } from '@tenantry/tenancy/migration-files';
 import type { Pool } from 'pg';
 
@@ -19,7 +19,8 @@ export async function openRelay(pool: Pool, store: EventStore, nats: NatsConnect
     broker: new JetStreamBroker({ nats, logger: silentLogger, replicas: 1, publishTimeoutMs: 5_000, inboxPrefix: inboxPrefixOf('bench') }),
     storage: new PostgresRelayStorage(pool, 'relay'),
     leases: new PostgresLeaseTable(pool, 'relay'),
-    logger: silentLogger,
+    // Something that it has to try again belongs to the figures.
+    logger: createLogger({ service: 'relay', level: 'warn' }),
     owner: 'bench',
   });
 }
