@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
 export interface Driven {
   perSecond: number;
   /** Of each call, in no order. */
@@ -19,4 +21,19 @@ export async function drive(callers: number, forMs: number, call: (caller: numbe
     }),
   );
   return { perSecond: eachMs.length / ((performance.now() - begun) / 1000), eachMs };
+}
+
+/**
+ * Starts `work` at random moments, `perSecond` of them a second on average, for that long; it gets when it was due (on the clock of
+ * `performance.now()`), not when this loop came to it. Waits for all of it.
+ */
+export async function offer(perSecond: number, forMs: number, work: (dueMs: number) => Promise<void>): Promise<void> {
+  const begun = performance.now();
+  const all: Promise<void>[] = [];
+  for (let dueMs = begun; dueMs < begun + forMs; dueMs += -Math.log(1 - Math.random()) * (1_000 / perSecond)) {
+    const inMs = dueMs - performance.now();
+    if (inMs > 1) await sleep(inMs);
+    all.push(work(dueMs));
+  }
+  await Promise.all(all);
 }

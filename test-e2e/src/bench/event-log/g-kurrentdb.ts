@@ -20,8 +20,8 @@ import { DefaultTenantLog } from '@tenantry/event-store/tenant-log-default';
 import pg from 'pg';
 import { counter, next } from './b-hot-tenant.js';
 import { type BenchContext, median, type Part, percentile, round, spread } from './bench.js';
-import { projecting } from './d-projecting.js';
-import { type Driven, drive } from './drive.js';
+import { OFFERED, projecting } from './d-projecting.js';
+import { type Driven, drive, offer } from './drive.js';
 import { appendCommand } from './payload.js';
 
 const CALLERS = 64;
@@ -34,7 +34,33 @@ export async function part(bench: BenchContext): Promise<Part | null> {
   }
   const appending = await appends(bench, url);
   const visible = await projecting(bench, async (stack, nudge) => (await openLog(bench, url, stack, nudge)).store);
-  return { ...appending, visible };
+  const bareAppend = await offeredBare(bench, url);
+  bench.log(`appendToStream at ${OFFERED}/s, nothing else: p50 ${bareAppend.p50Ms} ms, p99 ${bareAppend.p99Ms} ms`);
+  return { ...appending, visible, bareAppend };
+}
+
+/** What of part d's time is the server's own: the client's append alone, as often, to as many streams. */
+async function offeredBare({ tenants, quick }: BenchContext, server: string) {
+  await using stack = new AsyncDisposableStack();
+  const client = stack.adopt(connectKurrentDb(server, 'bench-bare'), (open) => open.dispose());
+  const name = randomUUID();
+  const eachMs: number[] = [];
+  const last = new Map<string, Promise<bigint>>();
+  const appendNext = async (tenant: string, before: Promise<bigint>): Promise<bigint> => {
+    const at = await before;
+    await client.appendToStream(`bench-${name}-${tenant}`, [asSent(appendCommand(tenant, name, Number(at)))], {
+      expectedRevision: at < 0n ? 'no_stream' : at,
+    });
+    return at + 1n;
+  };
+  await offer(OFFERED, quick ? 2_000 : 20_000, async (dueMs) => {
+    const tenant = tenants[Math.floor(Math.random() * tenants.length)] as string;
+    const appended = appendNext(tenant, last.get(tenant) ?? Promise.resolve(-1n));
+    last.set(tenant, appended);
+    await appended;
+    eachMs.push(performance.now() - dueMs);
+  });
+  return spread(eachMs);
 }
 
 /** A store, and a follower that begins at the end of what the server has. */
