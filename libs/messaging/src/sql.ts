@@ -32,7 +32,13 @@ export function isTransient(error: unknown): boolean {
   if (message?.startsWith('Failed query:') && cause instanceof Error) return isTransient(cause);
   if (typeof code === 'string') {
     if (/^(08|40|53|55|57)[0-9A-Z]{3}$/.test(code) || code === '25P03') return true;
-    if (code === 'placement.closed' || code === 'placement.unavailable' || code === 'service.unavailable' || code === 'service.timeout')
+    if (
+      code === 'placement.closed' ||
+      code === 'placement.unavailable' ||
+      code === 'tenant.busy' ||
+      code === 'service.unavailable' ||
+      code === 'service.timeout'
+    )
       return true;
   }
   return /not queryable|Query read timeout/i.test(message ?? '');

@@ -45,6 +45,12 @@ export const processEnvironment = z.object({
   TENANTRY_BASE_DOMAIN: z.string().default('tenantry.localhost'),
   TENANTRY_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),
   TENANTRY_REPLICA: z.coerce.number().int().min(0).default(0),
+  /** Connections that one tenant may use at once, in each process. */
+  TENANTRY_TENANT_CONNECTIONS: z.coerce.number().int().min(1).max(100).default(3),
+  /** How long one statement of a tenant may take. */
+  TENANTRY_TENANT_STATEMENT_TIMEOUT_MS: z.coerce.number().int().min(100).max(600_000).default(10_000),
+  /** Requests with one tenant's own credentials that each gateway works on at once; some more wait. */
+  TENANTRY_TENANT_REQUESTS: z.coerce.number().int().min(1).max(10_000).default(32),
   /** Which roles of the program run here. */
   TENANTRY_ROLE: z.enum(['api', 'worker', 'both']).default('both'),
   /** `live` or `test`: the middle part of API keys. */

@@ -11,6 +11,7 @@ import { Oversight } from '@tenantry/messaging/oversight';
 import { Reservations } from '@tenantry/messaging/reservations';
 import { RpcClient } from '@tenantry/messaging/rpc';
 import { Logger } from '@tenantry/observability/logger';
+import { observed } from '@tenantry/observability/metrics';
 import { PostgresTenants } from '@tenantry/tenancy/postgres-tenants';
 import { Storage } from '@tenantry/tenancy/storage';
 import { Tenants } from '@tenantry/tenancy/tenants';
@@ -69,13 +70,29 @@ export function platformModule(service: ServiceName, parts: PlatformParts, keyri
     {
       provide: Tenants,
       inject: [Keyring],
-      useFactory: (keys: Keyring) =>
-        new PostgresTenants({
+      useFactory: (keys: Keyring) => {
+        const tenants = new PostgresTenants({
           pool: database.pool,
           url: environment.values.TENANTRY_POSTGRES_URL,
           keys,
+          statementTimeoutMs: environment.values.TENANTRY_TENANT_STATEMENT_TIMEOUT_MS,
+          connections: { inUse: environment.values.TENANTRY_TENANT_CONNECTIONS },
           onIdleError: (error) => logger.warn({ err: error }, 'a connection to an isolated database was lost'),
-        }),
+        });
+        observed('tenantry_tenant_connections_in_use', "Connections in tenants' transactions", () => tenants.standing().inUse);
+        observed(
+          'tenantry_tenant_connections_waiting',
+          'Transactions that wait for one of their own tenant',
+          () => tenants.standing().waiting,
+        );
+        observed(
+          'tenantry_tenant_connections_refused_total',
+          'Transactions refused because too many of their tenant waited',
+          () => tenants.standing().refused,
+          true,
+        );
+        return tenants;
+      },
     },
   ];
   return {

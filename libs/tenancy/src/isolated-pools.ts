@@ -20,6 +20,8 @@ export interface IsolatedPoolsOptions {
   onIdleError: (error: Error) => void;
 }
 
+/** Connections to one isolated database. */
+export const ISOLATED_POOL_SIZE = 2;
 /** A server that answers at all takes a connection in this time. */
 const connectTimeoutMs = 3_000;
 /** A server that is alive has ended a statement by itself before this is over. */
@@ -76,7 +78,7 @@ export class IsolatedPools {
     const pool = new pg.Pool({
       connectionString: urlFor(this.options.url, database, { user: role, password }),
       min: 0,
-      max: 2,
+      max: ISOLATED_POOL_SIZE,
       idleTimeoutMillis: 10_000,
       connectionTimeoutMillis: connectTimeoutMs,
       query_timeout: this.options.statementTimeoutMs + graceMs,

@@ -3,10 +3,11 @@ import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
 import type { Pool, PoolClient } from 'pg';
 import { Breaker, isUnreachable } from './breaker.js';
 import { ClosedGates, type GateLimits } from './closed-gates.js';
-import { IsolatedPools } from './isolated-pools.js';
+import { ISOLATED_POOL_SIZE, IsolatedPools } from './isolated-pools.js';
 import type { LoginKeys } from './login-secret.js';
 import type { Placement } from './placement.js';
 import { type PlacedLogin, Placements } from './placements.js';
+import { type SlotLimits, Slots } from './slots.js';
 import { identifier, integer, literal, sqlState, uuidLiteral } from './sql.js';
 import { Tenants, type TenantTransaction } from './tenants.js';
 
@@ -29,25 +30,30 @@ export interface PostgresTenantsOptions {
   /** A connection is closed after it has served that many dedicated tenants: a backend keeps some 140 KB of catalogue of each. */
   tenantsPerConnection?: number;
   gate?: Partial<GateLimits>;
+  /** Connections of one tenant at once, in this process. */
+  connections?: Partial<SlotLimits>;
   /** Errors of connections, told apart from queries; they are replaced by themselves. */
   onIdleError?: (error: Error) => void;
 }
 
-type Entered = { kind: 'in'; client: PoolClient; pool: Pool } | { kind: 'closed' | 'stale' | 'unknown'; cause: unknown };
+type Connected = { client: PoolClient; pool: Pool };
+type Entered = ({ kind: 'in' } & Connected) | { kind: 'closed' | 'stale' | 'unknown'; cause: unknown };
 
 /** Tenants in PostgreSQL at all three levels of isolation: the same queries, the same context, one round trip to begin. */
 export class PostgresTenants extends Tenants {
-  readonly #options: Required<Omit<PostgresTenantsOptions, 'gate'>> & { gate: GateLimits };
+  readonly #options: Required<Omit<PostgresTenantsOptions, 'gate' | 'connections'>> & { gate: GateLimits };
   readonly #placements: Placements;
   readonly #gates: ClosedGates;
   readonly #isolated: IsolatedPools;
   readonly #breaker: Breaker;
+  readonly #connections: Slots;
   readonly #served = new WeakMap<PoolClient, Set<string>>();
   readonly #drizzle = new WeakMap<PoolClient, NodePgDatabase>();
   readonly #watched = new WeakSet<PoolClient>();
 
   constructor(options: PostgresTenantsOptions) {
     super();
+    const { connections, ...given } = options;
     this.#options = {
       statementTimeoutMs: 10_000,
       idleTimeoutMs: 5_000,
@@ -56,13 +62,14 @@ export class PostgresTenants extends Tenants {
       isolatedPools: 50,
       tenantsPerConnection: 500,
       onIdleError: () => undefined,
-      ...options,
+      ...given,
       gate: { waiters: 100, waitMs: 5_000, probeMs: 100, ...options.gate },
     };
     const { pool, url, keys, placementTtlMs, isolatedPools, onIdleError, gate, breakerMs, statementTimeoutMs } = this.#options;
     this.#breaker = new Breaker(breakerMs.first, breakerMs.longest);
     this.#placements = new Placements(pool, placementTtlMs);
     this.#gates = new ClosedGates(gate);
+    this.#connections = new Slots({ inUse: 3, waiting: 100, waitMs: 5_000, ...connections });
     this.#isolated = new IsolatedPools({ url, keys, max: isolatedPools, statementTimeoutMs, onIdleError });
   }
 
@@ -71,7 +78,7 @@ export class PostgresTenants extends Tenants {
   }
 
   override async withTenant<T>(tenantId: string, work: (tx: TenantTransaction) => Promise<T>): Promise<T> {
-    const { client, pool, placement } = await this.#enter(tenantId);
+    const { client, pool, placement, giveBack } = await this.#enter(tenantId);
     let broken: Error | undefined;
     try {
       const result = await work({ db: this.#drizzleOf(client), client, placement });
@@ -84,6 +91,7 @@ export class PostgresTenants extends Tenants {
       throw error;
     } finally {
       client.release(broken ?? (pool === this.#options.pool && this.#isWorn(client, placement)));
+      giveBack();
     }
   }
 
@@ -100,12 +108,17 @@ export class PostgresTenants extends Tenants {
     );
   }
 
+  /** Connections of tenants in use, and who waits for one. */
+  standing(): ReturnType<Slots['standing']> {
+    return this.#connections.standing();
+  }
+
   override async close(): Promise<void> {
     await this.#isolated.close();
   }
 
   /** A connection with the tenant's transaction begun. Holds none while it waits before a closed gate. */
-  async #enter(tenantId: string): Promise<{ client: PoolClient; pool: Pool; placement: Placement }> {
+  async #enter(tenantId: string): Promise<Connected & { placement: Placement; giveBack: () => void }> {
     try {
       return await this.#tryToEnter(tenantId, performance.now() + this.#options.gate.waitMs);
     } catch (error) {
@@ -115,7 +128,7 @@ export class PostgresTenants extends Tenants {
     }
   }
 
-  async #tryToEnter(tenantId: string, until: number): Promise<{ client: PoolClient; pool: Pool; placement: Placement }> {
+  async #tryToEnter(tenantId: string, until: number): Promise<Connected & { placement: Placement; giveBack: () => void }> {
     let fresh = false;
     for (let refusals = 0; ; ) {
       if (this.#gates.isClosed(tenantId)) {
@@ -125,10 +138,18 @@ export class PostgresTenants extends Tenants {
       }
       const placed = await this.#placements.find(tenantId, fresh);
       if (!placed?.placement.ready) throw new DomainError('placement.not_found');
-      const entered = await this.#begin(placed);
+      const { placement } = placed;
+      const giveBack = await this.#connections.take(tenantId, placement.isolation === 'isolated' ? ISOLATED_POOL_SIZE : undefined);
+      let entered: Entered | undefined;
+      try {
+        entered = await this.#begin(placed);
+      } finally {
+        // What waits before a gate, or has failed, holds no connection.
+        if (entered?.kind !== 'in') giveBack();
+      }
       if (entered.kind === 'in') {
         this.#gates.open(tenantId);
-        return { client: entered.client, pool: entered.pool, placement: placed.placement };
+        return { client: entered.client, pool: entered.pool, placement, giveBack };
       }
       if (entered.kind === 'closed') {
         this.#gates.close(tenantId);

@@ -71,6 +71,8 @@ const gate = new TenantGate({
     }),
   },
 });
+/** Of one tenant. */
+const IN_FLIGHT = 4;
 const firsts = new MemoryFirstRequests();
 let owners: FakeOwners;
 let server: HttpServer;
@@ -78,7 +80,9 @@ let url: string;
 beforeAll(async () => {
   owners = new FakeOwners();
   const port = await freePort();
-  const environment = { values: { TENANTRY_HTTP_HOST: '127.0.0.1', TENANTRY_PORT: port } as ProcessEnvironment };
+  const environment = {
+    values: { TENANTRY_HTTP_HOST: '127.0.0.1', TENANTRY_PORT: port, TENANTRY_TENANT_REQUESTS: IN_FLIGHT } as ProcessEnvironment,
+  };
   const idempotency = new Idempotency(firsts, new MemoryKeyring(), silentLogger);
   const woken = (_subject: string, { callback }: { callback: () => void }) => {
     const timer = setTimeout(callback, 100);
@@ -605,5 +609,42 @@ describe('a reseller’s credentials', () => {
     owners.answer = () => ({ status: 200, body: { items: [], nextCursor: null }, total: 0 });
     expect((await at(tenantB)).status).toBe(200);
     expect((await at(operationId)).status).toBe(404);
+  });
+});
+
+describe('a tenant that floods', () => {
+  it('has only so many requests in flight and waiting; the rest are refused, and others are not held up', async () => {
+    const flood = 600;
+    let running = 0;
+    let most = 0;
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    owners.answer = async ({ command: { principal } }) => {
+      if (principal.tenantId !== tenantA) return { status: 200, body: tenant(tenantB) };
+      running += 1;
+      most = Math.max(most, running);
+      await held;
+      running -= 1;
+      return { status: 200, body: tenant(tenantA) };
+    };
+    const asked = Array.from({ length: flood }, () => ask('GET', `/api/tenants/${tenantA}`, { key: keyOfA }));
+    const settled = { done: 0 };
+    for (const one of asked) void one.then(() => settled.done++);
+    // All that is neither worked on nor waits has been refused by then.
+    await vi.waitFor(() => expect(settled.done).toBe(flood - IN_FLIGHT - 500), { timeout: 5_000, interval: 20 });
+    expect(running).toBe(IN_FLIGHT);
+    // The platform, on the same tenant too, and another tenant are served while the flood stands.
+    expect((await ask('GET', `/api/v1/platform/tenants/${tenantA}`)).status).not.toBe(429);
+    release();
+    const replies = await Promise.all(asked);
+    const statuses = replies.map(({ status }) => status);
+    expect(statuses.filter((status) => status === 429)).toHaveLength(flood - IN_FLIGHT - 500);
+    expect(statuses.filter((status) => status !== 429)).toHaveLength(IN_FLIGHT + 500);
+    expect(most).toBe(IN_FLIGHT);
+    const refused = replies.find(({ status }) => status === 429);
+    expect(refused?.json).toMatchObject({ code: 'tenant.busy' });
+    expect(refused?.headers.get('retry-after')).toBe('1');
   });
 });

@@ -15,6 +15,7 @@ import { traced } from '@tenantry/observability/tracing';
 import { denial } from '@tenantry/service/authorize';
 import { Environment } from '@tenantry/service/environment';
 import { TenantGate } from '@tenantry/service/tenant-gate';
+import { TenantRequests } from '@tenantry/service/tenant-requests';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { asyncApiDocument } from '../asyncapi/document.js';
 import { asDocument, eventSchemas } from '../asyncapi/event-schemas.js';
@@ -46,6 +47,7 @@ const served = histogram('tenantry_http_seconds', 'Requests served, by route, me
 export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly app: FastifyInstance;
   private readonly authenticator: Authenticator;
+  private readonly tenantRequests: TenantRequests;
 
   constructor(
     private readonly environment: Environment,
@@ -55,6 +57,7 @@ export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShut
     rpc: RpcClient,
     private readonly logger: Logger,
   ) {
+    this.tenantRequests = new TenantRequests(environment.values.TENANTRY_TENANT_REQUESTS);
     this.authenticator = new Authenticator({
       lookUp: async (keyHash) => (await rpc.call(authenticate, { keyHash }, { askAgainAfterMs: 1_500 })).principal,
     });
@@ -155,9 +158,12 @@ export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShut
       // Before the body is read: who may not ask needn't send it.
       onRequest: (request) => this.authorize(endpoint, request),
       handler: async (request, reply) => {
-        const { traceparent, tenantId } = request.exchange;
+        const { traceparent, tenantId, principal } = request.exchange;
+        const handle = () => this.forwarder.handle(endpoint, request);
         const rendered = await runWith({ traceparent, tenantId }, () =>
-          traced(`${endpoint.method} ${endpoint.path}`, {}, () => this.forwarder.handle(endpoint, request)),
+          traced(`${endpoint.method} ${endpoint.path}`, {}, () =>
+            principal.tenantId === undefined ? handle() : this.tenantRequests.within(principal.tenantId, handle),
+          ),
         );
         return send(reply, rendered);
       },
@@ -177,7 +183,9 @@ export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShut
     const refusal = denial(principal, { scope: endpoint.scope, permission: endpoint.permission, tenantId: exchange.tenantId });
     if (refusal) throw refusal;
     // The platform acts on suspended tenants; they themselves don't.
-    if (principal.tenantId !== undefined) await this.gate.pass(principal.tenantId);
+    if (principal.tenantId === undefined) return;
+    await this.gate.pass(principal.tenantId);
+    this.tenantRequests.refuseExcess(principal.tenantId);
   }
 
   /** Says of a tenant's credentials whether the tenant that is asked for is a child of theirs. */
@@ -287,6 +295,7 @@ const send = (reply: FastifyReply, { status, headers, body }: Rendered): Fastify
 
 /** Fastify's own refusals, as ours; and what our own database did while it was away. */
 function known(error: unknown, request: FastifyRequest): unknown {
+  if (error instanceof DomainError) return error;
   const { code } = error as { code?: string };
   // The same code for the connection of somebody who sends half a body, and for our own connections.
   if (code === 'ECONNRESET' && !request.raw.complete) return cutShort(error);

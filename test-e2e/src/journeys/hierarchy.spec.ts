@@ -1,0 +1,116 @@
+import { eventually } from '@tenantry/testing/eventually';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { Api } from '../harness/api.js';
+import { sharedSystem } from '../harness/system.js';
+import { activeTenant, PLATFORM, settled, unique } from '../harness/tenants.js';
+
+let api: Api;
+const keyOf = async (id: string): Promise<Api> => {
+  const { status, body, text } = await api.post(`${PLATFORM}/tenants/${id}/api-keys`, { name: 'hierarchy' });
+  if (status !== 201) throw new Error(`no key: ${text}`);
+  return api.as(body.key);
+};
+interface Someone {
+  id: string;
+  as: Api;
+}
+const someone = async (plan: string): Promise<Someone> => {
+  const { tenant } = await activeTenant(api, { name: unique(plan), plan, isolation: 'shared' });
+  return { id: tenant.id, as: await keyOf(tenant.id) };
+};
+const childOf = async (reseller: Someone, body: Record<string, unknown> = {}): Promise<Someone> => {
+  const {
+    status,
+    body: child,
+    text,
+  } = await reseller.as.post('/api/tenants/', { organization_name: unique('Child'), isolation: 'shared', ...body });
+  if (status !== 202) throw new Error(`no child: ${text}`);
+  expect(child.parent_id).toBe(reseller.id);
+  await settled(api, child.tenant_id);
+  return { id: child.tenant_id, as: await keyOf(child.tenant_id) };
+};
+
+let reseller: Someone;
+let rival: Someone;
+let child: Someone;
+beforeAll(async () => {
+  ({ api } = await sharedSystem());
+  [reseller, rival] = await Promise.all([someone('msp'), someone('msp')]);
+  child = await childOf(reseller, { tenant_tier: 'pro' });
+});
+
+describe('a reseller', () => {
+  it('creates a child and sees it in its list, its own tenant and others’ not', async () => {
+    const created = await reseller.as.post('/api/tenants', { organization_name: unique('Listed'), isolation: 'shared' });
+    expect(created.status).toBe(202);
+    const listed = await reseller.as.get('/api/tenants/?limit=200', {
+      'tenantry-min-position': created.headers.get('tenantry-position') as string,
+    });
+    expect(listed.status).toBe(200);
+    const ids = listed.body.map((row: any) => row.tenant_id);
+    expect(new Set(ids)).toEqual(new Set([child.id, created.body.tenant_id]));
+    expect(listed.headers.get('x-total-count')).toBe('2');
+    expect(listed.body.every((row: any) => row.parent_id === reseller.id)).toBe(true);
+    expect((await rival.as.get('/api/tenants/')).body).toEqual([]);
+    const byPlatform = await api.get(`${PLATFORM}/tenants?parentId=${reseller.id}&limit=200`);
+    expect(new Set(byPlatform.body.items.map((item: any) => item.id))).toEqual(new Set(ids));
+  });
+  it('gets the same child for the same Idempotency-Key', async () => {
+    const body = { organization_name: unique('Once'), isolation: 'shared' };
+    const headers = { 'idempotency-key': unique('child') };
+    const replies = await Promise.all(Array.from({ length: 5 }, () => reseller.as.post('/api/tenants', body, headers)));
+    expect(new Set(replies.map((reply) => reply.body.tenant_id)).size).toBe(1);
+  });
+  it('reads and changes its child, and suspends and reactivates it', async () => {
+    const path = `/api/tenants/${child.id}`;
+    expect((await reseller.as.get(path)).body).toMatchObject({ tenant_id: child.id, parent_id: reseller.id, tenant_tier: 'pro' });
+    expect((await reseller.as.put(path, { organization_name: 'Renamed' })).body.organization_name).toBe('Renamed');
+    expect((await reseller.as.get(`${path}/quotas`)).status).toBe(200);
+    expect((await reseller.as.post(`${path}/status/suspended`)).body.tenant_status).toBe('suspended');
+    await eventually(async () => (await child.as.get('/api/tenants/current')).status === 403, { timeoutMs: 1_000, intervalMs: 20 });
+    expect((await reseller.as.post(`${path}/status/active`)).body.tenant_status).toBe('active');
+    await eventually(async () => (await child.as.get('/api/tenants/current')).status === 200, { timeoutMs: 1_000, intervalMs: 20 });
+  });
+  it('reaches no tenant that is not its child, and itself not as one', async () => {
+    for (const id of [rival.id, '00000000-0000-4000-8000-000000000000']) {
+      expect((await reseller.as.get(`/api/tenants/${id}`)).status).toBe(404);
+      expect((await reseller.as.post(`/api/tenants/${id}/status/suspended`)).status).toBe(404);
+    }
+    expect((await reseller.as.post(`/api/tenants/${reseller.id}/status/suspended`)).status).toBe(403);
+    expect((await rival.as.get(`/api/tenants/${child.id}`)).status).toBe(404);
+    expect((await child.as.get(`/api/tenants/${reseller.id}`)).status).toBe(404);
+    expect((await reseller.as.get(`${PLATFORM}/tenants/${child.id}`)).status).toBe(403);
+  });
+  it('can make no child a reseller, nor somebody else’s child', async () => {
+    const make = (body: Record<string, unknown>) => reseller.as.post('/api/tenants', { organization_name: unique('No'), ...body });
+    const asReseller = await make({ tenant_tier: 'msp' });
+    expect([asReseller.status, asReseller.body.errors?.[0]?.field]).toEqual([422, 'tenant_tier']);
+    const ofRival = await make({ parent_id: rival.id });
+    expect([ofRival.status, ofRival.body.errors?.[0]?.field]).toEqual([422, 'parent_id']);
+  });
+});
+
+describe('a tenant without reselling', () => {
+  it('creates and lists nobody', async () => {
+    const plain = await someone('business');
+    expect((await plain.as.post('/api/tenants', { organization_name: unique('No') })).status).toBe(403);
+    expect((await plain.as.get('/api/tenants')).status).toBe(403);
+    expect((await child.as.post('/api/tenants', { organization_name: unique('No') })).status).toBe(403);
+    const named = await api.post(`${PLATFORM}/tenants`, { name: unique('No'), parentId: plain.id });
+    expect([named.status, named.body.errors?.[0]?.field]).toEqual([422, 'parentId']);
+  });
+});
+
+describe('a reseller that is suspended', () => {
+  it('takes its children with it within a second, and brings them back', async () => {
+    expect((await child.as.get('/api/tenants/current')).status).toBe(200);
+    expect((await api.post(`${PLATFORM}/tenants/${reseller.id}/suspend`, { cause: 'payment' })).status).toBe(200);
+    const within = { timeoutMs: 1_000, intervalMs: 20 };
+    await eventually(async () => (await child.as.get('/api/tenants/current')).status === 403, within);
+    expect((await reseller.as.get(`/api/tenants/${child.id}`)).status).toBe(403);
+    const check = await api.post(`/api/tenants/${child.id}/quotas/check`, { resource_type: 'users' });
+    expect([check.status, check.body.code]).toEqual([403, 'tenant.suspended']);
+    expect((await api.post(`${PLATFORM}/tenants/${reseller.id}/reactivate`)).status).toBe(200);
+    await eventually(async () => (await child.as.get('/api/tenants/current')).status === 200, within);
+  });
+});
