@@ -10,11 +10,13 @@ import { quotaFaces, quotaRoutes } from './quota/routes.js';
 import type { Face, Route } from './route.js';
 import { eventFaces, eventRoutes } from './tenant/event-routes.js';
 import { historyFaces, historyRoutes } from './tenant/history-routes.js';
+import { lifecycleFaces, lifecycleRoutes } from './tenant/lifecycle-routes.js';
 import { tenantFaces, tenantRoutes } from './tenant/routes.js';
 
 /** Every route of the platform surface. */
 export const routes: Route[] = [
   ...tenantRoutes,
+  ...lifecycleRoutes,
   ...historyRoutes,
   ...eventRoutes,
   ...configRoutes,
@@ -31,6 +33,7 @@ export const routes: Route[] = [
 /** Every second face: the tenant surface. */
 export const faces: Face[] = [
   ...tenantFaces,
+  ...lifecycleFaces,
   ...historyFaces,
   ...eventFaces,
   ...configFaces,

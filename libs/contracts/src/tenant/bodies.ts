@@ -3,7 +3,7 @@ import { SettingKey } from '../config/events.js';
 import { Theme } from '../config/known-settings.js';
 import { Setting } from '../config/routes.js';
 import { Currency, Email, InstantText, Isolation, Locale, Phone, Slug, TimeZone, text, Uuid } from '../values.js';
-import { suspensionCauses } from './events.js';
+import { suspensionCauses, transitionCommands } from './events.js';
 
 const Language = Locale;
 const Region = z.string().regex(/^[a-z0-9][a-z0-9-]{0,39}$/, 'must be a region name such as eu-central-1');
@@ -119,6 +119,11 @@ export const Tenant = z.object({
   parentId: Uuid.nullable().describe('The reseller that the tenant is a child of'),
   features: z.record(z.string(), z.boolean()),
   activation: z.enum(['automatic', 'review']),
+  deletion: z
+    .object({ graceEndsAt: InstantText, erasing: z.boolean() })
+    .nullable()
+    .describe('Of a tenant that is being deleted: until when it can be undeleted'),
+  legalHold: z.boolean().describe('While it is held it cannot be deleted'),
   createdAt: InstantText,
   updatedAt: InstantText,
   version: z.number().int().describe('Version of the resource: its ETag'),
@@ -169,6 +174,8 @@ export const TenantListItem = Tenant.omit({
   contactPhone: true,
   features: true,
   statusCause: true,
+  deletion: true,
+  legalHold: true,
 }).extend({
   mrrMinor: z.number().int().describe('What the tenant brings a month by its plan, in minor units; 0 unless it is active'),
   mrrCurrency: z.string(),
@@ -237,7 +244,35 @@ export type OperationView = z.infer<typeof OperationView>;
 
 export const ReasonBody = z.strictObject({ reason: text(500).optional() });
 /** `cause` is manual unless given. */
-export const TransitionBody = ReasonBody.extend({ cause: z.enum(suspensionCauses).optional() });
+export const WhyBody = ReasonBody.extend({ cause: z.enum(suspensionCauses).optional() });
+export const TransitionBody = WhyBody.extend({
+  at: InstantText.optional().describe('Not now, but at this instant: the answer is a scheduled transition'),
+});
+export const ScheduledTransition = z.object({
+  id: Uuid,
+  command: z.enum(transitionCommands),
+  at: InstantText,
+  cause: z.enum(suspensionCauses),
+  reason: z.string().nullable(),
+});
+export type ScheduledTransition = z.infer<typeof ScheduledTransition>;
+
+export const DeletionBody = WhyBody.extend({
+  graceDays: z.number().int().min(0).max(365).optional().describe('Until the tenant is erased it can be undeleted; 30 unless given'),
+  confirm: z.string().max(63).optional().describe('The slug of the tenant; needed where graceDays is 0'),
+});
+export const DeletionAccepted = TenantAccepted.extend({ deletion: z.object({ graceEndsAt: InstantText }) });
+/** What a deletion takes with it. */
+export const DeletionPreview = z.object({
+  tenantId: Uuid,
+  users: z.number().int(),
+  domains: z.number().int(),
+  subscriptions: z.number().int(),
+  storageBytes: z.number().int(),
+  databaseBytes: z.number().int().describe('Of tables and indexes; of a shared tenant, of its rows'),
+  events: z.number().int(),
+});
+export const LegalHoldBody = z.strictObject({ held: z.boolean(), reason: text(500).optional() });
 export const PlacementView = z.object({
   server: z.string(),
   database: z.string(),

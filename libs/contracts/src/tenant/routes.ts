@@ -15,13 +15,12 @@ import {
   TenantListItem,
   TenantSort,
   TenantStatus,
-  TransitionBody,
   tenantStatuses,
   UpdateTenantBody,
 } from './bodies.js';
 
-const base = '/api/v1/platform/tenants';
-const ById = z.strictObject({ tenantId: Uuid });
+export const base = '/api/v1/platform/tenants';
+export const ById = z.strictObject({ tenantId: Uuid });
 const AtQuery = z.strictObject({
   at: Moment.optional().describe('The tenant of then, with its settings: a position in its log, or an RFC 3339 instant'),
 });
@@ -101,78 +100,6 @@ export const updateTenant = route({
   params: ById,
   body: UpdateTenantBody,
   answers: { 200: Tenant },
-});
-export const activateTenant = route({
-  name: 'tenants.activate',
-  summary: 'Activate a tenant after the review of its configuration',
-  owner,
-  tag,
-  scope,
-  permission: 'tenant:update',
-  method: 'POST',
-  path: `${base}/:tenantId/activate`,
-  params: ById,
-  body: ReasonBody,
-  bodyOptional: true,
-  answers: { 200: Tenant },
-});
-export const suspendTenant = route({
-  name: 'tenants.suspend',
-  summary: 'Suspend a tenant: its own keys are refused until it is reactivated',
-  owner,
-  tag,
-  scope,
-  permission: 'tenant:suspend',
-  method: 'POST',
-  path: `${base}/:tenantId/suspend`,
-  params: ById,
-  body: TransitionBody,
-  bodyOptional: true,
-  answers: { 200: Tenant },
-});
-export const reactivateTenant = route({
-  name: 'tenants.reactivate',
-  summary: 'End a suspension; the tenant is again what it was before',
-  owner,
-  tag,
-  scope,
-  permission: 'tenant:suspend',
-  method: 'POST',
-  path: `${base}/:tenantId/reactivate`,
-  params: ById,
-  body: TransitionBody,
-  bodyOptional: true,
-  answers: { 200: Tenant },
-});
-/** The states that a tenant can be asked to go to. */
-const ToStatus = z.strictObject({ tenantId: Uuid, status: z.enum(['active', 'trial', 'suspended']) });
-export const setTenantStatus = route({
-  name: 'tenants.set-status',
-  summary: 'Bring a tenant to a status: activates, suspends or reactivates it, as its state asks for',
-  owner,
-  tag,
-  scope,
-  permission: 'tenant:suspend',
-  method: 'POST',
-  path: `${base}/:tenantId/status/:status`,
-  params: ToStatus,
-  body: TransitionBody,
-  bodyOptional: true,
-  answers: { 200: Tenant },
-});
-export const retryTenant = route({
-  name: 'tenants.retry',
-  summary: 'Provision a failed tenant again',
-  owner,
-  tag,
-  scope,
-  permission: 'tenant:update',
-  method: 'POST',
-  path: `${base}/:tenantId/retry`,
-  params: ById,
-  body: ReasonBody,
-  bodyOptional: true,
-  answers: { 202: TenantAccepted },
 });
 export const getPlacement = route({
   name: 'tenants.placement',
@@ -283,7 +210,7 @@ const OrganizationBody = z.strictObject({
   domain: CreateTenantBody.shape.domain,
   parent_id: CreateTenantBody.shape.parentId,
 });
-const Organization = z.object({
+export const Organization = z.object({
   tenant_id: Uuid,
   organization_name: z.string(),
   slug: z.string(),
@@ -305,7 +232,7 @@ const Organization = z.object({
   settings: z.array(SettingRow).optional().describe('Only with `at`'),
   operation: z.object({ id: Uuid, url: z.string() }).optional(),
 });
-const organization = (tenant: z.infer<typeof TenantAt> & { operation?: unknown }) => ({
+export const organization = (tenant: z.infer<typeof TenantAt> & { operation?: unknown }) => ({
   tenant_id: tenant.id,
   organization_name: tenant.name,
   slug: tenant.slug,
@@ -327,7 +254,7 @@ const organization = (tenant: z.infer<typeof TenantAt> & { operation?: unknown }
   settings: tenant.settings?.map(settingRow),
   operation: tenant.operation,
 });
-const orgTag = 'Tenants (tenant surface)';
+export const orgTag = 'Tenants (tenant surface)';
 
 export const tenantFaces = [
   face({
@@ -441,21 +368,6 @@ export const tenantFaces = [
     }),
     answer: organization,
   }),
-  face({
-    of: setTenantStatus,
-    summary: "Activate, suspend or reactivate a tenant; a reseller's credentials reach its children",
-    tag: orgTag,
-    scope: 'reseller',
-    permission: 'tenant:suspend',
-    method: 'POST',
-    path: '/api/tenants/:tenantId/status/:status',
-    params: ToStatus,
-    body: TransitionBody,
-    bodyOptional: true,
-    answers: { 200: Organization },
-    request: ({ params, body }) => ({ params, body }),
-    answer: organization,
-  }),
 ];
 
 export const tenantRoutes = [
@@ -464,11 +376,6 @@ export const tenantRoutes = [
   getTenant,
   updateTenant,
   getConfig,
-  activateTenant,
-  suspendTenant,
-  reactivateTenant,
-  setTenantStatus,
-  retryTenant,
   getPlacement,
   getOperation,
   retryOperation,

@@ -396,7 +396,7 @@ describe('paths and methods', () => {
     expect(await ask('GET', '/api/v2/tenants')).toMatchObject({ status: 404, json: { code: 'request.not_found' } });
     const reply = await ask('PATCH', `/api/v1/platform/tenants/${tenantA}`, { body: {} });
     expect(reply).toMatchObject({ status: 405, json: { code: 'request.method_not_allowed' } });
-    expect(reply.headers.get('allow')).toBe('GET, PUT, HEAD, OPTIONS');
+    expect(reply.headers.get('allow')).toBe('GET, PUT, DELETE, HEAD, OPTIONS');
   });
   it('HEAD is GET without a body; OPTIONS says what there is, and nothing about other origins', async () => {
     expect(await ask('HEAD', `/api/v1/platform/tenants/${tenantA}`)).toMatchObject({ status: 200, text: '' });

@@ -44,9 +44,9 @@ const ofTenant = (tenant: RegisteredTenant): Document => ({
   name: tenant.name,
   slug: tenant.slug,
   status: tenant.status,
-  // Why it failed is the system's own words.
+  // What has no cause, why it failed, is the system's own words.
   statusReason:
-    tenant.statusReason === null || tenant.status === 'failed'
+    tenant.statusReason === null || tenant.statusCause === null
       ? ((tenant.statusReason as string | null) ?? tenant.statusCause)
       : personal(tenant.statusReason),
   statusCause: tenant.statusCause,
@@ -66,6 +66,9 @@ const ofTenant = (tenant: RegisteredTenant): Document => ({
   tags: tenant.tags,
   features: tenant.features,
   activation: tenant.activation,
+  deletion: tenant.deletion && { graceEndsAt: tenant.deletion.graceEndsAt, erasing: tenant.deletion.erasing },
+  legalHold: tenant.legalHold !== null,
+  scheduledTransitions: mapped(tenant.scheduled, ({ command, at, reason }) => ({ command, at, reason: personal(reason) })),
 });
 
 const sealedSetting = ({ value, encrypted }: SettingRecord): Node => new Sealed(encrypted ? 'secret' : 'setting', value);

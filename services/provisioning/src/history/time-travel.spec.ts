@@ -19,8 +19,11 @@ import { SettingsRpc } from '../config/settings.rpc.js';
 import type { Plans } from '../plan/plans.js';
 import { GetTenantRpc } from '../tenant/get-tenant.rpc.js';
 import { draft, registration } from '../tenant/registration.js';
-import { activate, markProvisioned, register, type Tenant, tenant } from '../tenant/tenant.js';
-import { TenantStatusRpc } from '../tenant/tenant-status.rpc.js';
+import { markProvisioned, register, type Tenant, tenant } from '../tenant/tenant.js';
+import type { TenantRetry } from '../tenant/tenant-retry.js';
+import { TenantTransitions } from '../tenant/tenant-transitions.js';
+import { activate } from '../tenant/transitions.js';
+import { TransitionsRpc } from '../tenant/transitions.rpc.js';
 import { UpdateTenantRpc } from '../tenant/update-tenant.rpc.js';
 import { DiffHistoryRpc } from './diff-history.rpc.js';
 import { ListHistoryRpc } from './list-history.rpc.js';
@@ -45,7 +48,7 @@ async function given(permissions?: string[]) {
   const sensitive = new Sensitive(log);
   const plans = { current: async (id: (typeof planIds)[number]) => plan(id) } as unknown as Plans;
   const update = new UpdateTenantRpc(log, keyring, plans, clock);
-  const status = new TenantStatusRpc(log, keyring, clock);
+  const status = new TransitionsRpc(log, new TenantTransitions({} as TenantRetry, clock), keyring, clock);
   const settings = new SettingsRpc(log, keyring);
   const reads = new GetTenantRpc(log, keyring, history, sensitive);
   const diffs = new DiffHistoryRpc(history, sensitive, keyring);
@@ -74,8 +77,8 @@ async function given(permissions?: string[]) {
   return {
     ...{ tenantId, log, keyring, foreign },
     update: (body: Record<string, unknown>) => update.handle(call({}, {}, body) as never),
-    suspend: (reason?: string) => status.suspend(call({}, {}, { reason }) as never),
-    reactivate: () => status.reactivate(call({}, {}, {}) as never),
+    suspend: (reason?: string) => status.suspend(call({}, {}, { reason }) as never) as ReturnType<typeof update.handle>,
+    reactivate: () => status.reactivate(call({}, {}, {}) as never) as ReturnType<typeof update.handle>,
     set: (key: string, body: Record<string, unknown>) => settings.put(call({ key }, {}, body) as never),
     current: () => reads.handle(call({}, {}, {}) as never),
     at: (at: string | number) => reads.handle(call({}, { at: String(at) }, {}) as never),

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Clock } from '@tenantry/contracts/clock';
 import { derivedId } from '@tenantry/contracts/ids';
+import type { TenantStatus } from '@tenantry/contracts/tenant/bodies';
 import type { ProvisioningStep } from '@tenantry/contracts/tenant/events';
 import type { Decision } from '@tenantry/event-store/aggregate';
 import { type Assumed, TenantLog } from '@tenantry/event-store/tenant-log';
@@ -58,6 +59,7 @@ export class ProvisionTenant extends EffectHandler<ProvisionPayload> {
     ]);
     const tenant = registered(life.state);
     if (tenant.operationId !== operationId || tenant.status === 'failed') return; // undone, or retried since
+    if (isLeaving(tenant)) return; // goes on if the deletion is cancelled
     const cause = { causationId, correlationId: operationId, traceparent };
     const command = (name: string) => systemCommand(derivedId('command', operationId, name), cause);
     const context: StepContext = { tenantId, operationId, tenant, life, command };
@@ -67,12 +69,15 @@ export class ProvisionTenant extends EffectHandler<ProvisionPayload> {
       const step = undoing ? nextUndo(known.state) : nextStep(known.state);
       if (undoing && step === null) return this.close(context, undoing);
       if (step === null) return;
-      known = undoing ? await this.undo(context, known, step) : await this.advance(context, known, step);
+      const next: Known | null = undoing ? await this.undo(context, known, step) : await this.advance(context, known, step);
+      if (next === null) return;
+      known = next;
     }
     throw new ComeBack(0);
   }
 
-  private async advance(context: StepContext, known: Known, name: ProvisioningStep): Promise<Known> {
+  /** Null where it is not to go on. */
+  private async advance(context: StepContext, known: Known, name: ProvisioningStep): Promise<Known | null> {
     const { retryAt, attempt: attempts } = known.state.steps[name];
     const waitMs = retryAt === null ? 0 : Date.parse(retryAt) - this.clock.nowMs();
     if (waitMs > 0) throw new ComeBack(waitMs);
@@ -92,6 +97,9 @@ export class ProvisionTenant extends EffectHandler<ProvisionPayload> {
       if (!skipped) await step.run(context);
       await faultPoint(`${name}.done`);
     } catch (error) {
+      // What fails because the tenant was closed meanwhile is no failure of the step.
+      const { state } = await this.log.load(tenantAggregate, { tenant: context.tenantId });
+      if (isLeaving(registered(state))) return null;
       const afterMs = retryAfterMs(error, attempt, Math.random());
       const retryAt = afterMs === null ? null : new Date(this.clock.nowMs() + afterMs).toISOString();
       this.logger.warn({ err: error, tenantId: context.tenantId, step: name, attempt, retryAt }, 'a provisioning step failed');
@@ -128,6 +136,8 @@ export class ProvisionTenant extends EffectHandler<ProvisionPayload> {
     return this.log.transact(operation, target, decide, known);
   }
 }
+
+const isLeaving = ({ status }: { status: TenantStatus }) => status === 'deleting' || status === 'deleted';
 
 /** The operation as this process knows it: nobody else writes its stream, but for a cancellation, which a conflict shows. */
 type Known = Assumed<Operation>;

@@ -10,11 +10,13 @@ export interface ProvisionPayload {
 const provision = (operationId: string, { traceparent }: EventMetadata) =>
   effect('provision', { operationId, traceparent } satisfies ProvisionPayload);
 
-/** A registered tenant, or a failed one that is tried again, is provisioned. */
+/** A registered tenant, or a failed one that is tried again, is provisioned; one that was to be deleted meanwhile goes on where it stopped. */
 export const provisioning = processManager({
   name: 'provisioning',
   on: {
     TenantRegistered: ({ data, metadata }) => provision(data.operationId, metadata),
     TenantProvisioningRetried: ({ data, metadata }) => provision(data.operationId, metadata),
+    TenantDeletionCancelled: ({ data: { provisioningId }, metadata }) =>
+      provisioningId === undefined ? null : provision(provisioningId, metadata),
   },
 });

@@ -86,6 +86,22 @@ export const tenantList = projection({
     TenantActivated: (event) => status(event, event.data.status, event.data.cause),
     TenantSuspended: (event) => status(event, 'suspended', event.data.cause),
     TenantReactivated: (event) => status(event, event.data.status, event.data.cause),
+    TenantTrialEnded: (event) => patch(tenants, { tenantId: event.tenantId }, at(event)),
+    TenantArchived: (event) => status(event, 'archived', event.data.cause),
+    TenantRestored: (event) => status(event, event.data.status, event.data.cause),
+    TenantDeletionScheduled: (event) => status(event, 'deleting', event.data.cause),
+    TenantDeletionCancelled: (event) => status(event, event.data.status, event.data.cause),
+    TenantErasureStarted: (event) => patch(tenants, { tenantId: event.tenantId }, at(event)),
+    TenantErased: (event) => status(event, 'deleted', null),
+    LegalHoldPlaced: (event) => patch(tenants, { tenantId: event.tenantId }, at(event)),
+    LegalHoldReleased: (event) => patch(tenants, { tenantId: event.tenantId }, at(event)),
+    TransitionScheduled: (event) => patch(tenants, { tenantId: event.tenantId }, at(event)),
+    TransitionUnscheduled: (event) => patch(tenants, { tenantId: event.tenantId }, at(event)),
+    TransitionEnded: (event) => patch(tenants, { tenantId: event.tenantId }, at(event)),
+    TenantMoved: (event) => {
+      const { isolation, region } = event.data;
+      return patch(tenants, { tenantId: event.tenantId }, { isolation, region, ...at(event) });
+    },
     TenantPlanChanged: (event) => {
       const { plan, priority } = event.data;
       const price = { priceMinor: plan.priceMinor, mrrCurrency: plan.currency };

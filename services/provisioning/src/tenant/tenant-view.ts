@@ -35,6 +35,8 @@ export async function tenantView(keyring: Keyring, id: string, state: Registered
     parentId: state.parentId ?? null,
     features: state.features,
     activation: state.activation,
+    deletion: state.deletion && { graceEndsAt: state.deletion.graceEndsAt, erasing: state.deletion.erasing },
+    legalHold: state.legalHold !== null,
     createdAt: state.createdAt,
     updatedAt: state.updatedAt,
     version,

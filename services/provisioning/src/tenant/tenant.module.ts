@@ -4,20 +4,38 @@ import { HistoryModule } from '../history/history.module.js';
 import { OperationModule } from '../operation/operation.module.js';
 import { Plans } from '../plan/plans.js';
 import { AbandonRegistrations } from './abandon-registrations.job.js';
-import { ActivateTenantRpc } from './activate-tenant.rpc.js';
 import { CreateTenantRpc } from './create-tenant.rpc.js';
+import { DeleteTenantRpc } from './delete-tenant.rpc.js';
+import { DeletionGrace } from './deletion-grace.effect.js';
+import { DeletionOperations } from './deletion-operations.js';
+import { EndTrial } from './end-trial.effect.js';
 import { GetTenantRpc } from './get-tenant.rpc.js';
+import { lifecycle } from './lifecycle.process.js';
 import { ListTenantsRpc } from './list-tenants.rpc.js';
 import { Names } from './names.js';
 import { Resellers } from './resellers.js';
-import { RetryTenantRpc } from './retry-tenant.rpc.js';
+import { RunTransition } from './run-transition.effect.js';
+import { ScheduledTransitionsRpc } from './scheduled-transitions.rpc.js';
 import { tenantList } from './tenant-list.projection.js';
-import { TenantStatusRpc } from './tenant-status.rpc.js';
+import { TenantTransitions } from './tenant-transitions.js';
+import { TransitionsRpc } from './transitions.rpc.js';
 import { UpdateTenantRpc } from './update-tenant.rpc.js';
 
 @Module({
   imports: [OperationModule, HistoryModule],
-  controllers: [CreateTenantRpc, GetTenantRpc, ListTenantsRpc, UpdateTenantRpc, ActivateTenantRpc, TenantStatusRpc, RetryTenantRpc],
-  providers: [Names, Plans, Resellers, AbandonRegistrations, provide(tenantList)],
+  controllers: [CreateTenantRpc, GetTenantRpc, ListTenantsRpc, UpdateTenantRpc, TransitionsRpc, ScheduledTransitionsRpc, DeleteTenantRpc],
+  providers: [
+    Names,
+    Plans,
+    Resellers,
+    AbandonRegistrations,
+    TenantTransitions,
+    DeletionOperations,
+    provide(tenantList),
+    provide(lifecycle),
+    RunTransition,
+    DeletionGrace,
+    EndTrial,
+  ],
 })
 export class TenantModule {}

@@ -3,22 +3,8 @@ import { shippedPlans } from '@tenantry/contracts/plans';
 import { fold } from '@tenantry/event-store/aggregate';
 import { describe, expect, it } from 'vitest';
 import { draft, registration } from './registration.js';
-import {
-  abandon,
-  activate,
-  changePlan,
-  fail,
-  markProvisioned,
-  reactivate,
-  register,
-  retry,
-  suspend,
-  type Tenant,
-  tenant,
-  together,
-  toStatus,
-  update,
-} from './tenant.js';
+import { abandon, changePlan, fail, markProvisioned, register, type Tenant, tenant, together, update } from './tenant.js';
+import { activate, reactivate, retry, suspend, toStatus } from './transitions.js';
 
 const NOW = '2026-01-01T00:00:00.000Z';
 const asked = (over = {}) =>

@@ -10,7 +10,7 @@ export type Registration = Extract<TenantEvent, { type: 'TenantRegistered' }>['d
 type Updated = Extract<TenantEvent, { type: 'TenantUpdated' }>['data'];
 type Update = Omit<Updated, 'before'>;
 type Decide = Decision<Tenant, typeof tenantEvents>;
-type Usable = 'trial' | 'active';
+export type Usable = 'trial' | 'active';
 type Cause = (typeof suspensionCauses)[number];
 type DeletionScheduled = Extract<TenantEvent, { type: 'TenantDeletionScheduled' }>['data'];
 export interface Deletion {
@@ -40,6 +40,8 @@ export interface RegisteredTenant extends Registration {
   legalHold: { reason: Personal | null; since: string } | null;
   /** Changes of state whose time has not come, by their ids. */
   scheduled: Record<string, ScheduledTransition>;
+  /** Its trial, if it had one, is over: it never begins again. */
+  trialEnded: boolean;
   /** Everything exists and was verified. */
   provisioned: boolean;
   /** The provisioning that is going on, or went on last. */
@@ -58,6 +60,7 @@ const fresh = {
   statusCause: null,
   statusReason: null,
   provisioned: false,
+  trialEnded: false,
   suspendedFrom: null,
   archivedFrom: null,
   deletion: null,
@@ -87,7 +90,13 @@ export const tenant = aggregate<Tenant, typeof tenantEvents>({
       case 'TenantProvisioned':
         return { ...state, provisioned: true, updatedAt };
       case 'TenantActivated':
-        return { ...state, status: event.data.status, ...why(event.data), updatedAt };
+        return {
+          ...state,
+          status: event.data.status,
+          trialEnded: state.trialEnded || event.data.status === 'active',
+          ...why(event.data),
+          updatedAt,
+        };
       case 'TenantSuspended':
         return { ...state, status: 'suspended', suspendedFrom: event.data.before.status, ...why(event.data), updatedAt };
       case 'TenantReactivated':
@@ -95,6 +104,7 @@ export const tenant = aggregate<Tenant, typeof tenantEvents>({
       case 'TenantTrialEnded':
         return {
           ...state,
+          trialEnded: true,
           suspendedFrom: state.suspendedFrom && 'active',
           archivedFrom: state.archivedFrom === 'trial' ? 'active' : state.archivedFrom,
           deletion: state.deletion && { ...state.deletion, from: state.deletion.from === 'trial' ? 'active' : state.deletion.from },
@@ -135,9 +145,18 @@ export const tenant = aggregate<Tenant, typeof tenantEvents>({
         return { ...state, plan, priority, features, updatedAt };
       }
       case 'TenantProvisioningFailed':
-        return { ...state, status: 'failed', statusCause: null, statusReason: event.data.reason.detail, provisioned: false, updatedAt };
+        return {
+          ...state,
+          ...{ status: 'failed', statusCause: null, statusReason: event.data.reason.detail, provisioned: false },
+          updatedAt,
+        };
       case 'TenantProvisioningRetried':
-        return { ...state, status: 'pending', statusCause: null, statusReason: null, operationId: event.data.operationId, updatedAt };
+        return {
+          ...state,
+          ...{ status: 'pending', statusCause: null, statusReason: null, trialEnded: false },
+          operationId: event.data.operationId,
+          updatedAt,
+        };
       default:
         return state; // progress of the operation, on streams of its own
     }
@@ -149,6 +168,7 @@ const why = ({ cause, reason }: { cause: RegisteredTenant['statusCause']; reason
   statusReason: reason ?? null,
 });
 
+/** @throws DomainError `tenant.not_found` */
 export function registered(state: Tenant): RegisteredTenant {
   if (state.status === 'none') throw new DomainError('tenant.not_found');
   return state;
@@ -157,6 +177,13 @@ export function registered(state: Tenant): RegisteredTenant {
 /** Whether the tenant may have children now. */
 export const isReseller = (state: Tenant): boolean =>
   (state.status === 'active' || state.status === 'trial') && state.features['reselling'] === true && state.parentId === undefined;
+
+/** A tenant that can still change. @throws DomainError `tenant.not_found`, `tenant.deleted` */
+export function living(state: Tenant): RegisteredTenant {
+  const found = registered(state);
+  if (found.status === 'deleted') throw new DomainError('tenant.deleted');
+  return found;
+}
 
 export const register =
   (registration: Registration) =>
@@ -227,74 +254,11 @@ export const markProvisioned =
   (state: Tenant): TenantEvent[] =>
     registered(state).provisioned ? [] : [{ type: 'TenantProvisioned', data: { operationId, provisionedAt: now } }];
 
-/** By the saga (`operationId`) or by a person after the review. */
-export const activate =
-  (given: { operationId?: string; cause: 'provisioned' | 'manual'; reason?: string }, now: string) =>
-  (state: Tenant): TenantEvent[] => {
-    const current = registered(state);
-    if (current.status === 'active') return [];
-    if (current.status === 'trial' && given.operationId) return [];
-    if (current.status === 'pending' && !current.provisioned)
-      throw new DomainError('tenant.not_ready', {
-        detail: 'The tenant is still being provisioned; wait for its operation to reach activate.',
-      });
-    if (current.status !== 'pending' && current.status !== 'trial')
-      throw notAllowed(current.status, `activated${current.status === 'suspended' ? '; reactivate it' : ''}`);
-    const status = current.status === 'pending' && current.plan.trialDays > 0 ? 'trial' : 'active';
-    return [{ type: 'TenantActivated', data: { ...given, status, activatedAt: now } }];
-  };
-
-export const suspend =
-  ({ cause, reason }: Why, now: string) =>
-  (state: Tenant): TenantEvent[] => {
-    const { status } = registered(state);
-    if (status === 'suspended') return [];
-    if (status !== 'trial' && status !== 'active') throw notAllowed(status, 'suspended; only one that is active or on trial can');
-    return [{ type: 'TenantSuspended', data: { cause, reason, before: { status }, suspendedAt: now } }];
-  };
-
-/** Back to what it was. */
-export const reactivate =
-  ({ cause, reason }: Why, now: string) =>
-  (state: Tenant): TenantEvent[] => {
-    const { status, suspendedFrom } = registered(state);
-    if (status === 'trial' || status === 'active') return [];
-    if (suspendedFrom === null) throw notAllowed(status, 'reactivated; only a suspended one can');
-    return [
-      { type: 'TenantReactivated', data: { status: suspendedFrom, cause, reason, before: { status: 'suspended' }, reactivatedAt: now } },
-    ];
-  };
-
-/** What brings the tenant, as it is, to a status; back to a trial only where it was one. */
-export const toStatus =
-  (wanted: Usable | 'suspended', why: Why, now: string) =>
-  (state: Tenant): TenantEvent[] => {
-    const { status, suspendedFrom } = registered(state);
-    if (status === wanted) return [];
-    if (wanted === 'suspended') return suspend(why, now)(state);
-    if (status === 'suspended' && (wanted === 'active' || suspendedFrom === 'trial')) return reactivate(why, now)(state);
-    if (wanted === 'active') return activate({ cause: 'manual', reason: why.reason }, now)(state);
-    throw notAllowed(status, 'brought to a trial; only one that was suspended during its trial can');
-  };
-
-const notAllowed = (status: TenantStatus, what: string) =>
-  new DomainError('tenant.transition_not_allowed', { detail: `A tenant that is ${status} cannot be ${what}.` });
-
 export const fail =
   (operationId: string, step: ProvisioningStep, reason: { code: string; detail: string }, now: string) =>
   (state: Tenant): TenantEvent[] => {
     const current = registered(state);
-    if (current.status === 'failed' || current.operationId !== operationId) return [];
+    // Of one that is to be deleted it is recorded when that is cancelled.
+    if (current.status === 'failed' || current.status === 'deleting' || current.operationId !== operationId) return [];
     return [{ type: 'TenantProvisioningFailed', data: { operationId, step, reason, failedAt: now } }];
-  };
-
-export const retry =
-  (operationId: string, reason: string | undefined, now: string) =>
-  (state: Tenant): TenantEvent[] => {
-    const current = registered(state);
-    if (current.status !== 'failed')
-      throw new DomainError('tenant.transition_not_allowed', {
-        detail: `Only a failed tenant can be retried; this one is ${current.status}.`,
-      });
-    return [{ type: 'TenantProvisioningRetried', data: { operationId, reason, retriedAt: now } }];
   };

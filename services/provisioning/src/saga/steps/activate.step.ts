@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { Clock } from '@tenantry/contracts/clock';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
-import { activate, type RegisteredTenant, tenant as tenantAggregate } from '../../tenant/tenant.js';
+import { type RegisteredTenant, tenant as tenantAggregate } from '../../tenant/tenant.js';
+import { activate } from '../../tenant/transitions.js';
 import { Step, type StepContext } from '../step.js';
 
 /** Opens the tenant, unless its configuration is to be reviewed first. */

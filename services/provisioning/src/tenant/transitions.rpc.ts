@@ -1,0 +1,112 @@
+import { Controller } from '@nestjs/common';
+import { Clock } from '@tenantry/contracts/clock';
+import { derivedId } from '@tenantry/contracts/ids';
+import type { Answer } from '@tenantry/contracts/route';
+import type { ScheduledTransition, Tenant as TenantBody } from '@tenantry/contracts/tenant/bodies';
+import {
+  activateTenant,
+  archiveTenant,
+  reactivateTenant,
+  restoreTenant,
+  retryTenant,
+  setTenantStatus,
+  suspendTenant,
+  undeleteTenant,
+} from '@tenantry/contracts/tenant/lifecycle-routes';
+import { Keyring } from '@tenantry/crypto/keyring';
+import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { Handles } from '@tenantry/messaging/handles';
+import type { Call, Reply } from '@tenantry/messaging/rpc';
+import { accepted } from './accepted.js';
+import { schedule, type TransitionCommand } from './scheduled-transitions.js';
+import { living, registered, tenant, type Why } from './tenant.js';
+import { TenantTransitions } from './tenant-transitions.js';
+import { tenantView } from './tenant-view.js';
+import { toStatus, transitionTo } from './transitions.js';
+
+type Asked = Pick<Call<typeof suspendTenant>, 'tenantId' | 'body' | 'command'>;
+type Accepted = TenantBody & { operation: { id: string; url: string } };
+
+/** The commands of a tenant's life, by their own names or as the status that is wanted; now, or scheduled. */
+@Controller()
+export class TransitionsRpc {
+  constructor(
+    private readonly log: TenantLog,
+    private readonly transitions: TenantTransitions,
+    private readonly keyring: Keyring,
+    private readonly clock: Clock,
+  ) {}
+
+  @Handles(activateTenant)
+  activate(call: Call<typeof activateTenant>): Reply<typeof activateTenant> {
+    return this.carryOut('activate', call);
+  }
+  @Handles(suspendTenant)
+  suspend(call: Call<typeof suspendTenant>): Reply<typeof suspendTenant> {
+    return this.carryOut('suspend', call);
+  }
+  @Handles(reactivateTenant)
+  reactivate(call: Call<typeof reactivateTenant>): Reply<typeof reactivateTenant> {
+    return this.carryOut('reactivate', call);
+  }
+  @Handles(archiveTenant)
+  archive(call: Call<typeof archiveTenant>): Reply<typeof archiveTenant> {
+    return this.carryOut('archive', call);
+  }
+  @Handles(restoreTenant)
+  restore(call: Call<typeof restoreTenant>): Reply<typeof restoreTenant> {
+    return this.carryOut('restore', call);
+  }
+  @Handles(undeleteTenant)
+  undelete(call: Call<typeof undeleteTenant>): Reply<typeof undeleteTenant> {
+    return this.carryOut('undelete', call);
+  }
+  @Handles(retryTenant)
+  retry(call: Call<typeof retryTenant>): Reply<typeof retryTenant> {
+    return this.carryOut('retry', call) as Reply<typeof retryTenant>; // it never leaves a tenant that is settled
+  }
+
+  @Handles(setTenantStatus)
+  async set({ tenantId, params, body, command }: Call<typeof setTenantStatus>): Reply<typeof setTenantStatus> {
+    const { status } = params;
+    if (body.at !== undefined) {
+      // What leads there from where the tenant is now.
+      const { state } = await this.log.load(tenant, { tenant: tenantId });
+      return this.schedule(transitionTo(status, living(state)), body.at, { tenantId, body, command });
+    }
+    const { state, version, position } = await this.log.transact(
+      tenant,
+      { tenant: tenantId, command },
+      toStatus(status, whyOf(body), this.clock.now()),
+    );
+    const view = await tenantView(this.keyring, tenantId, registered(state), { version, position });
+    return { status: 200, body: view, version, position: { tenantId, position } };
+  }
+
+  /** 202 where a provisioning begins, or goes on. */
+  private async carryOut(name: TransitionCommand, asked: Asked): Promise<Answer<TenantBody | Accepted | ScheduledTransition>> {
+    const { tenantId, body, command } = asked;
+    if (body.at !== undefined) return this.schedule(name, body.at, asked);
+    const decide = await this.transitions.decision(tenantId, name, whyOf(body), command.id);
+    const done = await this.log.transact(tenant, { tenant: tenantId, command }, decide);
+    const state = registered(done.state);
+    if (state.status === 'pending' && !state.provisioned) return accepted(this.keyring, tenantId, state, done);
+    const { version, position } = done;
+    const view = await tenantView(this.keyring, tenantId, state, { version, position });
+    return { status: 200, body: view, version, position: { tenantId, position } };
+  }
+
+  private async schedule(name: TransitionCommand, at: string, { tenantId, body, command }: Asked): Promise<Answer<ScheduledTransition>> {
+    const transitionId = derivedId('transition', command.id);
+    const why = whyOf(body);
+    const { position } = await this.log.transact(
+      tenant,
+      { tenant: tenantId, command },
+      schedule({ transitionId, command: name, at, ...why }, this.clock.now()),
+    );
+    const scheduled = { id: transitionId, command: name, at: new Date(at).toISOString(), cause: why.cause, reason: why.reason ?? null };
+    return { status: 202, body: scheduled, position: { tenantId, position } };
+  }
+}
+
+const whyOf = ({ reason, cause }: { reason?: string; cause?: Why['cause'] }): Why => ({ cause: cause ?? 'manual', reason });
