@@ -105,7 +105,7 @@ describe('a suspension', () => {
     const log = await eventsOf(api, tenant.id);
     expect(log.filter(({ type }) => type.startsWith('TenantSuspended') || type === 'TenantReactivated')).toHaveLength(2);
     expect(JSON.stringify(log)).not.toContain('Doe');
-    expect((await api.post(`/api/tenants/${tenant.id}/status/archived`)).body.errors).toMatchObject([{ field: 'status' }]);
+    expect((await api.post(`/api/tenants/${tenant.id}/status/deleted`)).body.errors).toMatchObject([{ field: 'status' }]);
   });
 
   it('stops the tenant’s own keys and its consumption within a second, and lets them go on', async () => {
