@@ -65,6 +65,13 @@ export class TenantGate {
       });
   }
 
+  /** The same as an answer. @throws DomainError `service.unavailable` where it can't be known */
+  async access(tenantId: string): Promise<TenantAccess> {
+    const { access, parentId } = await this.current(tenantId);
+    if (access !== 'open' || parentId === null) return access;
+    return (await this.current(parentId)).access === 'open' ? 'open' : 'suspended';
+  }
+
   /** The reseller of a tenant; null where it has none, or there is no such tenant. @throws DomainError `service.unavailable` */
   async parentOf(tenantId: string): Promise<string | null> {
     return (await this.current(tenantId)).parentId;

@@ -238,6 +238,7 @@ export const eventFixtures: readonly EventFixture[] = [
   },
   { type: 'EventSubscriptionRotated', version: 1, data: { subscriptionId: 's-1', credentials: 2, rotatedAt: at } },
   { type: 'EventSubscriptionPaused', version: 1, data: { subscriptionId: 's-1', pausedAt: at } },
+  { type: 'EventSubscriptionPaused', version: 1, data: { subscriptionId: 's-1', because: 'tenant_closed', pausedAt: at } },
   { type: 'EventSubscriptionResumed', version: 1, data: { subscriptionId: 's-1', resumedAt: at } },
   { type: 'EventSubscriptionReplayed', version: 1, data: { subscriptionId: 's-1', from: 'first', startsAt: null, replayedAt: at } },
   { type: 'EventSubscriptionRevoked', version: 1, data: { subscriptionId: 's-1', reason: 'manual', revokedAt: at } },

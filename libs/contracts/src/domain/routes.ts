@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { face, operation, route } from '../route.js';
+import { closedAccess } from '../tenant/access.js';
 import { Uuid } from '../values.js';
 import { DnsRecord } from './events.js';
 
@@ -61,13 +62,13 @@ export const releaseHost = operation({
   input: z.object({ tenantId: Uuid, operationId: Uuid, host: z.string() }),
   output: z.object({}),
 });
-/** Whose host name is this? Null where it routes nowhere. */
+/** Whose host name is this? Null where it routes nowhere; `closed` where that is so because its tenant may not be used. */
 export const resolveHost = operation({
   name: 'hosts.resolve',
   owner: 'domain-ssl',
   callers: ['provisioning', 'gateway'],
   input: z.object({ host: z.string() }),
-  output: z.object({ tenantId: Uuid.nullable() }),
+  output: z.object({ tenantId: Uuid.nullable(), closed: z.enum(closedAccess).optional() }),
 });
 
 const DomainRow = z.object({

@@ -105,7 +105,8 @@ export const identityEvents = events('identity', {
   EventSubscriptionPaused: event({
     version: 1,
     summary: 'An event subscription gets nothing until it is resumed',
-    data: z.object({ subscriptionId: z.string(), pausedAt: z.string() }),
+    /** `because`: it goes on by itself when the tenant may be used again. */
+    data: z.object({ subscriptionId: z.string(), because: z.literal('tenant_closed').optional(), pausedAt: z.string() }),
   }),
   EventSubscriptionResumed: event({
     version: 1,

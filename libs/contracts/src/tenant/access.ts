@@ -1,7 +1,8 @@
 import type { StoredEvent } from '../events.js';
 
+export const closedAccess = ['suspended', 'archived', 'deleting', 'deleted'] as const;
 /** Whether a tenant's own credentials, and what consumes for it, may do anything; and if not, why. */
-export type TenantAccess = 'open' | 'suspended' | 'archived' | 'deleting' | 'deleted';
+export type TenantAccess = 'open' | (typeof closedAccess)[number];
 
 const fixed: Readonly<Record<string, TenantAccess>> = {
   TenantSuspended: 'suspended',

@@ -4,6 +4,7 @@ import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { provide } from '@tenantry/messaging/provide';
 import { Reservations } from '@tenantry/messaging/reservations';
 import { Database } from '@tenantry/service/database';
+import { tenantGate } from '@tenantry/service/tenant-gate';
 import { AbandonedClaimsJob } from './abandoned-claims.job.js';
 import { AbandonedClaims } from './abandoned-claims.js';
 import { ClaimHostRpc } from './claim-host.rpc.js';
@@ -25,6 +26,7 @@ import { ResolveHostRpc } from './resolve-host.rpc.js';
         new AbandonedClaims(log, reservations, hosts, pool, clock),
     },
     AbandonedClaimsJob,
+    tenantGate,
     provide(domains),
   ],
 })

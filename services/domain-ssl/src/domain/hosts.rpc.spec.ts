@@ -1,11 +1,14 @@
 import { ManualClock } from '@tenantry/contracts/clock';
 import { newId } from '@tenantry/contracts/ids';
 import type { CommandContext } from '@tenantry/contracts/route';
+import { tenantEvents } from '@tenantry/contracts/tenant/events';
 import { MemoryKeyring } from '@tenantry/crypto/memory-keyring';
 import { MemoryEventStore } from '@tenantry/event-store/adapters/memory/memory-event-store';
+import { aggregate } from '@tenantry/event-store/aggregate';
 import { DefaultTenantLog } from '@tenantry/event-store/tenant-log-default';
 import { Reservations } from '@tenantry/messaging/reservations';
 import type { Environment } from '@tenantry/service/environment';
+import { TenantGate } from '@tenantry/service/tenant-gate';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { domainDatabase } from '../testing/database.js';
 import { AbandonedClaims } from './abandoned-claims.js';
@@ -23,7 +26,9 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => database.stop());
 
-const log = new DefaultTenantLog(new MemoryEventStore(), new MemoryKeyring());
+const store = new MemoryEventStore();
+const keyring = new MemoryKeyring();
+const log = new DefaultTenantLog(store, keyring);
 const clock = new ManualClock();
 const environment = { values: { TENANTRY_BASE_DOMAIN: 'tenantry.localhost' } } as Environment;
 const caller = { service: 'provisioning' };
@@ -49,7 +54,15 @@ const register = (tenantId: string, name: string) =>
   );
 const release = (tenantId: string, name = host) =>
   new ReleaseHostRpc(log, reservations(), hosts(), clock).handle({ tenantId, operationId: newId(), host: name }, caller);
-const resolve = async (name = host) => (await new ResolveHostRpc(hosts()).handle({ host: name })).tenantId;
+const lookUp = (name = host) => new ResolveHostRpc(hosts(), new TenantGate({ store })).handle({ host: name });
+const resolve = async (name = host) => (await lookUp(name)).tenantId;
+/** What happens to a tenant, as far as its events say whether it may be used. */
+const happens = (tenantId: string, type: string, data: unknown = {}) =>
+  log.transact(
+    aggregate({ stream: 'tenant', events: tenantEvents, initial: null, evolve: () => null }),
+    { tenant: tenantId, command: { id: newId(), actor: { kind: 'service', id: 'test' } } },
+    () => [{ type, data } as never],
+  );
 const free = () => new AbandonedClaims(log, reservations(), hosts(), database.pool, clock).free();
 const expire = () => database.pool.query(`UPDATE domain_ssl.reservations SET expires_at = now() - interval '1 s' WHERE name = $1`, [host]);
 const typesOf = async (tenantId: string) => (await log.readLog(tenantId, 0)).events.map(({ type }) => type);
@@ -114,6 +127,20 @@ describe('a subdomain', () => {
     await claim(tenantId, operationId);
     expect(await typesOf(tenantId)).toEqual(['DomainClaimed', 'DomainReleased', 'DomainClaimed']);
     expect(await resolve()).toBe(tenantId);
+  });
+});
+
+describe('the host of a tenant that may not be used', () => {
+  it('leads nowhere and says why, until the tenant is back', async () => {
+    const tenantId = newId();
+    await claim(tenantId);
+    await happens(tenantId, 'TenantSuspended', { cause: 'manual', before: { status: 'active' }, suspendedAt: clock.now() });
+    expect(await lookUp()).toEqual({ tenantId: null, closed: 'suspended' });
+    await happens(tenantId, 'TenantArchived', { cause: 'manual', before: { status: 'suspended' }, archivedAt: clock.now() });
+    expect(await lookUp()).toEqual({ tenantId: null, closed: 'archived' });
+    const restored = { status: 'active', cause: 'manual', before: { status: 'archived' }, restoredAt: clock.now() };
+    await happens(tenantId, 'TenantRestored', restored);
+    expect(await lookUp()).toEqual({ tenantId });
   });
 });
 

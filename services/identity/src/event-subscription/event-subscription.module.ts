@@ -10,8 +10,9 @@ import { Broker } from './broker.js';
 import { ChangeEventSubscriptionRpc } from './change-event-subscription.rpc.js';
 import { CheckJob } from './check.job.js';
 import { CreateEventSubscriptionRpc } from './create-event-subscription.rpc.js';
-import { eventSubscriptionChanges } from './event-subscriptions.process.js';
+import { eventSubscriptionChanges, tenantAccess } from './event-subscriptions.process.js';
 import { eventSubscriptions } from './event-subscriptions.projection.js';
+import { FollowTenantEffect } from './follow-tenant.effect.js';
 import { ReadEventSubscriptionsRpc } from './read-event-subscriptions.rpc.js';
 import { Shown } from './shown.js';
 import { SubscriptionTable } from './subscription-table.js';
@@ -28,8 +29,10 @@ import { SubscriptionTable } from './subscription-table.js';
     },
     Shown,
     ApplyEventSubscriptionEffect,
+    FollowTenantEffect,
     CheckJob,
     provide(eventSubscriptionChanges),
+    provide(tenantAccess),
     provide(eventSubscriptions),
   ],
 })

@@ -1,5 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { create, type EventSubscription, eventSubscription, pause, replay, resume, revoke, rotate } from './event-subscription.js';
+import {
+  create,
+  type EventSubscription,
+  eventSubscription,
+  followTenant,
+  pause,
+  replay,
+  resume,
+  revoke,
+  rotate,
+} from './event-subscription.js';
 
 const subscriptionId = 'b6f1c0de-0000-4000-8000-000000000001';
 const at = '2026-01-01T00:00:00.000Z';
@@ -46,5 +56,32 @@ describe('an event subscription', () => {
   it('must be there', () => {
     for (const change of [pause(at), resume(at), rotate(at), revoke('manual', at), replay({ from: 'first', startsAt: null }, at)])
       expect(() => change({ status: 'none' })).toThrow(expect.objectContaining({ code: 'event_subscription.not_found' }));
+  });
+});
+
+describe('an event subscription of a tenant that may not be used', () => {
+  const [closes, opens] = [followTenant(false, at), followTenant(true, at)];
+
+  it('is paused, once, and goes on with the tenant', () => {
+    const paused = after(created, closes);
+    expect(paused).toMatchObject({ status: 'paused' });
+    expect(types(closes, paused)).toEqual([]);
+    expect(after(created, closes, opens)).toMatchObject({ status: 'active' });
+    expect(types(opens, after(created))).toEqual([]);
+  });
+  it('stays paused where somebody paused it, before or meanwhile', () => {
+    expect(after(created, pause(at), closes, opens)).toMatchObject({ status: 'paused' });
+    expect(after(created, closes, pause(at), opens)).toMatchObject({ status: 'paused' });
+  });
+  it('goes on where somebody wants that', () => {
+    const resumed = after(created, closes, resume(at));
+    expect(resumed).toMatchObject({ status: 'active' });
+    expect(types(opens, resumed)).toEqual([]);
+  });
+  it('stays revoked', () => {
+    for (const follow of [closes, opens]) expect(types(follow, after(created, closes, revoke('manual', at)))).toEqual([]);
+  });
+  it('need not be there', () => {
+    for (const follow of [closes, opens]) expect(types(follow, { status: 'none' })).toEqual([]);
   });
 });

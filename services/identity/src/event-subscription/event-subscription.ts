@@ -26,7 +26,8 @@ export interface Existing {
   createdAt: string;
   revokedAt: string | null;
 }
-export type EventSubscription = { status: 'none' } | Existing;
+/** `follows`: paused because its tenant may not be used, and for no other reason. */
+export type EventSubscription = { status: 'none' } | (Existing & { follows: boolean });
 
 /** Streams `event-subscription-<id>`: of the tenant's log, or of the platform's. Secrets are never in an event. */
 export const eventSubscription = aggregate<EventSubscription, typeof identityEvents>({
@@ -36,23 +37,23 @@ export const eventSubscription = aggregate<EventSubscription, typeof identityEve
   evolve: (state, event) => {
     if (event.type === 'EventSubscriptionCreated') {
       const { from, startsAt, ...data } = event.data;
-      return { status: 'active', ...data, start: { generation: 1, from, startsAt }, credentials: 1, revokedAt: null };
+      return { status: 'active', follows: false, ...data, start: { generation: 1, from, startsAt }, credentials: 1, revokedAt: null };
     }
     if (state.status === 'none') return state;
     switch (event.type) {
       case 'EventSubscriptionRotated':
         return { ...state, credentials: event.data.credentials };
       case 'EventSubscriptionPaused':
-        return { ...state, status: 'paused' };
+        return { ...state, status: 'paused', follows: event.data.because !== undefined };
       case 'EventSubscriptionResumed':
-        return { ...state, status: 'active' };
+        return { ...state, status: 'active', follows: false };
       case 'EventSubscriptionReplayed':
         return {
           ...state,
           start: { generation: state.start.generation + 1, from: event.data.from, startsAt: event.data.startsAt },
         };
       case 'EventSubscriptionRevoked':
-        return { ...state, status: 'revoked', revokedAt: event.data.revokedAt };
+        return { ...state, status: 'revoked', follows: false, revokedAt: event.data.revokedAt };
       default:
         return state;
     }
@@ -68,13 +69,13 @@ export const create =
     state.status === 'none' ? [{ type: 'EventSubscriptionCreated', data }] : [];
 
 /** The subscription. @throws DomainError `event_subscription.not_found` */
-export function existing(state: EventSubscription): Existing {
+export function existing(state: EventSubscription): Existing & { follows: boolean } {
   if (state.status === 'none') throw new DomainError('event_subscription.not_found');
   return state;
 }
 
 /** The subscription, where it can still change. @throws DomainError `event_subscription.not_found`, `event_subscription.revoked` */
-function changeable(state: EventSubscription): Existing {
+function changeable(state: EventSubscription): Existing & { follows: boolean } {
   const found = existing(state);
   if (found.status === 'revoked')
     throw new DomainError('event_subscription.revoked', { detail: 'A revoked subscription stays revoked: create another one' });
@@ -91,8 +92,8 @@ export const rotate =
 export const pause =
   (pausedAt: string) =>
   (state: EventSubscription): IdentityEvent[] => {
-    const { subscriptionId, status } = changeable(state);
-    return status === 'paused' ? [] : [{ type: 'EventSubscriptionPaused', data: { subscriptionId, pausedAt } }];
+    const { subscriptionId, status, follows } = changeable(state);
+    return status === 'paused' && !follows ? [] : [{ type: 'EventSubscriptionPaused', data: { subscriptionId, pausedAt } }];
   };
 
 export const resume =
@@ -100,6 +101,20 @@ export const resume =
   (state: EventSubscription): IdentityEvent[] => {
     const { subscriptionId, status } = changeable(state);
     return status === 'active' ? [] : [{ type: 'EventSubscriptionResumed', data: { subscriptionId, resumedAt } }];
+  };
+
+/**
+ * The tenant's own subscriptions get nothing while it may not be used, and go on where they were when it may.
+ * One that somebody paused stays paused; one that somebody resumes meanwhile goes on.
+ */
+export const followTenant =
+  (isOpen: boolean, now: string) =>
+  (state: EventSubscription): IdentityEvent[] => {
+    if (state.status === 'none') return [];
+    const { subscriptionId, status, follows } = state;
+    if (isOpen) return follows ? [{ type: 'EventSubscriptionResumed', data: { subscriptionId, resumedAt: now } }] : [];
+    if (status !== 'active') return [];
+    return [{ type: 'EventSubscriptionPaused', data: { subscriptionId, because: 'tenant_closed', pausedAt: now } }];
   };
 
 export const replay =

@@ -8,6 +8,7 @@ import { CreateTenantRpc } from './create-tenant.rpc.js';
 import { DeleteTenantRpc } from './delete-tenant.rpc.js';
 import { DeletionGrace } from './deletion-grace.effect.js';
 import { DeletionOperations } from './deletion-operations.js';
+import { DeletionPreviewRpc } from './deletion-preview.rpc.js';
 import { EndTrial } from './end-trial.effect.js';
 import { GetTenantRpc } from './get-tenant.rpc.js';
 import { lifecycle } from './lifecycle.process.js';
@@ -23,7 +24,16 @@ import { UpdateTenantRpc } from './update-tenant.rpc.js';
 
 @Module({
   imports: [OperationModule, HistoryModule],
-  controllers: [CreateTenantRpc, GetTenantRpc, ListTenantsRpc, UpdateTenantRpc, TransitionsRpc, ScheduledTransitionsRpc, DeleteTenantRpc],
+  controllers: [
+    CreateTenantRpc,
+    GetTenantRpc,
+    ListTenantsRpc,
+    UpdateTenantRpc,
+    TransitionsRpc,
+    ScheduledTransitionsRpc,
+    DeleteTenantRpc,
+    DeletionPreviewRpc,
+  ],
   providers: [
     Names,
     Plans,
