@@ -50,6 +50,7 @@ export const errorCodes = {
   'operation.not_reversible': { status: 409, title: 'The operation cannot be rolled back in its present state' },
   'operation.not_pausable': { status: 409, title: 'The operation cannot be paused in its present state' },
   'operation.not_resumable': { status: 409, title: 'The operation cannot be resumed in its present state' },
+  'bulk.count_differs': { status: 409, title: 'It would be another number of tenants than expected' },
   'parked.not_found': { status: 404, title: 'Nothing of that id is parked' },
   'parked.not_skippable': { status: 409, title: 'It cannot be left out' },
   'projection.not_found': { status: 404, title: 'The service has no such projection' },

@@ -5,6 +5,7 @@ import { domainFaces, domainRoutes } from './domain/routes.js';
 import { eventSubscriptionFaces, eventSubscriptionRoutes } from './identity/event-subscriptions.js';
 import { identityFaces, identityRoutes } from './identity/routes.js';
 import { signingRoutes } from './identity/signing.js';
+import { startBulkOperation } from './platform/bulk.js';
 import { consumerRoutes } from './platform/consumers.js';
 import { quotaFaces, quotaRoutes } from './quota/routes.js';
 import type { Face, Route } from './route.js';
@@ -28,6 +29,7 @@ export const routes: Route[] = [
   ...signingRoutes,
   ...eventSubscriptionRoutes,
   ...consumerRoutes,
+  startBulkOperation,
 ] as Route[];
 
 /** Every second face: the tenant surface. */

@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { BulkModule } from './bulk/bulk.module.js';
 import { ConfigModule } from './config/config.module.js';
 import { EventModule } from './event/event.module.js';
 import { JobModule } from './job/job.module.js';
@@ -8,5 +9,7 @@ import { PlacementModule } from './placement/placement.module.js';
 import { SagaModule } from './saga/saga.module.js';
 import { TenantModule } from './tenant/tenant.module.js';
 
-@Module({ imports: [TenantModule, OperationModule, JobModule, OversightModule, PlacementModule, ConfigModule, EventModule, SagaModule] })
+@Module({
+  imports: [TenantModule, OperationModule, JobModule, BulkModule, OversightModule, PlacementModule, ConfigModule, EventModule, SagaModule],
+})
 export class AppModule {}

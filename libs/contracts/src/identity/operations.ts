@@ -63,6 +63,21 @@ export const withdrawAdmin = operation({
   output: z.object({}),
 });
 
+/** A mail to a contact of the tenant. `id`: a second one with the same id is not sent. */
+export const sendNotice = operation({
+  name: 'notices.send',
+  owner,
+  callers: ['provisioning'],
+  input: z.object({
+    id: Uuid,
+    tenantId: Uuid,
+    to: z.union([z.string(), z.object({ enc: z.string() })]),
+    subject: z.string(),
+    text: z.string(),
+  }),
+  output: z.object({ simulated: z.boolean().describe('Nothing has left the machine') }),
+});
+
 /** A credential of at most a minute with the tenant's own reading permissions: for the smoke test of the `verify` step. */
 export const issueProbeKey = operation({
   name: 'keys.probe',

@@ -50,7 +50,7 @@ const regional = {
   theme: Theme.optional(),
 };
 const contacts = { adminEmail: Email.optional(), billingEmail: Email.optional(), contactPhone: Phone.optional() };
-const Tags = z.array(Tag).max(50);
+export const Tags = z.array(Tag).max(50);
 
 /** Only a name is required. The nested form (`configuration`, `resources`) is accepted beside the flat one. */
 export const CreateTenantBody = z.strictObject({
@@ -94,6 +94,21 @@ export type UpdateTenantBody = z.infer<typeof UpdateTenantBody>;
 export const tenantStatuses = ['pending', 'failed', 'trial', 'active', 'suspended', 'archived', 'deleting', 'deleted'] as const;
 export const TenantStatus = z.enum(tenantStatuses);
 export type TenantStatus = z.infer<typeof TenantStatus>;
+
+/** Which tenants: in the list of them, and for what is done to many. */
+export const tenantFilter = {
+  status: z.union([TenantStatus, z.literal('inactive')]).optional(),
+  tier: z.string().max(63).optional(),
+  region: z.string().max(40).optional(),
+  isolation: Isolation.optional(),
+  tag: z.string().max(50).optional(),
+  parentId: Uuid.optional().describe('Children of this reseller only'),
+  q: text(100).optional().describe('Text in the name, slug or domain'),
+};
+export const TenantFilter = z.strictObject(tenantFilter);
+export type TenantFilter = z.infer<typeof TenantFilter>;
+/** So many fit into one event. */
+export const tenantIdList = z.array(Uuid).min(1).max(5_000);
 
 export const Tenant = z.object({
   id: Uuid,

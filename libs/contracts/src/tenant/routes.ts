@@ -15,6 +15,7 @@ import {
   TenantListItem,
   TenantSort,
   TenantStatus,
+  tenantFilter,
   tenantStatuses,
   UpdateTenantBody,
 } from './bodies.js';
@@ -52,13 +53,7 @@ export const listTenants = route({
   query: z.strictObject({
     ...PageQuery,
     offset: OffsetQuery.offset,
-    status: z.union([TenantStatus, z.literal('inactive')]).optional(),
-    tier: z.string().max(63).optional(),
-    region: z.string().max(40).optional(),
-    isolation: Isolation.optional(),
-    tag: z.string().max(50).optional(),
-    parentId: Uuid.optional().describe('Children of this reseller only'),
-    q: text(100).optional().describe('Text in the name, slug or domain'),
+    ...tenantFilter,
     sort: TenantSort.optional(),
   }),
   answers: { 200: page(TenantListItem) },

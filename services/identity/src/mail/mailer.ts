@@ -2,7 +2,7 @@ export interface Mail {
   /** Id of the effect that sends it: a second mail with the same id is not sent. */
   id: string;
   tenantId: string;
-  kind: 'invitation';
+  kind: 'invitation' | 'notice';
   to: string;
   subject: string;
   text: string;

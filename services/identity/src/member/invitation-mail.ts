@@ -1,3 +1,5 @@
+import { escapeHtml } from '../mail/escape-html.js';
+
 /** `token` is 64 hex digits. The tenant's name is what somebody typed: it is escaped in HTML. */
 export function invitationMail({
   tenantName,
@@ -20,6 +22,3 @@ export function invitationMail({
       `<p><a href="${escapeHtml(link)}">Accept the invitation</a></p><p>The link works until ${until}.</p>`,
   };
 }
-
-const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
-const escapeHtml = (text: string) => text.replace(/[&<>"']/g, (character) => entities[character] as string);

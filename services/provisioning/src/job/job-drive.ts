@@ -19,6 +19,7 @@ export interface DriveParts {
   clock: Clock;
   logger: Logger;
   driver: string;
+  paramsOf: (operationId: string) => Promise<unknown>;
   /** @throws where nobody does such jobs */
   handlerOf: (type: string) => JobHandler;
 }
@@ -72,7 +73,7 @@ export class JobDrive {
     if (!requested || !actor) return;
     const handler = this.parts.handlerOf(requested.type);
     const running: RunningJob = {
-      ...{ operationId: this.id, params: await rows.params(this.id), actor },
+      ...{ operationId: this.id, params: await this.parts.paramsOf(this.id), actor },
       ...this.cause,
     };
     await rows.reopen(this.id, round);

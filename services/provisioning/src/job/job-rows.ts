@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import type { Encrypted } from '@tenantry/contracts/events';
 import type { jobItemStates, OperationItem } from '@tenantry/contracts/platform/consumers';
 import type { JobCounts } from '@tenantry/contracts/platform/events';
 import { Database } from '@tenantry/service/database';
@@ -40,7 +41,7 @@ export class JobRows {
   constructor(private readonly database: Database) {}
 
   /** Once: for a job that has its rows, they stay. @returns how many items it has */
-  async add(operationId: string, type: string, params: unknown, items: readonly NewItem[]): Promise<number> {
+  async add(operationId: string, type: string, params: Encrypted, items: readonly NewItem[]): Promise<number> {
     const client = await this.database.pool.connect();
     try {
       await client.query('BEGIN');
@@ -71,9 +72,12 @@ export class JobRows {
     return rows[0]?.total ?? 0;
   }
 
-  async params(operationId: string): Promise<unknown> {
-    const { rows } = await this.database.pool.query('SELECT params FROM provisioning.jobs WHERE operation_id = $1', [operationId]);
-    return rows[0]?.params;
+  async params(operationId: string): Promise<Encrypted> {
+    const { rows } = await this.database.pool.query<{ params: Encrypted }>('SELECT params FROM provisioning.jobs WHERE operation_id = $1', [
+      operationId,
+    ]);
+    if (!rows[0]) throw new Error(`There are no rows of the job ${operationId}`);
+    return rows[0].params;
   }
 
   /** One process at a time works on a job. Also prolongs what the driver has. */

@@ -6,6 +6,7 @@ import type { OperationItem } from '@tenantry/contracts/platform/consumers';
 import type { afterCanary } from '@tenantry/contracts/platform/events';
 import type { CommandContext } from '@tenantry/contracts/route';
 import type { OperationView } from '@tenantry/contracts/tenant/bodies';
+import { Keyring } from '@tenantry/crypto/keyring';
 import type { Decision } from '@tenantry/event-store/aggregate';
 import { type SystemCommand, TenantLog } from '@tenantry/event-store/tenant-log';
 import { OperationIndex } from '../operation/operation-index.js';
@@ -23,7 +24,7 @@ import { JobRows } from './job-rows.js';
 export interface NewJob {
   /** Which handler does it. */
   type: string;
-  /** For the handler. Nothing that is secret: it is stored as it is. */
+  /** For the handler. Stored encrypted: it may hold what people typed in. */
   params: unknown;
   items: readonly NewItem[];
   concurrency: number;
@@ -40,6 +41,7 @@ export class Jobs implements OperationKind {
     private readonly rows: JobRows,
     private readonly index: OperationIndex,
     private readonly clock: Clock,
+    private readonly keyring: Keyring,
     kinds: OperationKinds,
   ) {
     kinds.add('job', this);
@@ -50,11 +52,17 @@ export class Jobs implements OperationKind {
     const operationId = jobId(command.id);
     // Rows first: without the event nobody works on them.
     await this.index.add(operationId, PLATFORM_LOG, 'job');
-    const total = await this.rows.add(operationId, type, params, items);
+    const sealed = await this.keyring.encrypt(PLATFORM_LOG, 'jobs', JSON.stringify(params ?? null));
+    const total = await this.rows.add(operationId, type, sealed, items);
     const { concurrency, stopAfterFailures = null } = how;
     const afterCanary = items.some(({ wave = 0 }) => wave === 0) ? (how.afterCanary ?? 'go-on') : 'go-on';
     await this.decide(operationId, command, request({ operationId, type, total, concurrency, stopAfterFailures, afterCanary }));
     return operationId;
+  }
+
+  /** What `start` was given, for the handlers. */
+  async params(id: string): Promise<unknown> {
+    return JSON.parse(await this.keyring.reveal<string>(PLATFORM_LOG, await this.rows.params(id)));
   }
 
   async pause({ id }: OperationAddress, reason: string | undefined, command: Command): Promise<void> {

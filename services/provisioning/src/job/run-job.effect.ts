@@ -11,6 +11,7 @@ import type { JobPayload } from './job.process.js';
 import { JobDrive } from './job-drive.js';
 import { JobHandler } from './job-handler.js';
 import { JobRows } from './job-rows.js';
+import { Jobs } from './jobs.js';
 
 const LOOK_AGAIN_MS = 500;
 
@@ -28,6 +29,7 @@ export class RunJob extends EffectHandler<JobPayload> implements OnApplicationBo
   constructor(
     private readonly log: TenantLog,
     private readonly rows: JobRows,
+    private readonly jobs: Jobs,
     private readonly clock: Clock,
     private readonly logger: Logger,
     private readonly discovery: DiscoveryService,
@@ -58,6 +60,7 @@ export class RunJob extends EffectHandler<JobPayload> implements OnApplicationBo
   private async drive(operationId: string, cause: { causationId: string; traceparent?: string }, signal: AbortSignal): Promise<void> {
     const drive = await JobDrive.of(operationId, cause, {
       ...{ log: this.log, rows: this.rows, clock: this.clock, logger: this.logger, driver: this.driver },
+      paramsOf: (id) => this.jobs.params(id),
       handlerOf: (type) => {
         const handler = this.handlers.get(type);
         if (!handler) throw new GiveUp(`nothing here does jobs of the type ${type}`);

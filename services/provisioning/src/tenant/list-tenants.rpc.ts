@@ -1,33 +1,17 @@
 import { Controller } from '@nestjs/common';
 import { invalidField } from '@tenantry/contracts/errors';
-import { canonicalPlan } from '@tenantry/contracts/plans';
 import type { TenantListItem } from '@tenantry/contracts/tenant/bodies';
 import { listTenants } from '@tenantry/contracts/tenant/routes';
 import { Handles } from '@tenantry/messaging/handles';
 import type { Call, Reply } from '@tenantry/messaging/rpc';
 import { Database } from '@tenantry/service/database';
-import { and, count, eq, ilike, or, type SQL, sql } from 'drizzle-orm';
+import { and, count } from 'drizzle-orm';
 import { Resellers } from './resellers.js';
+import { tenantsThat } from './tenant-filter.js';
 import { after, cursorOf, orderOf, type SortedBy, sortKey } from './tenant-list.order.js';
 import { tenants } from './tenant-list.projection.js';
 
-type Query = Call<typeof listTenants>['query'];
 const DEFAULT_LIMIT = 50;
-
-const like = (text: string) => `%${text.replace(/[\\%_]/g, '\\$&')}%`;
-
-function conditions(query: Query): SQL[] {
-  const found: (SQL | undefined | '' | null)[] = [
-    query.status && eq(tenants.status, query.status === 'inactive' ? 'archived' : query.status),
-    query.tier && eq(tenants.plan, canonicalPlan(query.tier)),
-    query.region && eq(tenants.region, query.region),
-    query.isolation && eq(tenants.isolation, query.isolation),
-    query.tag && sql`${tenants.tags} @> ${JSON.stringify([query.tag])}::jsonb`,
-    query.parentId && eq(tenants.parentId, query.parentId),
-    query.q && or(...[tenants.name, tenants.slug, tenants.domain].map((column) => ilike(column, like(query.q as string)))),
-  ];
-  return found.filter((condition): condition is SQL => Boolean(condition));
-}
 
 /** All tenants for the platform; for a reseller's credentials its children, whatever is asked for. */
 @Controller()
@@ -44,7 +28,7 @@ export class ListTenantsRpc {
       throw invalidField('parentId', 'own', 'must be left out: a reseller sees its own children');
     const limit = query.limit ?? DEFAULT_LIMIT;
     const sort: SortedBy = query.sort ?? '-createdAt';
-    const where = conditions(reseller === null ? query : { ...query, parentId: reseller });
+    const where = tenantsThat(reseller === null ? query : { ...query, parentId: reseller });
     const paged = query.cursor === undefined ? where : [...where, after(sort, query.cursor)];
     const { db } = this.database;
     const rows = db

@@ -1,0 +1,71 @@
+import { z } from 'zod';
+import { route } from '../route.js';
+import { OperationRef, OperationView, PlanInput, Tags, TenantFilter, tenantIdList, WhyBody } from '../tenant/bodies.js';
+import { longText, text, Uuid } from '../values.js';
+
+const how = {
+  tenantIds: tenantIdList.optional(),
+  filter: TenantFilter.optional().describe(
+    'As in the list of tenants; without a condition it is all of them. Deleted tenants only where `status` names them',
+  ),
+  dryRun: z.boolean().optional().describe('Says which tenants it would be, and changes nothing'),
+  expected: z.number().int().min(0).optional().describe('How many tenants it is to be: refused where it would be another number'),
+  concurrency: z.number().int().min(1).max(32).optional().describe('Tenants at once; 8 unless given'),
+  stopAfterFailures: z.number().int().min(1).optional().describe('So many failed tenants pause it; it goes through all unless given'),
+};
+const action = <A extends string, P extends z.ZodType>(name: A, params: P) => z.strictObject({ action: z.literal(name), params, ...how });
+
+/** What can be done to many tenants at once, each under the rules of doing it to one. */
+export const BulkBody = z
+  .discriminatedUnion('action', [
+    action('activate', WhyBody.optional()),
+    action('suspend', WhyBody.optional()),
+    action('reactivate', WhyBody.optional()),
+    action('archive', WhyBody.optional()),
+    action('restore', WhyBody.optional()),
+    action('plan', z.strictObject({ plan: PlanInput })),
+    action('tags', z.strictObject({ add: Tags.optional(), remove: Tags.optional() })),
+    action('notify', z.strictObject({ subject: text(200), text: longText(10_000) })),
+  ])
+  .refine(({ tenantIds, filter }) => (tenantIds === undefined) !== (filter === undefined), {
+    message: 'must come with either tenantIds or filter, and not with both',
+    path: ['filter'],
+    params: { rule: 'one_of' },
+  });
+export type BulkBody = z.infer<typeof BulkBody>;
+export type BulkAction = BulkBody['action'];
+
+/** What doing it to one tenant needs, doing it to many needs as well. */
+export const bulkPermissions: Record<BulkAction, string> = {
+  activate: 'tenant:update',
+  suspend: 'tenant:suspend',
+  reactivate: 'tenant:suspend',
+  archive: 'tenant:suspend',
+  restore: 'tenant:suspend',
+  plan: 'billing:update',
+  tags: 'tenant:update',
+  notify: 'tenant:notify',
+};
+
+export const BulkPreview = z.object({
+  action: z.string(),
+  matched: z.number().int(),
+  sample: z
+    .array(z.object({ id: Uuid, name: z.string(), slug: z.string(), status: z.string(), plan: z.string() }))
+    .describe('The first ten'),
+  unknown: z.array(Uuid).describe('Of `tenantIds`: there are no such tenants'),
+});
+export const BulkAccepted = OperationView.extend({ operation: OperationRef, matched: z.number().int() });
+
+export const startBulkOperation = route({
+  owner: 'provisioning',
+  tag: 'Operations',
+  scope: 'platform',
+  name: 'bulk-operations.start',
+  summary: 'Do one thing to many tenants, as an operation: paused, resumed, cancelled and its failed tenants retried like any other',
+  permission: 'tenant:bulk',
+  method: 'POST',
+  path: '/api/v1/platform/bulk-operations',
+  body: BulkBody,
+  answers: { 200: BulkPreview, 202: BulkAccepted },
+});

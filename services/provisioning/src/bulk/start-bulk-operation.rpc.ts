@@ -1,0 +1,63 @@
+import { Controller } from '@nestjs/common';
+import { DomainError } from '@tenantry/contracts/errors';
+import { canonicalPlan } from '@tenantry/contracts/plans';
+import { type BulkBody, bulkPermissions, startBulkOperation } from '@tenantry/contracts/platform/bulk';
+import { Handles } from '@tenantry/messaging/handles';
+import type { Call, Reply } from '@tenantry/messaging/rpc';
+import { permits } from '@tenantry/service/authorize';
+import { Jobs } from '../job/jobs.js';
+import { Operations } from '../operation/operations.js';
+import { Plans } from '../plan/plans.js';
+import { TenantSelection } from '../tenant/tenant-selection.js';
+
+const DEFAULT_CONCURRENCY = 8;
+
+/** Which tenants it is about is settled here, once: who joins later is not among them. */
+@Controller()
+export class StartBulkOperationRpc {
+  constructor(
+    private readonly selection: TenantSelection,
+    private readonly plans: Plans,
+    private readonly jobs: Jobs,
+    private readonly operations: Operations,
+  ) {}
+
+  @Handles(startBulkOperation)
+  async handle({ body, command }: Call<typeof startBulkOperation>): Reply<typeof startBulkOperation> {
+    const { action, tenantIds, filter = {}, dryRun, expected, concurrency = DEFAULT_CONCURRENCY, stopAfterFailures } = body;
+    const permission = bulkPermissions[action];
+    if (!permits(command.principal.permissions, permission))
+      throw new DomainError('auth.forbidden', {
+        detail: `The permission ${permission} is needed to do this to a tenant`,
+        extensions: { permission },
+      });
+    const params = await this.params(body);
+    const selected = tenantIds ? await this.selection.named(tenantIds) : await this.selection.matching(filter);
+    const matched = selected.tenantIds.length;
+    if (dryRun) {
+      const sample = await this.selection.sample(selected.tenantIds);
+      return { status: 200, body: { action, matched, sample, unknown: selected.unknown } };
+    }
+    if (expected !== undefined && expected !== matched)
+      throw new DomainError('bulk.count_differs', {
+        detail: `It would be ${matched} tenants, not ${expected}: look at them with dryRun, then ask again.`,
+        errors: [{ field: 'expected', rule: 'count', message: `must be ${matched}` }],
+        extensions: { matched },
+      });
+    // Who named a tenant that isn't there sees it among the failed ones.
+    const items = [...selected.tenantIds, ...selected.unknown].map((tenantId) => ({ tenantId }));
+    const id = await this.jobs.start({ type: `bulk.${action}`, params, items, concurrency, stopAfterFailures }, command);
+    const accepted = await this.operations.accepted(id);
+    const total = accepted.body.counts?.total ?? items.length;
+    return { ...accepted, body: { ...accepted.body, operation: { id, url: accepted.location }, matched: total } };
+  }
+
+  /** What every tenant gets is settled once: all of them the same version of a plan. @throws DomainError `plan.not_found` */
+  private async params(body: BulkBody): Promise<unknown> {
+    if (body.action !== 'plan') return body.params ?? {};
+    const { plan } = body.params;
+    return typeof plan === 'string'
+      ? await this.plans.current(canonicalPlan(plan), 'params.plan')
+      : await this.plans.current(canonicalPlan(plan.id), 'params.plan.id');
+  }
+}

@@ -1,0 +1,9 @@
+import { derivedId } from '@tenantry/contracts/ids';
+import type { SystemCommand } from '@tenantry/event-store/tenant-log';
+import type { JobItem, RunningJob } from './job-handler.js';
+
+/** What a job does to a tenant is done in the name of who asked for the job, and once however often the item runs. */
+export const itemCommand = ({ operationId, actor, traceparent, causationId }: RunningJob, { ordinal }: JobItem): SystemCommand => ({
+  ...{ id: derivedId('command', operationId, 'item', ordinal), actor, correlationId: operationId },
+  ...{ causationId, traceparent },
+});
