@@ -54,6 +54,8 @@ export async function projecting(
   for (const tenantId of tenantIds) await models.tenants.place(tenantId);
   await Promise.all(tenantIds.map((tenantId) => store.append(change(tenantId, 'TenantRegistered'))));
 
+  // What the preparations wrote goes to the disk now: else its flushes meet the first appends.
+  await models.pool.query('CHECKPOINT');
   const measure = async (projection: Projection, seen: () => Promise<Map<string, number>>) => {
     const runner = new Runner({
       service: 'bench',
@@ -67,7 +69,7 @@ export async function projecting(
     });
     await runner.start();
     try {
-      await latencies(store, tenantIds, 1, seen);
+      await latencies(store, tenantIds, quick ? 1 : 3, seen);
       return await latencies(store, tenantIds, seconds, seen);
     } finally {
       await runner.stop();
