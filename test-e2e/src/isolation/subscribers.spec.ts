@@ -436,9 +436,15 @@ describe('a broker that lost its consumers', () => {
           seen.add(position);
           ack();
         }
-        return upTo(head)
+        const missing = upTo(head)
           .slice(2)
-          .every((position) => seen.has(position));
+          .filter((position) => !seen.has(position));
+        if (missing.length === 0) return true;
+        const { delivered, num_pending, num_ack_pending, error } = await api(`CONSUMER.INFO.TENANTRY_EVENTS.${issued.consumers[0]?.name}`);
+        const { state } = await api('STREAM.INFO.TENANTRY_EVENTS');
+        throw new Error(
+          `positions ${missing} did not come; ${JSON.stringify({ delivered, num_pending, num_ack_pending, error, first: state?.first_seq, last: state?.last_seq })}`,
+        );
       },
       { timeoutMs: 60_000, what: 'what was not acknowledged before' },
     );
