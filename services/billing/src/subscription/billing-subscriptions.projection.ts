@@ -48,7 +48,11 @@ export const billingSubscriptionsProjection = projection({
         { planId: data.plan.id, planVersion: data.plan.version, priceMinor: data.priceMinor, currency: data.currency },
       ),
     TrialEnded: ({ tenantId, data }) =>
-      patch(billingSubscriptions, { tenantId }, { status: 'active', periodStart: data.periodStart, periodEnd: data.periodEnd }),
+      patch(
+        billingSubscriptions,
+        { tenantId },
+        { status: 'active', trialEndsAt: data.endedAt, periodStart: data.periodStart, periodEnd: data.periodEnd },
+      ),
     SubscriptionCancelled: ({ tenantId }) => patch(billingSubscriptions, { tenantId }, { status: 'cancelled' }),
   },
 });

@@ -2,6 +2,8 @@ import { Module } from '@nestjs/common';
 import { provide } from '@tenantry/messaging/provide';
 import { billingSubscriptionsProjection } from './billing-subscriptions.projection.js';
 import { CancelSubscriptionRpc } from './cancel-subscription.rpc.js';
+import { earlyActivations } from './early-activations.process.js';
+import { EndTrialEarlyEffect } from './end-trial-early.effect.js';
 import { FollowPlanEffect } from './follow-plan.effect.js';
 import { GetSubscriptionRpc } from './get-subscription.rpc.js';
 import { OpenSubscriptionRpc } from './open-subscription.rpc.js';
@@ -10,6 +12,13 @@ import { TrialEndTimer } from './trial-end.timer.js';
 
 @Module({
   controllers: [OpenSubscriptionRpc, CancelSubscriptionRpc, GetSubscriptionRpc],
-  providers: [provide(billingSubscriptionsProjection), provide(planChanges), FollowPlanEffect, TrialEndTimer],
+  providers: [
+    provide(billingSubscriptionsProjection),
+    provide(planChanges),
+    provide(earlyActivations),
+    FollowPlanEffect,
+    EndTrialEarlyEffect,
+    TrialEndTimer,
+  ],
 })
 export class SubscriptionModule {}

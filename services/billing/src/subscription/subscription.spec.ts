@@ -2,7 +2,7 @@ import type { BillingEvent } from '@tenantry/contracts/billing/events';
 import { type PlanSnapshot, shippedPlans } from '@tenantry/contracts/plans';
 import { fold } from '@tenantry/event-store/aggregate';
 import { describe, expect, it } from 'vitest';
-import { cancel, endTrial, followPlan, type Order, open, subscription, subscriptionView } from './subscription.js';
+import { cancel, endTrial, endTrialEarly, followPlan, type Order, open, subscription, subscriptionView } from './subscription.js';
 
 const tenant = '3f0c9c7e-52a5-4a64-9f0b-0d6a4a3a5d11';
 const given = (...events: BillingEvent[]) => fold(subscription, events as never);
@@ -76,6 +76,27 @@ describe('the end of the trial', () => {
     expect(endTrial('2026-02-01T10:00:00.000Z')(given(opened({ plan: plan(14) })))).toEqual([]);
     expect(endTrial(trialEnds)(given(opened({ plan: plan(14) }), cancelled))).toEqual([]);
     expect(endTrial(trialEnds)(given())).toEqual([]);
+  });
+});
+
+describe('a trial of a tenant that is made active early', () => {
+  const early = '2026-02-03T09:30:00.000Z';
+  it('ends then, and the paid periods count from there', () => {
+    const [event] = endTrialEarly(early)(given(opened({ plan: plan(14) })));
+    expect(event).toEqual({
+      type: 'TrialEnded',
+      data: { endedAt: early, periodStart: early, periodEnd: '2026-03-02T23:00:00.000Z' },
+    });
+    const paid = given(opened({ plan: plan(14) }), event as BillingEvent);
+    expect(subscriptionView(tenant, paid, '2026-02-20T00:00:00.000Z')).toMatchObject({
+      ...{ status: 'active', trialEndsAt: early, periodStart: early, periodEnd: '2026-03-02T23:00:00.000Z' },
+    });
+    expect(endTrial(trialEnds)(paid)).toEqual([]);
+  });
+  it('is left to its timer where it is over anyway, and nothing happens without one', () => {
+    expect(endTrialEarly(trialEnds)(given(opened({ plan: plan(14) })))).toEqual([]);
+    expect(endTrialEarly(early)(given(opened()))).toEqual([]);
+    expect(endTrialEarly(early)(given(opened({ plan: plan(14) }), cancelled))).toEqual([]);
   });
 });
 

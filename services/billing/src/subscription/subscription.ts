@@ -32,7 +32,7 @@ export const subscription = aggregate<Subscription, typeof billingEvents>({
         return { ...state, plan, priceMinor, currency, planPosition };
       }
       case 'TrialEnded':
-        return state.status === 'trialing' ? { ...state, status: 'active' } : state;
+        return state.status === 'trialing' ? { ...state, status: 'active', trialEndsAt: event.data.endedAt } : state;
       case 'SubscriptionCancelled':
         return state.status === 'none' ? state : { ...state, status: 'cancelled', ...event.data };
       default:
@@ -103,9 +103,19 @@ export const endTrial =
   (dueAt: Instant) =>
   (state: Subscription): BillingEvent[] => {
     if (state.status !== 'trialing' || Date.parse(state.trialEndsAt) !== Date.parse(dueAt)) return [];
-    const period = periodAt(cycleOf(state), state.trialEndsAt);
-    return [{ type: 'TrialEnded', data: { endedAt: state.trialEndsAt, periodStart: period.start, periodEnd: period.end } }];
+    return [trialEnded(state, state.trialEndsAt)];
   };
+
+/** The tenant was made active before its trial was over: the first paid period begins now. */
+export const endTrialEarly =
+  (now: Instant) =>
+  (state: Subscription): BillingEvent[] =>
+    state.status === 'trialing' && Date.parse(now) < Date.parse(state.trialEndsAt) ? [trialEnded(state, now)] : [];
+
+function trialEnded(state: Opened, endedAt: Instant): BillingEvent {
+  const period = periodAt(cycleOf({ ...state, trialEndsAt: endedAt }), endedAt);
+  return { type: 'TrialEnded', data: { endedAt, periodStart: period.start, periodEnd: period.end } };
+}
 
 export const cancel =
   (reason: string, now: Instant) =>

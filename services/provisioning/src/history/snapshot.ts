@@ -128,7 +128,7 @@ const folds: Fold = {
     subscription: { status: trialEndsAt === null ? 'active' : 'trialing', plan, priceMinor, currency, trialEndsAt, billingEmail },
   }),
   SubscriptionPlanChanged: (before, { data: { plan, priceMinor, currency } }) => subscriptionIs(before, { plan, priceMinor, currency }),
-  TrialEnded: (before) => subscriptionIs(before, { status: 'active' }),
+  TrialEnded: (before, { data }) => subscriptionIs(before, { status: 'active', trialEndsAt: data.endedAt }),
   SubscriptionCancelled: (before) => subscriptionIs(before, { status: 'cancelled' }),
   DomainClaimed: (before, { data }) =>
     domainIs(before, data, { type: 'subdomain', status: 'active', primary: data.primary, ssl: data.ssl }),

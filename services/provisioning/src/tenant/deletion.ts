@@ -21,7 +21,7 @@ export const scheduleDeletion =
   ({ operationId, cause, reason, graceDays = GRACE_DAYS, confirm }: DeletionOrder, now: string) =>
   (state: Tenant): TenantEvent[] => {
     const { status, legalHold, slug } = living(state);
-    if (status === 'deleting' || status === 'deleted') return [];
+    if (status === 'deleting') return [];
     if (legalHold !== null) throw held('deleted');
     if (confirm !== undefined && confirm !== slug) throw invalidField('confirm', 'matches_slug', 'must be the slug of the tenant');
     if (graceDays === 0 && confirm === undefined)

@@ -179,10 +179,10 @@ export const isReseller = (state: Tenant): boolean =>
   (state.status === 'active' || state.status === 'trial') && state.features['reselling'] === true && state.parentId === undefined;
 
 /** A tenant that can still change. @throws DomainError `tenant.not_found`, `tenant.deleted` */
-export function living(state: Tenant): RegisteredTenant {
-  const found = registered(state);
-  if (found.status === 'deleted') throw new DomainError('tenant.deleted');
-  return found;
+export function living(state: Tenant): RegisteredTenant & { status: Exclude<TenantStatus, 'deleted'> } {
+  const { status, ...found } = registered(state);
+  if (status === 'deleted') throw new DomainError('tenant.deleted');
+  return { ...found, status };
 }
 
 export const register =
