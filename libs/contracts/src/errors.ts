@@ -37,6 +37,8 @@ export const errorCodes = {
   'tenant.not_ready': { status: 409, title: 'The tenant is not ready for this' },
   'tenant.transition_not_allowed': { status: 409, title: 'The tenant cannot go to that state from here' },
   'transition.not_found': { status: 404, title: 'There is no such scheduled transition' },
+  'tenant.maintenance': { status: 503, title: 'The tenant is under maintenance' },
+  'maintenance.not_found': { status: 404, title: 'There is no such maintenance window' },
   'plan.not_found': { status: 422, title: 'There is no such plan' },
   'domain.taken': { status: 409, title: 'The host name is taken' },
   'domain.invalid': { status: 422, title: 'The host name is not valid' },

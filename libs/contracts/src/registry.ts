@@ -7,6 +7,7 @@ import { identityFaces, identityRoutes } from './identity/routes.js';
 import { signingRoutes } from './identity/signing.js';
 import { startBulkOperation } from './platform/bulk.js';
 import { consumerRoutes } from './platform/consumers.js';
+import { maintenanceRoutes } from './platform/maintenance.js';
 import { quotaFaces, quotaRoutes } from './quota/routes.js';
 import type { Face, Route } from './route.js';
 import { eventFaces, eventRoutes } from './tenant/event-routes.js';
@@ -30,6 +31,7 @@ export const routes: Route[] = [
   ...eventSubscriptionRoutes,
   ...consumerRoutes,
   startBulkOperation,
+  ...maintenanceRoutes,
 ] as Route[];
 
 /** Every second face: the tenant surface. */

@@ -267,6 +267,28 @@ export const eventFixtures: readonly EventFixture[] = [
   { type: 'ProjectionRebuildRequested', version: 1, data: { operationId: 'o-1', service: 'audit', consumer: 'audit', tenantId: null } },
   { type: 'ProjectionRebuildEnded', version: 1, data: { operationId: 'o-1', succeeded: 3, failed: 0 } },
   {
+    type: 'MaintenanceScheduled',
+    version: 1,
+    data: {
+      ...{ windowId: 'w-1', scope: 'some', startsAt: '2026-03-01T22:00:00.000Z', endsAt: '2026-03-01T23:00:00.000Z' },
+      ...{ noticeAt: '2026-03-01T21:00:00.000Z', reason: 'a new disk', emergency: false },
+    },
+  },
+  { type: 'MaintenanceTenantsNamed', version: 1, data: { windowId: 'w-1', tenantIds: ['8d7b7f3c-56a0-4b5e-9a5d-3f1f0c1a2b3c'] } },
+  {
+    type: 'MaintenanceStarted',
+    version: 1,
+    data: {
+      ...{ windowId: 'w-1', scope: 'some', endsAt: '2026-03-01T23:00:00.000Z' },
+      ...{ reason: 'a new disk', startedAt: '2026-03-01T22:00:00.000Z' },
+    },
+  },
+  {
+    type: 'MaintenanceEnded',
+    version: 1,
+    data: { windowId: 'w-1', cause: 'manual', reason: 'done early', endedAt: '2026-03-01T22:30:00.000Z' },
+  },
+  {
     type: 'JobRequested',
     version: 1,
     data: { operationId: 'o-2', type: 'suspend', total: 3, concurrency: 4, stopAfterFailures: 2, afterCanary: 'pause-if-failed' },

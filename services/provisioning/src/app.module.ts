@@ -3,6 +3,7 @@ import { BulkModule } from './bulk/bulk.module.js';
 import { ConfigModule } from './config/config.module.js';
 import { EventModule } from './event/event.module.js';
 import { JobModule } from './job/job.module.js';
+import { MaintenanceModule } from './maintenance/maintenance.module.js';
 import { OperationModule } from './operation/operation.module.js';
 import { OversightModule } from './oversight/oversight.module.js';
 import { PlacementModule } from './placement/placement.module.js';
@@ -10,6 +11,17 @@ import { SagaModule } from './saga/saga.module.js';
 import { TenantModule } from './tenant/tenant.module.js';
 
 @Module({
-  imports: [TenantModule, OperationModule, JobModule, BulkModule, OversightModule, PlacementModule, ConfigModule, EventModule, SagaModule],
+  imports: [
+    TenantModule,
+    OperationModule,
+    JobModule,
+    BulkModule,
+    MaintenanceModule,
+    OversightModule,
+    PlacementModule,
+    ConfigModule,
+    EventModule,
+    SagaModule,
+  ],
 })
 export class AppModule {}

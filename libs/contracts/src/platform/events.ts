@@ -15,7 +15,7 @@ export const JobCounts = z.object({
 });
 export type JobCounts = z.infer<typeof JobCounts>;
 
-/** On the platform log. Stream `plan-<id>`: owner billing; `operation-<id>`: work over many tenants and rebuilds, owner provisioning. */
+/** On the platform log. Stream `plan-<id>`: owner billing; `operation-<id>`: work over many tenants and rebuilds, `maintenance` (what is open) and `maintenance-<id>` (what was announced), owner provisioning. */
 export const platformEvents = events('platform', {
   PlanPublished: event({
     version: 1,
@@ -50,6 +50,41 @@ export const platformEvents = events('platform', {
     version: 1,
     summary: 'The rebuilding of read models is over',
     data: z.object({ operationId: z.string(), succeeded: z.number().int(), failed: z.number().int() }),
+  }),
+  MaintenanceScheduled: event({
+    version: 1,
+    summary: 'A maintenance window was announced: tenants in its scope are not served while it is open',
+    data: z.object({
+      windowId: z.string(),
+      /** `some`: those that `MaintenanceTenantsNamed` names, on the same stream. */
+      scope: z.enum(['all', 'some']),
+      startsAt: z.string(),
+      endsAt: z.string(),
+      /** When the tenants are reminded; null: they are not. */
+      noticeAt: z.string().nullable(),
+      reason: z.string(),
+      emergency: z.boolean(),
+    }),
+  }),
+  MaintenanceTenantsNamed: event({
+    version: 1,
+    summary: 'Tenants are in the scope of a maintenance window',
+    data: z.object({ windowId: z.string(), tenantIds: z.array(z.string()) }),
+  }),
+  MaintenanceStarted: event({
+    version: 1,
+    summary: 'A maintenance window is open',
+    data: z.object({ windowId: z.string(), scope: z.enum(['all', 'some']), endsAt: z.string(), reason: z.string(), startedAt: z.string() }),
+  }),
+  MaintenanceEnded: event({
+    version: 1,
+    summary: 'A maintenance window is over, or will not be opened',
+    data: z.object({
+      windowId: z.string(),
+      cause: z.enum(['over', 'manual', 'cancelled']),
+      reason: z.string().optional(),
+      endedAt: z.string(),
+    }),
   }),
   JobRequested: event({
     version: 1,

@@ -1,3 +1,4 @@
+import { SystemClock } from '@tenantry/contracts/clock';
 import { DomainError } from '@tenantry/contracts/errors';
 import type { StoredEvent } from '@tenantry/contracts/events';
 import { authenticate } from '@tenantry/contracts/identity/operations';
@@ -9,6 +10,7 @@ import { RpcClient } from '@tenantry/messaging/rpc';
 import { silentLogger } from '@tenantry/observability/logger';
 import type { Bus } from '@tenantry/service/bus';
 import type { ProcessEnvironment } from '@tenantry/service/config';
+import { MaintenanceGate } from '@tenantry/service/maintenance-gate';
 import { TenantGate } from '@tenantry/service/tenant-gate';
 import { freePort } from '@tenantry/testing/ports';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -71,6 +73,20 @@ const gate = new TenantGate({
     }),
   },
 });
+/** What the platform's log says of maintenance, for its gate. */
+const windows: { type: string; data: object }[] = [];
+const maintenance = new MaintenanceGate({
+  maxAgeMs: 0,
+  clock: new SystemClock(),
+  store: {
+    readStream: async (_log, stream, options) => ({
+      events: (stream === 'maintenance' ? windows : [{ type: 'MaintenanceTenantsNamed', data: { tenantIds: [tenantA] } }])
+        .map((event, streamVersion) => ({ ...event, streamVersion }) as unknown as StoredEvent)
+        .slice(options?.fromVersion ?? 0),
+      command: null,
+    }),
+  },
+});
 /** Of one tenant. */
 const IN_FLIGHT = 4;
 const firsts = new MemoryFirstRequests();
@@ -94,6 +110,7 @@ beforeAll(async () => {
     new Forwarder(owners, idempotency, gate, silentLogger),
     new OperationEvents(owners, bus, silentLogger),
     gate,
+    maintenance,
     owners,
     silentLogger,
   );
@@ -250,6 +267,26 @@ describe('credentials', () => {
       status: 403,
       json: { code: 'auth.forbidden', permission: 'tenant:read' },
     });
+  });
+});
+
+describe('a tenant under maintenance', () => {
+  it('is told when to come again, and so is whoever comes by its surface; the platform works on', async () => {
+    owners.answer = () => ({ status: 200, body: tenant(tenantA), version: 3 });
+    const [windowId, endsAt] = ['w', new Date(Date.now() + 90_000).toISOString()];
+    windows.push({ type: 'MaintenanceStarted', data: { windowId, scope: 'some', endsAt, reason: 'a new disk' } });
+    const refused = await ask('GET', `/api/tenants/${tenantA}`, { key: keyOfA });
+    expect(refused).toMatchObject({
+      status: 503,
+      json: { code: 'tenant.maintenance', endsAt, detail: expect.stringContaining('a new disk') },
+    });
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(80);
+    expect((await ask('GET', '/api/tenants/current', { key: keyOfA })).status).toBe(503);
+    expect((await ask('GET', `/api/tenants/${tenantA}`)).status).toBe(503);
+    expect((await ask('GET', `/api/v1/platform/tenants/${tenantA}`)).status).toBe(200);
+    expect((await ask('GET', `/api/tenants/${tenantB}`)).status).toBe(200);
+    windows.push({ type: 'MaintenanceEnded', data: { windowId } });
+    expect((await ask('GET', `/api/tenants/${tenantA}`, { key: keyOfA })).status).toBe(200);
   });
 });
 

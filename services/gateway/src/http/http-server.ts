@@ -14,6 +14,7 @@ import { childTraceparent } from '@tenantry/observability/traceparent';
 import { traced } from '@tenantry/observability/tracing';
 import { denial } from '@tenantry/service/authorize';
 import { Environment } from '@tenantry/service/environment';
+import { MaintenanceGate } from '@tenantry/service/maintenance-gate';
 import { TenantGate } from '@tenantry/service/tenant-gate';
 import { TenantRequests } from '@tenantry/service/tenant-requests';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
@@ -54,6 +55,7 @@ export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShut
     private readonly forwarder: Forwarder,
     private readonly operationEvents: OperationEvents,
     private readonly gate: TenantGate,
+    private readonly maintenance: MaintenanceGate,
     rpc: RpcClient,
     private readonly logger: Logger,
   ) {
@@ -182,9 +184,13 @@ export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShut
     exchange.tenantId = endpoint.ownTenant ? principal.tenantId : params['tenantId'];
     const refusal = denial(principal, { scope: endpoint.scope, permission: endpoint.permission, tenantId: exchange.tenantId });
     if (refusal) throw refusal;
-    // The platform acts on suspended tenants; they themselves don't.
-    if (principal.tenantId === undefined) return;
+    // The platform acts on suspended tenants, and on those under maintenance unless it comes by their own surface; they themselves don't.
+    if (principal.tenantId === undefined) {
+      if (endpoint.face && exchange.tenantId !== undefined) await this.maintenance.pass(exchange.tenantId);
+      return;
+    }
     await this.gate.pass(principal.tenantId);
+    await this.maintenance.pass(principal.tenantId, ...(exchange.tenantId === undefined ? [] : [exchange.tenantId]));
     this.tenantRequests.refuseExcess(principal.tenantId);
   }
 

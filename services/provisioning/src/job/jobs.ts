@@ -60,6 +60,12 @@ export class Jobs implements OperationKind {
     return operationId;
   }
 
+  /** Whether the command has started its job already. */
+  async has(command: Pick<Command, 'id'>): Promise<boolean> {
+    const { state } = await this.log.load(job, { tenant: PLATFORM_LOG, stream: `operation-${jobId(command.id)}` });
+    return state.requested !== null;
+  }
+
   /** What `start` was given, for the handlers. */
   async params(id: string): Promise<unknown> {
     return JSON.parse(await this.keyring.reveal<string>(PLATFORM_LOG, await this.rows.params(id)));
