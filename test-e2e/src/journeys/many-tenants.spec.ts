@@ -65,7 +65,7 @@ describe('one thing done to many tenants', () => {
     const rest = (await api.get(`${PLATFORM}/operations/${first.body.id}/items?cursor=${items.nextCursor}`)).body;
     expect([...items.items, ...rest.items].map(({ tenantId }: { tenantId: string }) => tenantId).sort()).toEqual(ids.toSorted());
     const event = (await eventsOf(api, ids[0] as string)).find(({ type }) => type === 'TenantSuspended');
-    expect(event.metadata).toMatchObject({ actor: { kind: 'api-key' }, correlationId: first.body.id });
+    expect(event.metadata).toMatchObject({ actor: { kind: 'staff' }, correlationId: first.body.id });
     expect((await ended((await api.post(BULK, { action: 'reactivate', tenantIds: ids })).body.id)).status).toBe('succeeded');
     expect((await statuses()).every((status) => status !== 'suspended')).toBe(true);
   });

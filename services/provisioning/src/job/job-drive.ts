@@ -112,7 +112,8 @@ export class JobDrive {
   private async look(): Promise<void> {
     const now = performance.now();
     await this.prolong();
-    if (this.endings.length < BATCH && this.running.size > 0 && now - this.lookedMs < LOOK_MS) return;
+    const mayStop = this.known.state.requested?.stopAfterFailures != null && this.endings.some(({ status }) => status === 'failed');
+    if (!mayStop && this.endings.length < BATCH && this.running.size > 0 && now - this.lookedMs < LOOK_MS) return;
     this.lookedMs = now;
     const failed = await this.write();
     this.known = await load(this.parts.log, this.id);

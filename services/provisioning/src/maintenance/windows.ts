@@ -50,6 +50,10 @@ export function windowView({ window, announcement: { tenantIds, announcedAt }, c
   const { windowId: id, scope, ...rest } = window;
   return {
     ...{ id, scope, ...rest, status: statusOf(course), tenants: scope === 'all' ? null : tenantIds.length },
-    ...{ createdAt: announcedAt ?? window.startsAt, startedAt: course?.startedAt ?? null, endedAt: course?.endedAt ?? null },
+    ...{
+      createdAt: new Date(announcedAt ?? window.startsAt).toISOString(),
+      startedAt: course?.startedAt ?? null,
+      endedAt: course?.endedAt ?? null,
+    },
   };
 }
