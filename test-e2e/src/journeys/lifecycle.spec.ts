@@ -1,0 +1,220 @@
+import { eventually } from '@tenantry/testing/eventually';
+import pg from 'pg';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { Random } from '../faults/random.js';
+import type { Api } from '../harness/api.js';
+import { walk } from '../harness/lifecycle-walk.js';
+import { Subscriber } from '../harness/subscriber.js';
+import { type RunFile, sharedSystem } from '../harness/system.js';
+import { activeTenant, eventsOf, PLATFORM, unique } from '../harness/tenants.js';
+
+let api: Api;
+let run: RunFile;
+beforeAll(async () => {
+  ({ api, run } = await sharedSystem());
+});
+const url = (id: string, rest = '') => `${PLATFORM}/tenants/${id}${rest}`;
+const create = async (body: Record<string, unknown> = {}) =>
+  (await activeTenant(api, { name: unique('Living'), isolation: 'shared', ...body })).tenant;
+const remove = (path: string, body: unknown) =>
+  api.raw('DELETE', path, {
+    headers: { authorization: `Bearer ${api.key}`, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+const statusOf = async (id: string) => (await api.get(url(id))).body.status;
+const reaches = (id: string, status: string, timeoutMs = 10_000) =>
+  eventually(async () => expect(await statusOf(id)).toBe(status) === undefined, {
+    timeoutMs,
+    intervalMs: 50,
+    what: `the tenant to be ${status}`,
+  });
+const inMs = (ms: number) => new Date(Date.now() + ms).toISOString();
+
+describe('a tenant that is archived', () => {
+  it('is closed to its own credentials, keeps its data, and comes back as it was', async () => {
+    const tenant = await create();
+    const own = api.as((await api.post(url(tenant.id, '/api-keys'), { name: 'own' })).body.key);
+    await api.put(url(tenant.id, '/settings/motto'), { value: 'kept' });
+    await api.post(url(tenant.id, '/suspend'), { cause: 'payment' });
+    const archived = await api.post(`/api/tenants/${tenant.id}/status/inactive`, { reason: 'left for a year' });
+    expect([archived.status, archived.body.tenant_status]).toEqual([200, 'archived']);
+    await eventually(async () => expect((await own.get('/api/tenants/current')).body.code).toBe('tenant.archived') === undefined, {
+      timeoutMs: 2_000,
+      intervalMs: 20,
+      what: 'the archive to be felt',
+    });
+    expect((await api.post(url(tenant.id, '/quotas/check'), { resource: 'api_calls' })).body.code).toBe('tenant.archived');
+    const listed = await api.get(`${PLATFORM}/tenants?status=inactive&q=${tenant.slug}`);
+    expect(listed.body.items.map(({ id }: any) => id)).toEqual([tenant.id]);
+    expect((await api.get(url(tenant.id, '/settings/motto'))).body.value).toBe('kept');
+    expect((await api.post(url(tenant.id, '/reactivate'))).body.code).toBe('tenant.transition_not_allowed');
+    expect((await api.post(url(tenant.id, '/restore'))).body).toMatchObject({ status: 'suspended', statusCause: 'manual' });
+    expect((await api.post(`/api/tenants/${tenant.id}/status/active`)).body.tenant_status).toBe('active');
+    await eventually(async () => expect((await own.get('/api/tenants/current')).status).toBe(200) === undefined, {
+      timeoutMs: 2_000,
+      what: 'the own key to work again',
+    });
+  });
+
+  it('holds no connection to a database of its own', async () => {
+    const tenant = await create({ isolation: 'isolated' });
+    const { database } = (await api.get(url(tenant.id, '/placement'))).body;
+    const client = new pg.Client({ connectionString: run.postgresUrl });
+    await client.connect();
+    try {
+      const connections = async () => (await client.query('SELECT 1 FROM pg_stat_activity WHERE datname = $1', [database])).rowCount;
+      await api.get(url(tenant.id, '/settings'));
+      expect(await connections()).toBeGreaterThan(0);
+      await api.post(url(tenant.id, '/archive'));
+      await eventually(async () => expect(await connections()).toBe(0) === undefined, {
+        timeoutMs: 20_000,
+        what: 'its connections to close',
+      });
+    } finally {
+      await client.end();
+    }
+  });
+});
+
+describe('a deletion', () => {
+  it('is previewed, closes the tenant at once, and is taken back during its grace', async () => {
+    const tenant = await create();
+    const before = (await api.get(url(tenant.id, '/deletion-preview'))).body;
+    expect(before).toMatchObject({ tenantId: tenant.id, domains: 1, subscriptions: 1 });
+    expect(before.databaseBytes).toBeGreaterThan(0);
+    expect(before.events).toBe((await eventsOf(api, tenant.id)).length);
+    const asked = await remove(url(tenant.id), { reason: 'bankrupt', graceDays: 7 });
+    expect([asked.status, asked.body.status]).toEqual([202, 'deleting']);
+    expect(Date.parse(asked.body.deletion.graceEndsAt) - Date.now()).toBeGreaterThan(6.9 * 86_400_000);
+    expect((await api.get(asked.body.operation.url)).body).toMatchObject({
+      type: 'deletion',
+      steps: expect.arrayContaining([expect.objectContaining({ name: 'grace', status: 'running' })]),
+    });
+    const again = await api.delete(`/api/tenants/${tenant.id}`);
+    expect([again.status, again.body.deletion.grace_ends_at]).toEqual([202, asked.body.deletion.graceEndsAt]);
+    expect(again.headers.get('location')).toBe(asked.body.operation.url);
+    for (const refused of ['activate', 'suspend', 'reactivate', 'archive', 'restore'])
+      expect((await api.post(url(tenant.id, `/${refused}`))).body.code).toBe('tenant.transition_not_allowed');
+    expect((await api.post(url(tenant.id, '/undelete'))).body).toMatchObject({ status: 'active', deletion: null });
+    expect((await api.get(asked.body.operation.url)).body.status).toBe('cancelled');
+    expect((await api.post(url(tenant.id, '/undelete'))).status).toBe(200);
+  });
+
+  it('is cancelled as the operation that it is', async () => {
+    const tenant = await create();
+    const { operation } = (await remove(url(tenant.id), {})).body;
+    const cancelled = await api.post(`${operation.url}/cancel`, { reason: 'a mistake' });
+    expect([cancelled.status, cancelled.body.status]).toEqual([202, 'cancelled']);
+    expect(await statusOf(tenant.id)).toBe('active');
+    expect((await api.post(`${operation.url}/cancel`)).body.code).toBe('operation.not_cancellable');
+  });
+
+  it('without a grace needs the slug, and is held back by a legal hold', async () => {
+    const tenant = await create();
+    const careless = await remove(url(tenant.id), { graceDays: 0 });
+    expect([careless.status, careless.body.errors]).toEqual([422, [expect.objectContaining({ field: 'confirm' })]]);
+    expect((await remove(url(tenant.id), { graceDays: 0, confirm: 'another' })).status).toBe(422);
+    const held = await api.put(url(tenant.id, '/legal-hold'), { held: true, reason: 'case 12' });
+    expect([held.status, held.body.legalHold]).toEqual([200, true]);
+    const refused = await remove(url(tenant.id), { graceDays: 0, confirm: tenant.slug });
+    expect([refused.status, refused.body.code]).toEqual([409, 'tenant.legal_hold']);
+    expect((await api.put(url(tenant.id, '/legal-hold'), { held: false })).body.legalHold).toBe(false);
+    expect(JSON.stringify(await eventsOf(api, tenant.id))).not.toContain('case 12');
+  });
+
+  it('stops what is being provisioned, which goes on when it is taken back', async () => {
+    const { body } = await api.post(`${PLATFORM}/tenants`, { name: unique('Hasty'), isolation: 'shared' });
+    const asked = await remove(url(body.id), {});
+    expect(asked.status).toBe(202);
+    expect(await statusOf(body.id)).toBe('deleting');
+    const back = await api.post(url(body.id, '/undelete'));
+    expect([200, 202]).toContain(back.status);
+    await reaches(body.id, 'active', 20_000);
+    const types = (await eventsOf(api, body.id)).map(({ type }) => type);
+    expect(types.filter((type) => type === 'TenantProvisioned')).toHaveLength(1);
+    expect(types).not.toContain('TenantProvisioningFailed');
+  });
+});
+
+describe('a transition for later', () => {
+  it('is listed, done when its time comes, and can be taken back', async () => {
+    const tenant = await create();
+    const soon = await api.post(url(tenant.id, '/suspend'), { at: inMs(1_500), cause: 'payment', reason: 'last notice' });
+    expect([soon.status, soon.body]).toEqual([202, expect.objectContaining({ command: 'suspend', reason: 'last notice' })]);
+    const later = await api.post(`/api/tenants/${tenant.id}/status/archived`, { at: inMs(3_600_000) });
+    expect([later.status, later.body.command]).toEqual([202, 'archive']);
+    const { items } = (await api.get(url(tenant.id, '/scheduled-transitions'))).body;
+    expect(items.map(({ id }: any) => id)).toEqual([soon.body.id, later.body.id]);
+    expect((await api.delete(url(tenant.id, `/scheduled-transitions/${later.body.id}`))).status).toBe(204);
+    expect((await api.delete(url(tenant.id, `/scheduled-transitions/${later.body.id}`))).body.code).toBe('transition.not_found');
+    await reaches(tenant.id, 'suspended');
+    expect((await api.get(url(tenant.id))).body).toMatchObject({ statusCause: 'payment', statusReason: 'last notice' });
+    expect((await api.get(url(tenant.id, '/scheduled-transitions'))).body.items).toEqual([]);
+    const past = await api.post(url(tenant.id, '/archive'), { at: inMs(-1_000) });
+    expect([past.status, past.body.errors]).toEqual([422, [expect.objectContaining({ field: 'at' })]]);
+  });
+});
+
+describe('a trial', () => {
+  it('ends early where somebody activates the tenant, and its subscription with it', async () => {
+    const tenant = await create({ plan: { id: 'pro', trial: true } });
+    expect(tenant.status).toBe('trial');
+    expect((await api.post(url(tenant.id, '/activate'))).body.status).toBe('active');
+    await eventually(async () => expect((await api.get(url(tenant.id, '/subscription'))).body.status).toBe('active') === undefined, {
+      timeoutMs: 10_000,
+      what: 'the subscription to leave its trial',
+    });
+  });
+});
+
+describe('the subscribers of a tenant that is suspended', () => {
+  it('get nothing within a second, and all of it when the tenant is back; the platform’s go on', async () => {
+    const tenant = await create();
+    const ask = { name: 'own', contexts: ['tenant'], from: 'new' };
+    const [own, platform] = await Promise.all([
+      api.post(url(tenant.id, '/event-subscriptions'), ask),
+      api.post(`${PLATFORM}/event-subscriptions`, { ...ask, tenants: [tenant.id] }),
+    ]);
+    const [mine, theirs] = await Promise.all([
+      Subscriber.open(own.body, { reconnect: true }),
+      Subscriber.open(platform.body, { reconnect: true }),
+    ]);
+    try {
+      await api.put(url(tenant.id), { name: 'Before' });
+      expect((await mine.take(1))[0]?.type).toContain('TenantUpdated');
+      await theirs.take(1);
+      await api.post(url(tenant.id, '/suspend'));
+      const startedMs = performance.now();
+      const read = async () => (await api.get(url(tenant.id, `/event-subscriptions/${own.body.id}`))).body.status;
+      await eventually(async () => expect(await read()).toBe('paused') === undefined, {
+        timeoutMs: 5_000,
+        intervalMs: 20,
+        what: 'the pause',
+      });
+      // A bound for busy machines.
+      expect(performance.now() - startedMs).toBeLessThan(3_000);
+      await api.put(url(tenant.id), { name: 'Meanwhile' });
+      expect((await theirs.take(2)).map(({ type }) => type)).toEqual([
+        expect.stringContaining('TenantSuspended'),
+        expect.stringContaining('TenantUpdated'),
+      ]);
+      await api.post(url(tenant.id, '/reactivate'));
+      await eventually(async () => expect(await read()).toBe('active') === undefined, {
+        timeoutMs: 5_000,
+        what: 'the subscription to go on',
+      });
+      const missed = await mine.take(3, { timeoutMs: 20_000 });
+      expect(missed.map(({ type }) => type)).toEqual(
+        ['TenantSuspended', 'TenantUpdated', 'TenantReactivated'].map((type) => expect.stringContaining(type)),
+      );
+    } finally {
+      await Promise.all([mine.close(), theirs.close()]);
+    }
+  });
+});
+
+describe('any sequence of requests, from both surfaces', () => {
+  it.each([1, 2, 3])('is answered as the table of the contract says (seed %i)', async (seed) => {
+    await walk(api, new Random(`lifecycle/${seed}`), 40);
+  });
+});
