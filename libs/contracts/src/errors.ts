@@ -32,6 +32,7 @@ export const errorCodes = {
   'tenant.archived': { status: 403, title: 'The tenant is archived' },
   'tenant.deleting': { status: 403, title: 'The tenant is to be deleted' },
   'tenant.legal_hold': { status: 409, title: 'A legal hold keeps the tenant from being deleted' },
+  'tenant.has_children': { status: 409, title: 'The tenant has children' },
   'tenant.busy': { status: 429, title: 'The tenant does too much at once' },
   'tenant.deleted': { status: 410, title: 'The tenant was deleted' },
   'tenant.not_ready': { status: 409, title: 'The tenant is not ready for this' },

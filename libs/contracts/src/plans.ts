@@ -58,7 +58,11 @@ const terms = (
   features,
 });
 
-/** The catalogue that a new installation starts with, as version 1 of each plan. */
+/**
+ * Features that the platform itself acts on: `reselling`: the tenant may have children. `pooled_limits`: its limits bound the sum of what it and
+ * its children use.
+ *
+ * The catalogue that a new installation starts with, as version 1 of each plan. */
 export const shippedPlans: Record<(typeof planIds)[number], PlanTerms> = {
   free: terms(0, [5, 10, GB, 1_000, 100], 30, 'basic', 10, []),
   professional: terms(299, [50, 100, 10 * GB, 10_000, 1_000], 90, 'standard', 30, ['custom_domains']),
@@ -75,6 +79,7 @@ export const shippedPlans: Record<(typeof planIds)[number], PlanTerms> = {
     'custom_css',
     'worker_group',
     'reselling',
+    'pooled_limits',
   ]),
 };
 

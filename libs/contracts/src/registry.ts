@@ -13,11 +13,13 @@ import type { Face, Route } from './route.js';
 import { eventFaces, eventRoutes } from './tenant/event-routes.js';
 import { historyFaces, historyRoutes } from './tenant/history-routes.js';
 import { lifecycleFaces, lifecycleRoutes } from './tenant/lifecycle-routes.js';
+import { metricsFaces, metricsRoutes } from './tenant/metrics-routes.js';
 import { tenantFaces, tenantRoutes } from './tenant/routes.js';
 
 /** Every route of the platform surface. */
 export const routes: Route[] = [
   ...tenantRoutes,
+  ...metricsRoutes,
   ...lifecycleRoutes,
   ...historyRoutes,
   ...eventRoutes,
@@ -37,6 +39,7 @@ export const routes: Route[] = [
 /** Every second face: the tenant surface. */
 export const faces: Face[] = [
   ...tenantFaces,
+  ...metricsFaces,
   ...lifecycleFaces,
   ...historyFaces,
   ...eventFaces,

@@ -81,6 +81,26 @@ describe('a reseller', () => {
     expect((await child.as.get(`/api/tenants/${reseller.id}`)).status).toBe(404);
     expect((await reseller.as.get(`${PLATFORM}/tenants/${child.id}`)).status).toBe(403);
   });
+  it('sees its children in numbers, and nobody else’s', async () => {
+    const { status, body } = await rival.as.get('/api/tenants/metrics');
+    expect([status, body.total_tenants]).toEqual([200, 0]);
+    const own = await childOf(rival, { tenant_tier: 'business' });
+    const counted = await eventually(
+      async () => {
+        const { body: metrics } = await rival.as.get('/api/tenants/metrics');
+        if (metrics.mrr === 0) throw new Error('not counted yet');
+        return metrics;
+      },
+      { timeoutMs: 5_000 },
+    );
+    expect(counted).toMatchObject({ total_tenants: 1, by_tier: { business: 1 }, mrr: 799, mrr_currency: 'USD', health: { healthy: 1 } });
+    expect(counted.by_status).toMatchObject({ active: 1, suspended: 0 });
+    expect(counted.usage.users).toMatchObject({ limit: 500, unit: 'count' });
+    expect((await own.as.get('/api/tenants/metrics')).status).toBe(403);
+    const all = await api.get('/api/tenants/metrics');
+    expect(all.body.total_tenants).toBeGreaterThan(3);
+    expect(Object.values<number>(all.body.by_status).reduce((sum, n) => sum + n, 0)).toBe(all.body.total_tenants);
+  });
   it('can make no child a reseller, nor somebody else’s child', async () => {
     const make = (body: Record<string, unknown>) => reseller.as.post('/api/tenants', { organization_name: unique('No'), ...body });
     const asReseller = await make({ tenant_tier: 'msp' });
@@ -110,7 +130,32 @@ describe('a reseller that is suspended', () => {
     expect((await reseller.as.get(`/api/tenants/${child.id}`)).status).toBe(403);
     const check = await api.post(`/api/tenants/${child.id}/quotas/check`, { resource_type: 'users' });
     expect([check.status, check.body.code]).toEqual([403, 'tenant.suspended']);
+    const statusOf = async () => (await api.get(`${PLATFORM}/tenants/${child.id}`)).body.status;
+    await eventually(async () => (await statusOf()) === 'suspended', { timeoutMs: 5_000, intervalMs: 20 });
     expect((await api.post(`${PLATFORM}/tenants/${reseller.id}/reactivate`)).status).toBe(200);
+    await eventually(async () => (await statusOf()) === 'active', { timeoutMs: 5_000, intervalMs: 20 });
     await eventually(async () => (await child.as.get('/api/tenants/current')).status === 200, within);
+  });
+  it('is not deleted while it has children', async () => {
+    const { status, body } = await api.delete(`${PLATFORM}/tenants/${reseller.id}`);
+    expect([status, body.code]).toEqual([409, 'tenant.has_children']);
+  });
+});
+
+describe('a reseller whose plan pools its limits', () => {
+  it('bounds the sum of what its children use', async () => {
+    const { tenant } = await activeTenant(api, { name: unique('Pool'), plan: 'msp', isolation: 'shared', limits: { devices: 12 } });
+    const small = { id: tenant.id as string, as: await keyOf(tenant.id) };
+    const children = [await childOf(small, { tenant_tier: 'pro' }), await childOf(small, { tenant_tier: 'pro' })];
+    const use = (who: Someone, amount: number) =>
+      who.as.post(`/api/tenants/${who.id}/usage/increment`, { resource_type: 'devices', amount });
+    const replies = await Promise.all(Array.from({ length: 20 }, (_, n) => use(children[n % 2] as Someone, 1)));
+    expect(replies.filter(({ status }) => status === 200)).toHaveLength(12);
+    const refused = replies.find(({ status }) => status === 429);
+    expect(refused?.body).toMatchObject({ code: 'quota.exceeded', resource: 'devices', limit: 12, remaining: 0 });
+    const [quota] = (await small.as.get(`/api/tenants/${small.id}/quotas`)).body.filter((row: any) => row.resource_type === 'devices');
+    expect(quota).toMatchObject({ current_usage: 12, quota_limit: 12 });
+    const check = await small.as.post(`/api/tenants/${children[0]?.id}/quotas/check`, { resource_type: 'devices' });
+    expect(check.body).toMatchObject({ allowed: false, remaining: 0, quota_limit: 100 });
   });
 });

@@ -29,6 +29,8 @@ export const quotaEvents = events('quota', {
       quotas: z.array(QuotaLimit),
       periodStart: z.string(),
       periodEnd: z.string(),
+      /** The reseller, in whose limits the use counts too. */
+      parentId: z.string().optional(),
     }),
   }),
   QuotasChanged: event({

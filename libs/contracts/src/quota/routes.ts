@@ -124,8 +124,20 @@ export const assignQuotas = operation({
     overrides: z.record(z.string(), z.number().int().min(0).nullable()),
     timezone: z.string(),
     startsAt: z.string(),
+    parentId: Uuid.optional().describe('The reseller that the tenant is a child of: what the tenant uses counts for it too'),
   }),
   output: z.object({ quotas: z.number().int() }),
+});
+/** What all tenants use together, or a reseller's children; and how many of them are near their limits. */
+export const totalUsage = operation({
+  name: 'usage.totals',
+  owner: 'quota-metering',
+  callers: ['provisioning'],
+  input: z.object({ parentId: Uuid.optional() }),
+  output: z.object({
+    resources: z.array(z.object({ resource: z.string(), unit: z.string(), used: z.number(), limit: z.number().nullable() })),
+    health: z.object({ healthy: z.number().int(), warning: z.number().int(), critical: z.number().int() }),
+  }),
 });
 /** Undoes `quotas.assign`. Idempotent. */
 export const withdrawQuotas = operation({

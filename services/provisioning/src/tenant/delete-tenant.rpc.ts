@@ -9,6 +9,7 @@ import type { Call, Reply } from '@tenantry/messaging/rpc';
 import { OperationIndex } from '../operation/operation-index.js';
 import { holdLegally, scheduleDeletion } from './deletion.js';
 import { DELETION } from './deletion-operations.js';
+import { Resellers } from './resellers.js';
 import { registered, tenant } from './tenant.js';
 import { tenantView } from './tenant-view.js';
 
@@ -17,6 +18,7 @@ export class DeleteTenantRpc {
   constructor(
     private readonly log: TenantLog,
     private readonly operations: OperationIndex,
+    private readonly resellers: Resellers,
     private readonly keyring: Keyring,
     private readonly clock: Clock,
   ) {}
@@ -31,7 +33,9 @@ export class DeleteTenantRpc {
     // Looked at first: who isn't a tenant, or goes already, gets no operation.
     const before = await this.log.load(tenant, { tenant: tenantId });
     const now = this.clock.now();
-    if (scheduleDeletion(order, now)(before.state).length > 0) await this.operations.add(order.operationId, tenantId, DELETION);
+    const begins = scheduleDeletion(order, now)(before.state).length > 0;
+    if (begins) await this.resellers.requireNoChildren(tenantId);
+    if (begins) await this.operations.add(order.operationId, tenantId, DELETION);
     const done = await this.log.transact(tenant, { tenant: tenantId, command }, scheduleDeletion(order, now), before);
     const state = registered(done.state);
     const { version, position } = done;

@@ -14,6 +14,7 @@ import type { OperationIndex } from '../operation/operation-index.js';
 import { DeleteTenantRpc } from './delete-tenant.rpc.js';
 import { startErasure } from './deletion.js';
 import { draft, registration } from './registration.js';
+import type { Resellers } from './resellers.js';
 import { fail, markProvisioned, register, registered, type Tenant, tenant } from './tenant.js';
 import { TenantRetry } from './tenant-retry.js';
 import { TenantTransitions } from './tenant-transitions.js';
@@ -39,12 +40,17 @@ async function given() {
   const store = new MortalStore();
   const keyring = new MemoryKeyring();
   const tenantId = newId();
+  const childless = { requireNoChildren: async () => undefined } as unknown as Resellers;
   const index = { add: async () => undefined } as unknown as OperationIndex;
   /** A process: after its death another one knows what the log says. */
   const start = () => {
     const log = new DefaultTenantLog(store, keyring);
     const transitions = new TenantTransitions(new TenantRetry(log, index, clock), clock);
-    return { log, asks: new TransitionsRpc(log, transitions, keyring, clock), deletes: new DeleteTenantRpc(log, index, keyring, clock) };
+    return {
+      log,
+      asks: new TransitionsRpc(log, transitions, keyring, clock),
+      deletes: new DeleteTenantRpc(log, index, childless, keyring, clock),
+    };
   };
   let { log, asks, deletes } = start();
   const plan = { ...shippedPlans.business, id: 'business', version: 1 };

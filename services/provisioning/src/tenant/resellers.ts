@@ -2,12 +2,37 @@ import { Injectable } from '@nestjs/common';
 import { DomainError, invalidField } from '@tenantry/contracts/errors';
 import type { Principal } from '@tenantry/contracts/route';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { Database } from '@tenantry/service/database';
+import { and, eq, ne } from 'drizzle-orm';
 import { isReseller, tenant } from './tenant.js';
+import { tenants } from './tenant-list.projection.js';
 
 /** Which tenants have children, and who may act for them. */
 @Injectable()
 export class Resellers {
-  constructor(private readonly log: TenantLog) {}
+  constructor(
+    private readonly log: TenantLog,
+    private readonly database: Database,
+  ) {}
+
+  /** Ids of the children that are in the list of tenants, deleted ones left out. */
+  async childrenOf(parentId: string): Promise<string[]> {
+    const rows = await this.database.db
+      .select({ id: tenants.tenantId })
+      .from(tenants)
+      .where(and(eq(tenants.parentId, parentId), ne(tenants.status, 'deleted')));
+    return rows.map(({ id }) => id);
+  }
+
+  /** @throws DomainError `tenant.has_children` */
+  async requireNoChildren(tenantId: string): Promise<void> {
+    const { length } = await this.childrenOf(tenantId);
+    if (length > 0)
+      throw new DomainError('tenant.has_children', {
+        detail: `The tenant is the reseller of ${length} others: delete those first.`,
+        extensions: { children: length },
+      });
+  }
 
   /** The reseller whose credentials ask; null for the platform. @throws DomainError `auth.forbidden` for any other tenant */
   async asking({ tenantId }: Principal): Promise<string | null> {

@@ -10,6 +10,8 @@ import { DeletionGrace } from './deletion-grace.effect.js';
 import { DeletionOperations } from './deletion-operations.js';
 import { DeletionPreviewRpc } from './deletion-preview.rpc.js';
 import { EndTrial } from './end-trial.effect.js';
+import { family } from './family.process.js';
+import { FollowParent } from './follow-parent.effect.js';
 import { GetTenantRpc } from './get-tenant.rpc.js';
 import { lifecycle } from './lifecycle.process.js';
 import { ListTenantsRpc } from './list-tenants.rpc.js';
@@ -18,6 +20,7 @@ import { Resellers } from './resellers.js';
 import { RunTransition } from './run-transition.effect.js';
 import { ScheduledTransitionsRpc } from './scheduled-transitions.rpc.js';
 import { tenantList } from './tenant-list.projection.js';
+import { TenantMetricsRpc } from './tenant-metrics.rpc.js';
 import { TenantTransitions } from './tenant-transitions.js';
 import { TransitionsRpc } from './transitions.rpc.js';
 import { UpdateTenantRpc } from './update-tenant.rpc.js';
@@ -28,6 +31,7 @@ import { UpdateTenantRpc } from './update-tenant.rpc.js';
     CreateTenantRpc,
     GetTenantRpc,
     ListTenantsRpc,
+    TenantMetricsRpc,
     UpdateTenantRpc,
     TransitionsRpc,
     ScheduledTransitionsRpc,
@@ -44,6 +48,8 @@ import { UpdateTenantRpc } from './update-tenant.rpc.js';
     provide(tenantList),
     provide(lifecycle),
     RunTransition,
+    provide(family),
+    FollowParent,
     DeletionGrace,
     EndTrial,
   ],

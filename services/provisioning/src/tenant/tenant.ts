@@ -34,6 +34,8 @@ export interface RegisteredTenant extends Registration {
   statusReason: Personal | null;
   /** What a suspended tenant was before, also while it is archived or to be deleted; null where it is not suspended. */
   suspendedFrom: Usable | null;
+  /** The reseller that it was suspended with; null where it was suspended for itself, or is not. */
+  suspendedWith: string | null;
   /** What an archived tenant was before, also while it is to be deleted. */
   archivedFrom: Usable | 'suspended' | null;
   deletion: Deletion | null;
@@ -62,6 +64,7 @@ const fresh = {
   provisioned: false,
   trialEnded: false,
   suspendedFrom: null,
+  suspendedWith: null,
   archivedFrom: null,
   deletion: null,
   legalHold: null,
@@ -98,9 +101,16 @@ export const tenant = aggregate<Tenant, typeof tenantEvents>({
           updatedAt,
         };
       case 'TenantSuspended':
-        return { ...state, status: 'suspended', suspendedFrom: event.data.before.status, ...why(event.data), updatedAt };
+        return {
+          ...state,
+          status: 'suspended',
+          suspendedFrom: event.data.before.status,
+          suspendedWith: event.data.parentId ?? null,
+          ...why(event.data),
+          updatedAt,
+        };
       case 'TenantReactivated':
-        return { ...state, status: event.data.status, suspendedFrom: null, ...why(event.data), updatedAt };
+        return { ...state, status: event.data.status, suspendedFrom: null, suspendedWith: null, ...why(event.data), updatedAt };
       case 'TenantTrialEnded':
         return {
           ...state,

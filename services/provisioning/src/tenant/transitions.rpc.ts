@@ -1,5 +1,6 @@
 import { Controller } from '@nestjs/common';
 import { Clock } from '@tenantry/contracts/clock';
+import { invalidField } from '@tenantry/contracts/errors';
 import { derivedId } from '@tenantry/contracts/ids';
 import type { Answer } from '@tenantry/contracts/route';
 import type { ScheduledTransition, Tenant as TenantBody } from '@tenantry/contracts/tenant/bodies';
@@ -22,7 +23,7 @@ import { schedule, type TransitionCommand } from './scheduled-transitions.js';
 import { living, registered, tenant, type Why } from './tenant.js';
 import { TenantTransitions } from './tenant-transitions.js';
 import { tenantView } from './tenant-view.js';
-import { toStatus, transitionTo } from './transitions.js';
+import { asReseller, toStatus, transitionTo } from './transitions.js';
 
 type Asked = Pick<Call<typeof suspendTenant>, 'tenantId' | 'body' | 'command'>;
 type Accepted = TenantBody & { operation: { id: string; url: string } };
@@ -69,6 +70,9 @@ export class TransitionsRpc {
   @Handles(setTenantStatus)
   async set({ tenantId, params, body, command }: Call<typeof setTenantStatus>): Reply<typeof setTenantStatus> {
     const { status } = params;
+    const byReseller = command.principal.tenantId !== undefined;
+    if (byReseller && body.at !== undefined)
+      throw invalidField('at', 'platform', 'must be left out: only the platform schedules transitions');
     if (body.at !== undefined) {
       // What leads there from where the tenant is now.
       const { state } = await this.log.load(tenant, { tenant: tenantId });
@@ -77,7 +81,7 @@ export class TransitionsRpc {
     const { state, version, position } = await this.log.transact(
       tenant,
       { tenant: tenantId, command },
-      toStatus(status, whyOf(body), this.clock.now()),
+      byReseller ? asReseller(status, whyOf(body), this.clock.now()) : toStatus(status, whyOf(body), this.clock.now()),
     );
     const view = await tenantView(this.keyring, tenantId, registered(state), { version, position });
     return { status: 200, body: view, version, position: { tenantId, position } };

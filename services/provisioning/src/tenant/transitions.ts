@@ -123,3 +123,14 @@ export const toStatus =
   (wanted: Wanted, why: Why, now: string) =>
   (state: Tenant): TenantEvent[] =>
     living(state).status === wanted ? [] : transitions[transitionTo(wanted, state)](why, now)(state);
+
+/** As `toStatus`, by a tenant's reseller. @throws DomainError `auth.forbidden`: what the platform did for payment or policy, only the platform ends */
+export const asReseller =
+  (wanted: Wanted, why: Why, now: string) =>
+  (state: Tenant): TenantEvent[] => {
+    const { status, statusCause } = living(state);
+    const stopped = status === 'suspended' || status === 'archived';
+    if (stopped && status !== wanted && (statusCause === 'payment' || statusCause === 'policy'))
+      throw new DomainError('auth.forbidden', { detail: `The tenant is ${status} for ${statusCause}: only the platform can end that.` });
+    return toStatus(wanted, why, now)(state);
+  };

@@ -9,7 +9,7 @@ import { faultPoint } from '@tenantry/observability/fault';
 import { operationCommand } from '@tenantry/service/operation-command';
 import type { z } from 'zod';
 import { Ledger } from '../usage/ledger.js';
-import { assign, quotas } from './quotas.js';
+import { assign, poolsLimits, quotas } from './quotas.js';
 
 /**
  * One append and one statement. A process that dies between the two leaves a tenant with its event and without rows: the saga's retry gets
@@ -41,6 +41,8 @@ export class AssignQuotasRpc {
       },
       retentionDays: state.retentionDays,
       quotas: state.quotas,
+      parentId: state.parentId ?? null,
+      pools: poolsLimits(plan),
     });
     await faultPoint('assign.recorded');
     return { quotas: state.quotas.length };

@@ -5,7 +5,7 @@ import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { type Effect, EffectHandler } from '@tenantry/messaging/effects';
 import { Ledger } from '../usage/ledger.js';
 import type { FollowPlan } from './plan-changes.process.js';
-import { followPlan, quotas } from './quotas.js';
+import { followPlan, poolsLimits, quotas } from './quotas.js';
 
 /** One append and one statement, as at the assignment: an effect that runs again gets the event of the first time and writes the rows. */
 @Injectable()
@@ -28,6 +28,9 @@ export class FollowPlanEffect extends EffectHandler<FollowPlan> {
       followPlan(plan, planPosition, this.clock.now()),
     );
     if (state.status === 'assigned')
-      await this.ledger.relimit({ tenantId, position, retentionDays: state.retentionDays, quotas: state.quotas });
+      await this.ledger.relimit({
+        ...{ tenantId, position, retentionDays: state.retentionDays, quotas: state.quotas },
+        pools: poolsLimits(plan),
+      });
   }
 }

@@ -38,6 +38,7 @@ export interface Entitlement {
   overrides: Record<string, number | null>;
   timezone: string;
   startsAt: Instant;
+  parentId?: string;
 }
 
 /**
@@ -45,7 +46,7 @@ export interface Entitlement {
  * @throws DomainError `quota.unknown_resource`: a limit of something that is not metered would hold nobody back
  */
 export const assign =
-  ({ plan, overrides, timezone, startsAt }: Entitlement) =>
+  ({ plan, overrides, timezone, startsAt, parentId }: Entitlement) =>
   (state: Quotas): QuotaEvent[] => {
     if (state.status === 'assigned') return [];
     refuseUnknown('plan.limits', plan.limits);
@@ -61,6 +62,7 @@ export const assign =
           quotas: resourceNames.map((resource) => ({ resource, ...resources[resource], ...limitOf(resource, plan, overrides) })),
           periodStart: period.start,
           periodEnd: period.end,
+          parentId,
         },
       },
     ];
@@ -91,6 +93,9 @@ export const followPlan =
       },
     ];
   };
+
+/** Whether the limits of a tenant with that plan bound the sum of its own use and its children's. */
+export const poolsLimits = ({ features }: Pick<PlanSnapshot, 'features'>): boolean => features.includes('pooled_limits');
 
 export const withdraw =
   (now: Instant) =>

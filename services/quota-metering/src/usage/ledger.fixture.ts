@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { startPostgres } from '@tenantry/testing/postgres';
 import pg from 'pg';
 
@@ -11,8 +11,9 @@ export interface LedgerDatabase {
 export async function startLedgerDatabase(): Promise<LedgerDatabase> {
   const server = await startPostgres();
   const pool = new pg.Pool({ connectionString: server.url, max: 20 });
-  const migration = await readFile(new URL('../../migrations/service/0001_ledger.sql', import.meta.url), 'utf8');
-  await pool.query(`CREATE SCHEMA quota_metering; SET search_path = quota_metering; ${migration} RESET search_path;`);
+  const folder = new URL('../../migrations/service/', import.meta.url);
+  const files = await Promise.all((await readdir(folder)).sort().map((file) => readFile(new URL(file, folder), 'utf8')));
+  await pool.query(`CREATE SCHEMA quota_metering; SET search_path = quota_metering; ${files.join(';\n')}; RESET search_path;`);
   return {
     pool,
     stop: async () => {

@@ -20,6 +20,8 @@ const assignment = (change: Partial<Assignment> = {}): Assignment => ({
   position: 5,
   cycle,
   retentionDays: 90,
+  parentId: null,
+  pools: false,
   quotas: [
     { resource: 'users', kind: 'gauge', unit: 'count', limit: 10 },
     { resource: 'api_calls', kind: 'counter', unit: 'count', limit: 100 },

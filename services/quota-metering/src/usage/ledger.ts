@@ -1,6 +1,8 @@
 import { type Cycle, type Period, periodAt } from '@tenantry/contracts/billing/period';
 import type { Instant } from '@tenantry/contracts/clock';
+import type { totalUsage } from '@tenantry/contracts/quota/routes';
 import type { Database } from '@tenantry/service/database';
+import type { z } from 'zod';
 import type { Outcome, Standing } from './usage.js';
 
 /** What `assign` writes: the outcome of one `QuotasAssigned`. */
@@ -11,6 +13,10 @@ export interface Assignment {
   cycle: Cycle;
   retentionDays: number;
   quotas: { resource: string; kind: string; unit: string; limit: number | null }[];
+  /** The reseller in whose rows the use counts too. */
+  parentId: string | null;
+  /** Whether the limits bound the sum of the tenant's use and its children's. */
+  pools: boolean;
 }
 
 export interface Change {
@@ -37,6 +43,18 @@ export interface UsageLogLine {
   createdAt: Instant;
 }
 
+type Changed = Outcome | { outcome: 'unknown_resource' } | { outcome: 'unassigned' };
+type Pool = { limit: number; used: number; periodEnd: Instant | null };
+const POOL_USED_UP = 'QP001';
+const POOL_PERIOD_OVER = 'QP002';
+
+/** What the reseller's limit leaves for all of its children; null where nothing pools. */
+const poolLeft = (row: { pool_limit: string | null; pool_used: string | null; pool_end: Date | null }, now: Instant): number | null => {
+  if (row.pool_limit === null) return null;
+  const over = row.pool_end !== null && row.pool_end.getTime() <= Date.parse(now);
+  return Math.max(0, Number(row.pool_limit) - (over ? 0 : Number(row.pool_used)));
+};
+
 /** Limits and use of all tenants, in the service's own schema. Each change is one call of one SQL function: see `migrations/service/0001_ledger.sql`. */
 export class Ledger {
   constructor(private readonly database: Pick<Database, 'pool'>) {}
@@ -45,7 +63,7 @@ export class Ledger {
    * Writes the rows of an assignment, in one statement. Idempotent: what is used stays, and an assignment that is older than what the
    * ledger knows changes nothing (one that was held up must not bring back what has been withdrawn since).
    */
-  async assign({ tenantId, position, cycle, retentionDays, quotas }: Assignment): Promise<void> {
+  async assign({ tenantId, position, cycle, retentionDays, quotas, parentId, pools }: Assignment): Promise<void> {
     const period = periodAt(cycle, cycle.startsAt);
     const rows = quotas.map(({ resource, kind, unit, limit }) => ({
       resource,
@@ -54,6 +72,8 @@ export class Ledger {
       limit_value: limit,
       period_start: kind === 'counter' ? period.start : null,
       period_end: kind === 'counter' ? period.end : null,
+      parent_id: parentId,
+      pools,
     }));
     await this.database.pool.query({
       name: 'quota-assign',
@@ -64,26 +84,34 @@ export class Ledger {
             starts_at = excluded.starts_at, trial_ends_at = excluded.trial_ends_at, retention_days = excluded.retention_days
           WHERE t.position <= excluded.position
           RETURNING t.tenant_id)
-        INSERT INTO quota_metering.quotas (tenant_id, resource, kind, unit, limit_value, period_start, period_end)
+        INSERT INTO quota_metering.quotas (tenant_id, resource, kind, unit, limit_value, period_start, period_end, parent_id, pools)
         SELECT tenant.tenant_id, q.*
-        FROM tenant, json_to_recordset($7::json) AS q(resource text, kind text, unit text, limit_value bigint, period_start timestamptz, period_end timestamptz)
-        ON CONFLICT (tenant_id, resource) DO UPDATE SET kind = excluded.kind, unit = excluded.unit, limit_value = excluded.limit_value`,
+        FROM tenant, json_to_recordset($7::json) AS q(resource text, kind text, unit text, limit_value bigint, period_start timestamptz, period_end timestamptz,
+          parent_id uuid, pools boolean)
+        ON CONFLICT (tenant_id, resource) DO UPDATE SET kind = excluded.kind, unit = excluded.unit, limit_value = excluded.limit_value,
+          parent_id = excluded.parent_id, pools = excluded.pools`,
       values: [tenantId, position, cycle.timezone, cycle.startsAt, cycle.trialEndsAt, retentionDays, JSON.stringify(rows)],
     });
   }
 
   /** Other limits and another retention for a tenant that has quotas; what is used stays. Older than what the ledger knows: nothing. Idempotent. */
-  async relimit({ tenantId, position, retentionDays, quotas }: Pick<Assignment, 'tenantId' | 'position' | 'retentionDays' | 'quotas'>) {
+  async relimit({ tenantId, position, retentionDays, quotas, pools }: Omit<Assignment, 'cycle' | 'parentId'>) {
     await this.database.pool.query({
       name: 'quota-relimit',
       text: `WITH tenant AS (
           UPDATE quota_metering.tenants SET position = $2, retention_days = $3
           WHERE tenant_id = $1 AND position <= $2 AND NOT withdrawn
           RETURNING tenant_id)
-        UPDATE quota_metering.quotas q SET limit_value = given.limit_value
+        UPDATE quota_metering.quotas q SET limit_value = given.limit_value, pools = $5
         FROM tenant, json_to_recordset($4::json) AS given(resource text, limit_value bigint)
         WHERE q.tenant_id = tenant.tenant_id AND q.resource = given.resource`,
-      values: [tenantId, position, retentionDays, JSON.stringify(quotas.map(({ resource, limit }) => ({ resource, limit_value: limit })))],
+      values: [
+        tenantId,
+        position,
+        retentionDays,
+        JSON.stringify(quotas.map(({ resource, limit }) => ({ resource, limit_value: limit }))),
+        pools,
+      ],
     });
   }
 
@@ -102,11 +130,44 @@ export class Ledger {
     );
   }
 
-  /** Consumes or gives back, all of it or nothing; atomic whatever the concurrency. A repeated command id gets the first result. */
-  async change(change: Change): Promise<Outcome | { outcome: 'unknown_resource' } | { outcome: 'unassigned' }> {
+  /**
+   * Consumes or gives back, all of it or nothing; atomic whatever the concurrency. A repeated command id gets the first result.
+   * What a child of a reseller uses counts in that one's rows as well (see `migrations/service/0007_pooled_limits.sql`).
+   */
+  async change(change: Change): Promise<Changed> {
+    try {
+      return await this.tryToChange(change);
+    } catch (error) {
+      const { code, detail } = error as { code?: string; detail?: string };
+      if (code === POOL_USED_UP) return { outcome: 'pool_exceeded', ...(JSON.parse(detail ?? '{}') as Pool) };
+      if (code !== POOL_PERIOD_OVER) throw error;
+      await this.renewPool(change);
+      return this.tryToChange(change);
+    }
+  }
+
+  /** Begins the period of the reseller's counters that holds `now`, where theirs is over. */
+  private async renewPool({ tenantId, now }: Change): Promise<void> {
+    const { rows } = await this.database.pool.query(
+      `SELECT t.tenant_id, t.timezone, t.starts_at, t.trial_ends_at, greatest($2, now()) AS now FROM quota_metering.tenants t
+       WHERE t.tenant_id = (SELECT q.parent_id FROM quota_metering.quotas q WHERE q.tenant_id = $1 LIMIT 1) AND NOT t.withdrawn`,
+      [tenantId, now],
+    );
+    if (!rows[0]) return;
+    const period = periodAt(cycleOf(rows[0]), instant(rows[0].now));
+    await this.database.pool.query(
+      `UPDATE quota_metering.quotas SET used = 0, period_start = $2, period_end = $3
+       WHERE tenant_id = $1 AND period_end <= $2`,
+      [rows[0].tenant_id, period.start, period.end],
+    );
+  }
+
+  private async tryToChange(change: Change): Promise<Changed> {
     const { rows } = await this.database.pool.query({
       name: 'quota-change',
-      text: 'SELECT * FROM quota_metering.change_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)',
+      // What children use of a pool is as of the beginning of the statement.
+      text: `SELECT c.*, coalesce(q.pooled, 0) AS pooled FROM quota_metering.change_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) c
+        LEFT JOIN quota_metering.quotas q ON q.tenant_id = $1 AND q.resource = $4 AND q.pools AND (q.period_end IS NULL OR q.period_end > $7)`,
       values: [
         change.tenantId,
         change.commandId,
@@ -123,7 +184,7 @@ export class Ledger {
     const [row] = rows;
     return {
       outcome: row.outcome,
-      used: Number(row.now_used),
+      used: Number(row.now_used) + (row.outcome === 'below_zero' ? 0 : Number(row.pooled)),
       limit: numberOrNull(row.now_limit),
       kind: row.now_kind,
       periodEnd: instantOrNull(row.now_period_end),
@@ -147,9 +208,11 @@ export class Ledger {
   async standings(tenantId: string, now: Instant, resource?: string): Promise<Standing[] | null> {
     const { rows } = await this.database.pool.query({
       name: 'quota-standings',
-      text: `SELECT t.timezone, t.starts_at, t.trial_ends_at, q.resource, q.kind, q.unit, q.limit_value, q.used, q.period_end
+      text: `SELECT t.timezone, t.starts_at, t.trial_ends_at, q.resource, q.kind, q.unit, q.limit_value, q.used, q.period_end,
+          CASE WHEN q.pools THEN q.pooled ELSE 0 END AS pooled, p.limit_value AS pool_limit, p.used + p.pooled AS pool_used, p.period_end AS pool_end
         FROM quota_metering.tenants t
         LEFT JOIN quota_metering.quotas q ON q.tenant_id = t.tenant_id AND ($2::text IS NULL OR q.resource = $2)
+        LEFT JOIN quota_metering.quotas p ON p.tenant_id = q.parent_id AND p.resource = q.resource AND p.pools
         WHERE t.tenant_id = $1 AND NOT t.withdrawn ORDER BY q.resource`,
       values: [tenantId, resource ?? null],
     });
@@ -165,10 +228,33 @@ export class Ledger {
           kind: row.kind,
           unit: row.unit,
           limit: numberOrNull(row.limit_value),
-          used: over ? 0 : Number(row.used),
+          used: over ? 0 : Number(row.used) + Number(row.pooled),
+          poolLeft: poolLeft(row, now),
           periodEnd: over ? running.end : stored,
         };
       });
+  }
+
+  /** What all tenants use together, or a reseller's children; `health` counts them by the limit that each has used most of. */
+  async totals(now: Instant, parentId?: string): Promise<z.infer<typeof totalUsage.output>> {
+    const { rows } = await this.database.pool.query(
+      `WITH standing AS (
+         SELECT q.tenant_id, q.resource, q.unit, q.limit_value, CASE WHEN q.period_end <= $1 THEN 0 ELSE q.used END AS used
+         FROM quota_metering.quotas q WHERE $2::uuid IS NULL OR q.parent_id = $2),
+       worst AS (
+         SELECT tenant_id, max(CASE WHEN limit_value IS NULL OR used = 0 THEN 0 WHEN limit_value = 0 THEN 1 ELSE used::float8 / limit_value END) AS share
+         FROM standing GROUP BY tenant_id)
+       SELECT
+         (SELECT json_agg(r) FROM (
+           SELECT resource, unit, sum(used) AS used, CASE WHEN bool_and(limit_value IS NOT NULL) THEN sum(limit_value) END AS limit
+           FROM standing GROUP BY resource, unit ORDER BY resource) r) AS resources,
+         (SELECT json_build_object(
+           'critical', count(*) FILTER (WHERE share >= 1),
+           'warning', count(*) FILTER (WHERE share >= 0.8 AND share < 1),
+           'healthy', count(*) FILTER (WHERE share < 0.8)) FROM worst) AS health`,
+      [now, parentId ?? null],
+    );
+    return { resources: rows[0].resources ?? [], health: rows[0].health };
   }
 
   /** What was consumed and given back, newest first. */

@@ -6,10 +6,11 @@ import { IncrementUsageRpc } from './increment-usage.rpc.js';
 import { Ledger } from './ledger.js';
 import { ListUsageLogsRpc } from './list-usage-logs.rpc.js';
 import { ReleaseUsageRpc } from './release-usage.rpc.js';
+import { TotalUsageRpc } from './total-usage.rpc.js';
 import { UsageMeter } from './usage-meter.js';
 
 @Module({
-  controllers: [GetUsageRpc, IncrementUsageRpc, ReleaseUsageRpc, ListUsageLogsRpc],
+  controllers: [GetUsageRpc, IncrementUsageRpc, ReleaseUsageRpc, ListUsageLogsRpc, TotalUsageRpc],
   providers: [{ provide: Ledger, useFactory: (database: Database) => new Ledger(database), inject: [Database] }, UsageMeter, tenantGate],
   exports: [Ledger, UsageMeter, TenantGate],
 })

@@ -10,6 +10,7 @@ const standing = (limit: number | null, used: number): Standing => ({
   limit,
   used,
   periodEnd: null,
+  poolLeft: null,
 });
 const refusal = (run: () => unknown) => {
   try {
@@ -83,5 +84,22 @@ describe('the answer to a change', () => {
   });
   it('refuses another request under the same id', () => {
     expect(refusal(() => answerOf(asked, { outcome: 'mismatch' }, nowMs))).toMatchObject({ code: 'idempotency.mismatch' });
+  });
+});
+
+describe('a child of a reseller that pools its limits', () => {
+  const left = (poolLeft: number) => ({ ...standing(10, 4), poolLeft });
+  it.each([
+    [6, 100, true, 6],
+    [7, 100, false, 6],
+    [2, 2, true, 2],
+    [3, 2, false, 2],
+    [1, 0, false, 0],
+  ])('asks for %i where the pool has %i left', (amount, poolLeft, allowed, remaining) => {
+    expect(allowance(left(poolLeft), amount)).toEqual({ allowed, remaining, limit: 10, used: 4 });
+  });
+  it('is told that it is the pool that is used up', () => {
+    const refused = () => answerOf(asked, { outcome: 'pool_exceeded', used: 9, limit: 10, periodEnd: null }, nowMs);
+    expect(refused).toThrow(/1 of 10 are left of the limit that the reseller and all its children share/);
   });
 });

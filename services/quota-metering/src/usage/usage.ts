@@ -10,13 +10,17 @@ export interface Standing {
   unit: string;
   /** Null is unlimited. */
   limit: number | null;
+  /** Of a reseller that pools its limits, its children's use included. */
   used: number;
   periodEnd: string | null;
+  /** What the reseller's limit leaves for all its children together; null where nothing of that kind bounds it. */
+  poolLeft: number | null;
 }
 
 /** What came of trying to consume or give back. `used`, `limit` and `periodEnd` are as of right after it. */
 export type Outcome =
   | { outcome: 'changed' | 'repeated' | 'exceeded'; used: number; limit: number | null; periodEnd: string | null }
+  | { outcome: 'pool_exceeded'; used: number; limit: number; periodEnd: string | null }
   | { outcome: 'below_zero'; used: number }
   | { outcome: 'not_releasable'; kind: string }
   | { outcome: 'mismatch' | 'too_large' };
@@ -37,12 +41,12 @@ export const quotaView = ({ resource, kind, unit, limit, used, periodEnd }: Stan
 export const percentOf = (limit: number | null, used: number): number | null =>
   limit === null ? null : limit === 0 ? 100 : Math.round((used / limit) * 10_000) / 100;
 
-export const allowance = ({ limit, used }: Standing, amount: number) => ({
-  allowed: limit === null ? used + amount <= Number.MAX_SAFE_INTEGER : used + amount <= limit,
-  remaining: remainingOf(limit, used),
-  limit,
-  used,
-});
+const smaller = (a: number | null, b: number | null): number | null => (a === null ? b : b === null ? a : Math.min(a, b));
+
+export function allowance({ limit, used, poolLeft }: Standing, amount: number) {
+  const remaining = smaller(remainingOf(limit, used), poolLeft);
+  return { allowed: amount <= (remaining ?? Number.MAX_SAFE_INTEGER - used), remaining, limit, used };
+}
 
 /**
  * The answer to a consumption or release.
@@ -55,6 +59,8 @@ export function answerOf(asked: { resource: string; amount: number }, result: Ou
       return { allowed: true as const, remaining: remainingOf(result.limit, result.used), used: result.used };
     case 'exceeded':
       throw exceeded(asked, result, nowMs);
+    case 'pool_exceeded':
+      throw exceeded(asked, result, nowMs, ' of the limit that the reseller and all its children share');
     case 'mismatch':
       throw new DomainError('idempotency.mismatch', { detail: 'The same Idempotency-Key came with another request before.' });
     case 'below_zero':
@@ -79,11 +85,12 @@ function exceeded(
   asked: { resource: string; amount: number },
   { limit, used, periodEnd }: Extract<Outcome, { limit: unknown }>,
   nowMs: number,
+  whose = '',
 ) {
   const remaining = remainingOf(limit, used) ?? 0;
   const remedy = periodEnd === null ? 'release some, or raise the limit' : `wait for ${periodEnd}, or raise the limit`;
   return new DomainError('quota.exceeded', {
-    detail: `${asked.amount} of ${asked.resource} was asked for, ${remaining} of ${limit} are left: ${remedy}.`,
+    detail: `${asked.amount} of ${asked.resource} was asked for, ${remaining} of ${limit} are left${whose}: ${remedy}.`,
     errors: [{ field: 'amount', rule: 'quota', message: `must not exceed the ${remaining} left of ${asked.resource}` }],
     retryAfterSeconds: periodEnd === null ? GAUGE_RETRY_SECONDS : Math.max(1, Math.ceil((Date.parse(periodEnd) - nowMs) / 1000)),
     extensions: { resource: asked.resource, limit, used, remaining },

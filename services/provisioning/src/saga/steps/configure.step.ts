@@ -14,7 +14,7 @@ export class ConfigureStep extends Step {
   async run({ tenantId, operationId, tenant }: StepContext): Promise<void> {
     const common = { tenantId, operationId, plan: tenant.plan, timezone: tenant.timezone, startsAt: tenant.createdAt };
     await Promise.all([
-      this.rpc.call(assignQuotas, { ...common, overrides: tenant.limits }),
+      this.rpc.call(assignQuotas, { ...common, overrides: tenant.limits, parentId: tenant.parentId }),
       this.rpc.call(openSubscription, { ...common, billingEmail: tenant.billingEmail ?? tenant.adminEmail }),
     ]);
   }

@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import { followParent } from './family.js';
+import type { Tenant } from './tenant.js';
+import { asReseller } from './transitions.js';
+
+const NOW = '2026-01-01T00:00:00.000Z';
+const PARENT = 'parent';
+const as = (status: string, more: Record<string, unknown> = {}): Tenant =>
+  ({
+    status,
+    statusCause: null,
+    suspendedFrom: status === 'suspended' ? 'active' : null,
+    suspendedWith: null,
+    scheduled: {},
+    ...more,
+  }) as unknown as Tenant;
+const child = (status: string, more: Record<string, unknown> = {}) => as(status, { parentId: PARENT, ...more });
+const follow = (parent: Tenant, of: Tenant) => followParent({ id: PARENT, state: parent }, NOW)(of);
+
+describe('a child', () => {
+  it.each(['suspended', 'archived', 'deleting'])('is suspended with a reseller that is %s', (status) => {
+    expect(follow(as(status, { statusCause: 'payment' }), child('active'))).toMatchObject([
+      { type: 'TenantSuspended', data: { cause: 'payment', parentId: PARENT, before: { status: 'active' } } },
+    ]);
+  });
+  it('comes back with it, as what it was', () => {
+    expect(
+      follow(as('active'), child('suspended', { suspendedWith: PARENT, suspendedFrom: 'trial', statusCause: 'policy' })),
+    ).toMatchObject([{ type: 'TenantReactivated', data: { status: 'trial', cause: 'policy', parentId: PARENT } }]);
+  });
+  it.each([
+    ['was suspended for itself', as('active'), child('suspended')],
+    ['is already suspended', as('suspended'), child('suspended')],
+    ['is still being provisioned', as('suspended'), child('pending')],
+    ['is archived', as('suspended'), child('archived')],
+    ['is deleted', as('suspended'), child('deleted')],
+    ['is another’s', as('suspended'), as('active', { parentId: 'other' })],
+    ['is nobody’s', as('suspended'), as('active')],
+    ['never was', as('suspended'), { status: 'none' } as Tenant],
+  ])('stays as it is where it %s', (_what, parent, of) => {
+    expect(follow(parent, of)).toEqual([]);
+  });
+});
+
+describe('a reseller', () => {
+  it('ends what it began, and not what the platform did for payment or policy', () => {
+    const back = (of: Tenant) => asReseller('active', { cause: 'manual' }, NOW)(of);
+    expect(back(child('suspended', { statusCause: 'manual' }))).toMatchObject([{ type: 'TenantReactivated' }]);
+    for (const statusCause of ['payment', 'policy']) expect(() => back(child('suspended', { statusCause }))).toThrow(/only the platform/);
+    expect(asReseller('suspended', { cause: 'manual' }, NOW)(child('suspended', { statusCause: 'policy' }))).toEqual([]);
+  });
+});
