@@ -1,4 +1,5 @@
 import { type BillingEvent, billingEvents } from './billing/events.js';
+import { type ApprovalEvent, approvalEvents } from './config/approval-events.js';
 import { type ConfigEvent, configEvents } from './config/events.js';
 import { type DomainEvent, domainEvents } from './domain/events.js';
 import type { Context, EventDefinition, EventSet, Stored } from './events.js';
@@ -12,6 +13,7 @@ import { type TenantEvent, tenantEvents } from './tenant/events.js';
 export const eventSets: EventSet[] = [
   tenantEvents,
   configEvents,
+  approvalEvents,
   placementEvents,
   quotaEvents,
   domainEvents,
@@ -28,7 +30,16 @@ export const eventTypes: ReadonlyMap<string, EventDefinition & { context: Contex
 );
 
 /** Every event that exists, as decisions give it. */
-export type AnyEvent = TenantEvent | ConfigEvent | PlacementEvent | QuotaEvent | DomainEvent | BillingEvent | IdentityEvent | PlatformEvent;
+export type AnyEvent =
+  | TenantEvent
+  | ConfigEvent
+  | ApprovalEvent
+  | PlacementEvent
+  | QuotaEvent
+  | DomainEvent
+  | BillingEvent
+  | IdentityEvent
+  | PlatformEvent;
 export type EventName = AnyEvent['type'];
 /** The stored form of one event type. */
 export type StoredOf<T extends EventName> = Stored<Extract<AnyEvent, { type: T }>>;

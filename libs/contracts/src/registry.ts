@@ -1,6 +1,9 @@
 import { auditFaces, auditRoutes } from './audit/routes.js';
 import { billingFaces, billingRoutes } from './billing/routes.js';
+import { approvalRoutes } from './config/approval-routes.js';
+import { featureFaces, featureRoutes } from './config/feature-routes.js';
 import { configFaces, configRoutes } from './config/routes.js';
+import { configVersionFaces, configVersionRoutes } from './config/version-routes.js';
 import { domainFaces, domainRoutes } from './domain/routes.js';
 import { eventSubscriptionFaces, eventSubscriptionRoutes } from './identity/event-subscriptions.js';
 import { identityFaces, identityRoutes } from './identity/routes.js';
@@ -10,6 +13,7 @@ import { consumerRoutes } from './platform/consumers.js';
 import { maintenanceRoutes } from './platform/maintenance.js';
 import { quotaFaces, quotaRoutes } from './quota/routes.js';
 import type { Face, Route } from './route.js';
+import { tenantConfigRoutes } from './tenant/config-routes.js';
 import { eventFaces, eventRoutes } from './tenant/event-routes.js';
 import { historyFaces, historyRoutes } from './tenant/history-routes.js';
 import { lifecycleFaces, lifecycleRoutes } from './tenant/lifecycle-routes.js';
@@ -24,6 +28,10 @@ export const routes: Route[] = [
   ...historyRoutes,
   ...eventRoutes,
   ...configRoutes,
+  ...tenantConfigRoutes,
+  ...configVersionRoutes,
+  ...featureRoutes,
+  ...approvalRoutes,
   ...quotaRoutes,
   ...domainRoutes,
   ...billingRoutes,
@@ -44,6 +52,8 @@ export const faces: Face[] = [
   ...historyFaces,
   ...eventFaces,
   ...configFaces,
+  ...configVersionFaces,
+  ...featureFaces,
   ...quotaFaces,
   ...domainFaces,
   ...billingFaces,

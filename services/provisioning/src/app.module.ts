@@ -1,12 +1,15 @@
 import { Module } from '@nestjs/common';
+import { ApprovalModule } from './approval/approval.module.js';
 import { BulkModule } from './bulk/bulk.module.js';
 import { ConfigModule } from './config/config.module.js';
 import { EventModule } from './event/event.module.js';
+import { FeatureModule } from './feature/feature.module.js';
 import { JobModule } from './job/job.module.js';
 import { MaintenanceModule } from './maintenance/maintenance.module.js';
 import { OperationModule } from './operation/operation.module.js';
 import { OversightModule } from './oversight/oversight.module.js';
 import { PlacementModule } from './placement/placement.module.js';
+import { PreviewModule } from './preview/preview.module.js';
 import { SagaModule } from './saga/saga.module.js';
 import { TenantModule } from './tenant/tenant.module.js';
 
@@ -20,6 +23,9 @@ import { TenantModule } from './tenant/tenant.module.js';
     OversightModule,
     PlacementModule,
     ConfigModule,
+    ApprovalModule,
+    FeatureModule,
+    PreviewModule,
     EventModule,
     SagaModule,
   ],

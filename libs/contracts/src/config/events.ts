@@ -16,6 +16,40 @@ export const SettingValue = z.object({
   encrypted: z.boolean(),
 });
 
+/** A flag, for how many of a tenant's subjects. */
+export const Rollout = z.object({ enabled: z.boolean(), percentage: z.number().min(0).max(100) });
+export type Rollout = z.infer<typeof Rollout>;
+const ScheduledRollout = Rollout.extend({ at: z.string() });
+
+/** Null: it is to go. */
+const contact = personal(z.string()).nullable().optional();
+/** Everything that one request wants of a tenant's configuration, as it is to be; what is not named stays. */
+export const ConfigChange = z.object({
+  /** `before`: as it was when it was asked for. */
+  settings: z.array(SettingValue.extend({ before: SettingValue.omit({ key: true }).optional() })),
+  /** Settings that are to go. */
+  removed: z.array(z.object({ key: z.string(), before: SettingValue.omit({ key: true }) })),
+  /** `at`: not before that instant. */
+  features: z.array(Rollout.extend({ flag: z.string(), at: z.string().nullable() })),
+  /** Flags that are to be again as the plan has them. */
+  reset: z.array(z.string()),
+  /** Fields of the tenant itself; `plan` by its id. */
+  tenant: z.object({
+    name: z.string().optional(),
+    plan: z.string().optional(),
+    timezone: z.string().optional(),
+    locale: z.string().optional(),
+    language: z.string().optional(),
+    currency: z.string().optional(),
+    theme: z.string().optional(),
+    tags: z.array(z.string()).optional(),
+    adminEmail: contact,
+    billingEmail: contact,
+    contactPhone: contact,
+  }),
+});
+export type ConfigChange = z.infer<typeof ConfigChange>;
+
 /** Stream `config`. Owner: provisioning. */
 export const configEvents = events('config', {
   SettingsInitialized: event({
@@ -30,6 +64,33 @@ export const configEvents = events('config', {
     subject: () => 'config',
     /** `before` is not there where the setting is new. */
     data: SettingValue.extend({ before: SettingValue.omit({ key: true }).optional() }),
+  }),
+  SettingRemoved: event({
+    version: 1,
+    summary: 'A setting is no more',
+    subject: () => 'config',
+    data: z.object({ key: z.string(), before: SettingValue.omit({ key: true }) }),
+  }),
+  FeatureChanged: event({
+    version: 1,
+    summary: 'A feature flag is set for the tenant, whatever its plan has',
+    /** `before` is what was set before, where something was. `scheduledAt`: the schedule that has come, where it was one. */
+    data: Rollout.extend({ flag: z.string(), before: Rollout.optional(), scheduledAt: z.string().optional() }),
+  }),
+  FeatureReset: event({
+    version: 1,
+    summary: 'A feature flag is again as the plan of the tenant has it',
+    data: z.object({ flag: z.string(), before: Rollout }),
+  }),
+  FeatureScheduled: event({
+    version: 1,
+    summary: 'A feature flag will be set at an instant',
+    data: ScheduledRollout.extend({ flag: z.string(), before: ScheduledRollout.optional() }),
+  }),
+  FeatureScheduleCancelled: event({
+    version: 1,
+    summary: 'A feature flag will not be set as it was scheduled',
+    data: z.object({ flag: z.string(), before: ScheduledRollout }),
   }),
 });
 export type ConfigEvent = EventOf<typeof configEvents>;

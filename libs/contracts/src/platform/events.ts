@@ -1,6 +1,17 @@
 import { z } from 'zod';
+import { settingCategories } from '../config/events.js';
 import { type EventOf, event, events } from '../events.js';
 import { PlanTerms } from '../plans.js';
+
+/** Whose change needs further people: of these settings, of settings in these categories, by these commands. */
+export const ApprovalPolicy = z.object({
+  keys: z.array(z.string()).optional(),
+  categories: z.array(z.enum(settingCategories)).optional(),
+  commands: z.array(z.string()).optional(),
+  approvers: z.number().int(),
+  expiresHours: z.number(),
+});
+export type ApprovalPolicy = z.infer<typeof ApprovalPolicy>;
 
 export const pauseCauses = ['manual', 'failures', 'canary'] as const;
 export const afterCanary = ['go-on', 'pause', 'pause-if-failed'] as const;
@@ -15,7 +26,7 @@ export const JobCounts = z.object({
 });
 export type JobCounts = z.infer<typeof JobCounts>;
 
-/** On the platform log. Stream `plan-<id>`: owner billing; `operation-<id>`: work over many tenants and rebuilds, `maintenance` (what is open) and `maintenance-<id>` (what was announced), owner provisioning. */
+/** On the platform log. Stream `plan-<id>`: owner billing; `operation-<id>`: work over many tenants and rebuilds, `maintenance` (what is open) and `maintenance-<id>` (what was announced), `approval-policies`: owner provisioning. */
 export const platformEvents = events('platform', {
   PlanPublished: event({
     version: 1,
@@ -40,6 +51,11 @@ export const platformEvents = events('platform', {
       type: z.string(),
       reason: z.string(),
     }),
+  }),
+  ApprovalPoliciesSet: event({
+    version: 1,
+    summary: 'Which changes need the approval of further people from now on',
+    data: z.object({ items: z.array(ApprovalPolicy), before: z.array(ApprovalPolicy) }),
   }),
   ProjectionRebuildRequested: event({
     version: 1,

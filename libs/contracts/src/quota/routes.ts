@@ -148,6 +148,15 @@ export const withdrawQuotas = operation({
   output: z.object({}),
 });
 
+/** What is used, for those who look ahead. @throws `tenant.not_ready` */
+export const readStandings = operation({
+  name: 'quotas.standings',
+  owner: 'quota-metering',
+  callers: ['provisioning'],
+  input: z.object({ tenantId: Uuid }),
+  output: z.object({ items: z.array(Quota) }),
+});
+
 const surface = { tag: 'Quotas and usage', scope: 'tenant' } as const;
 const UsageRowBody = z.strictObject({ resource_type: ResourceName, amount: Amount, description: longText(1000).optional() });
 const toBody = ({ params, body }: { params: unknown; body: z.infer<typeof UsageRowBody> }) => ({

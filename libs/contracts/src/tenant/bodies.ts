@@ -177,7 +177,8 @@ export const TenantConfig = z.object({
   isolation: Isolation,
   quotas: z.record(z.string(), z.number().int().nullable()).describe('Limit by resource, in its unit; null is unlimited'),
   security: z.record(z.string(), z.json()).describe('Settings of the category security, sensitive ones masked'),
-  features: z.record(z.string(), z.boolean()),
+  settings: z.record(z.string(), z.json()).describe('Settings of the other categories, sensitive ones masked'),
+  features: z.record(z.string(), z.boolean()).describe('Feature flags that are on, for how many ever, or off'),
 });
 
 export const OperationRef = z.object({ id: Uuid, url: z.string() });

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { SettingRow, settingRow } from '../config/routes.js';
+import { ApprovalPending } from '../config/approval-routes.js';
+import { PendingRow, pendingRow, SettingRow, settingRow } from '../config/routes.js';
 import { canonicalPlan, tierName } from '../plans.js';
 import { face, route } from '../route.js';
 import { Email, Isolation, Locale, Moment, OffsetQuery, PageQuery, Phone, page, TimeZone, text, Uuid } from '../values.js';
@@ -94,7 +95,7 @@ export const updateTenant = route({
   path: `${base}/:tenantId`,
   params: ById,
   body: UpdateTenantBody,
-  answers: { 200: Tenant },
+  answers: { 200: Tenant, 202: ApprovalPending },
 });
 export const getPlacement = route({
   name: 'tenants.placement',
@@ -349,7 +350,7 @@ export const tenantFaces = [
       billing_email: Email.nullable().optional(),
       contact_phone: Phone.nullable().optional(),
     }),
-    answers: { 200: Organization },
+    answers: { 200: Organization, 202: PendingRow },
     request: ({ params, body }) => ({
       params,
       body: {
@@ -361,7 +362,7 @@ export const tenantFaces = [
         locale: body.locale,
       },
     }),
-    answer: organization,
+    answer: (body, status) => (status === 202 ? pendingRow(body) : organization(body)),
   }),
 ];
 

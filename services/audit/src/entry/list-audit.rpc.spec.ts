@@ -4,7 +4,7 @@ import { newId } from '@tenantry/contracts/ids';
 import { MemoryKeyring } from '@tenantry/crypto/memory-keyring';
 import { MemoryEventStore } from '@tenantry/event-store/adapters/memory/memory-event-store';
 import { DefaultTenantLog } from '@tenantry/event-store/tenant-log-default';
-import type { Call } from '@tenantry/messaging/rpc';
+import type { Call, RpcClient } from '@tenantry/messaging/rpc';
 import type { Tenants } from '@tenantry/tenancy/tenants';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { auditDatabase } from '../testing/database.js';
@@ -15,6 +15,7 @@ let database: Awaited<ReturnType<typeof auditDatabase>>;
 const keyring = new MemoryKeyring();
 const log = new DefaultTenantLog(new MemoryEventStore(), keyring);
 const tenantId = newId();
+const rpc = { call: async () => ({ keys: ['secret', 'once.open'] }) } as unknown as RpcClient;
 const time = (position: number) => new Date(Date.UTC(2026, 0, 1, 0, 0, position)).toISOString();
 
 beforeAll(async () => {
@@ -41,7 +42,7 @@ afterAll(() => database.stop());
 
 type Query = Call<typeof listAudit>['query'];
 const list = (query: Query = {}, permissions = ['audit:read'], of = tenantId, tenants: Tenants = database.tenants) =>
-  new ListAuditRpc(tenants, log, keyring).handle({
+  new ListAuditRpc(tenants, log, keyring, rpc).handle({
     tenantId: of,
     params: { tenantId: of },
     query,
@@ -97,10 +98,36 @@ describe('personal data', () => {
     });
   });
 
+  it('of sensitive settings stays encrypted, what it was before included', async () => {
+    const other = newId();
+    const [secret, open, was, hidden] = await Promise.all(
+      ['"s3"', '"open"', '"was"', '"hidden"'].map((text) => keyring.encrypt(other, 'config', text)),
+    );
+    const row = (position: number, newValues: object, oldValues: object | null) => ({
+      ...{ tenantId: other, position, id: newId(), action: 'config.SettingChanged', resourceType: 'config', resourceId: 'config' },
+      ...{ actorKind: 'staff', actorId: 'k', newValues, oldValues, createdAt: time(position) },
+    });
+    await database.tenants.withTenant(other, ({ db }) =>
+      db
+        .insert(auditEntries)
+        .values([
+          row(0, { key: 'plain', value: open, encrypted: false }, null),
+          row(1, { key: 'secret', value: secret, encrypted: true }, { value: was, encrypted: false }),
+          row(2, { key: 'once.open', value: hidden, encrypted: false }, null),
+        ]),
+    );
+    const { body } = await list({}, ['*'], other);
+    expect(body.items.map(({ newValues, oldValues }: any) => [newValues.value, oldValues?.value])).toEqual([
+      [hidden, undefined],
+      [secret, was],
+      ['"open"', undefined],
+    ]);
+  });
+
   it('is null where the key was destroyed', async () => {
     const erased = new MemoryKeyring();
     erased.destroy(tenantId);
-    const { body } = await new ListAuditRpc(database.tenants, log, erased).handle({
+    const { body } = await new ListAuditRpc(database.tenants, log, erased, rpc).handle({
       tenantId,
       params: { tenantId },
       query: { limit: 1 },

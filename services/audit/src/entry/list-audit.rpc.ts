@@ -1,12 +1,14 @@
 import { Controller } from '@nestjs/common';
 import { type AuditEntry, listAudit } from '@tenantry/contracts/audit/routes';
+import { readSecretKeys } from '@tenantry/contracts/config/routes';
 import { DomainError, invalidField } from '@tenantry/contracts/errors';
 import type { RouteAnswer } from '@tenantry/contracts/route';
 import { Keyring } from '@tenantry/crypto/keyring';
 import { revealed } from '@tenantry/crypto/revealed';
+import { secretValues } from '@tenantry/crypto/secret-values';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
-import type { Call } from '@tenantry/messaging/rpc';
+import { type Call, RpcClient } from '@tenantry/messaging/rpc';
 import { permits } from '@tenantry/service/authorize';
 import { Tenants } from '@tenantry/tenancy/tenants';
 import { and, count, desc, eq, gte, lt, lte, type SQL } from 'drizzle-orm';
@@ -21,6 +23,7 @@ export class ListAuditRpc {
     private readonly tenants: Tenants,
     private readonly log: TenantLog,
     private readonly keyring: Keyring,
+    private readonly rpc: RpcClient,
   ) {}
 
   @Handles(listAudit)
@@ -33,11 +36,25 @@ export class ListAuditRpc {
     return {
       status: 200,
       body: {
-        items: mayReveal ? ((await revealed(this.keyring, tenantId, items)) as AuditEntry[]) : (items as AuditEntry[]),
+        items: mayReveal
+          ? ((await revealed(this.keyring, tenantId, items, await this.secrets(tenantId, page))) as AuditEntry[])
+          : (items as AuditEntry[]),
         nextCursor: rows.length > limit ? String(page.at(-1)?.position) : null,
       },
       total,
     };
+  }
+
+  /** Values of sensitive settings stay encrypted, whoever reads: a list of what was done is no place for them. */
+  private async secrets(tenantId: string, page: readonly AuditRow[]): Promise<Set<string>> {
+    const ofSettings = page.filter(({ action }) => action.startsWith('config.') || action === 'tenant.TenantRegistered');
+    if (ofSettings.length === 0) return new Set();
+    const { keys } = await this.rpc.call(readSecretKeys, { tenantId });
+    // What was before stands inside what is now, as in the event: it has no key of its own.
+    return secretValues(
+      ofSettings.map(({ newValues, oldValues }) => ({ ...(newValues as object), before: oldValues })),
+      new Set(keys),
+    );
   }
 
   /** One row more than the page, to know whether there is another. The total is counted for lists with an offset only. */

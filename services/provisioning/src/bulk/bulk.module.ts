@@ -1,15 +1,15 @@
 import { Module } from '@nestjs/common';
 import { JobModule } from '../job/job.module.js';
 import { OperationModule } from '../operation/operation.module.js';
-import { Plans } from '../plan/plans.js';
+import { PlanModule } from '../plan/plan.module.js';
 import { TenantSelection } from '../tenant/tenant-selection.js';
 import { Notify } from './notify.job.js';
 import { StartBulkOperationRpc } from './start-bulk-operation.rpc.js';
 import { tenantDecisions } from './tenant-decisions.job.js';
 
 @Module({
-  imports: [JobModule, OperationModule],
+  imports: [JobModule, OperationModule, PlanModule],
   controllers: [StartBulkOperationRpc],
-  providers: [TenantSelection, Plans, Notify, ...tenantDecisions],
+  providers: [TenantSelection, Notify, ...tenantDecisions],
 })
 export class BulkModule {}

@@ -1,4 +1,5 @@
-import { configEvents } from '@tenantry/contracts/config/events';
+import { configEvents, type Rollout } from '@tenantry/contracts/config/events';
+import { knownSettings } from '@tenantry/contracts/config/known-settings';
 import { DomainError, invalidField } from '@tenantry/contracts/errors';
 import type { EventOf } from '@tenantry/contracts/events';
 import { aggregate } from '@tenantry/event-store/aggregate';
@@ -15,33 +16,68 @@ export interface StoredSetting extends SettingRecord {
 export interface Config {
   initialized: boolean;
   settings: Record<string, StoredSetting>;
-  features: Record<string, boolean>;
+  /** Keys of sensitive settings that are no more: what they were stays hidden. */
+  removedSecrets: string[];
+  /** Flags that were set for the tenant, whatever its plan has. */
+  features: Record<string, Rollout>;
+  /** What flags are to be, from an instant on. */
+  schedules: Record<string, Rollout & { at: string }>;
 }
 
 /** The tenant's settings and features. Stream `config`. */
 export const config = aggregate<Config, typeof configEvents>({
   stream: 'config',
   events: configEvents,
-  initial: { initialized: false, settings: {}, features: {} },
+  initial: { initialized: false, settings: {}, removedSecrets: [], features: {}, schedules: {} },
   evolve: (state, event): Config => {
     switch (event.type) {
       case 'SettingsInitialized': {
         const entries = event.data.settings.map(
           (setting) => [setting.key, { ...setting, updatedAt: event.recordedAt, chosen: false }] as const,
         );
-        return { initialized: true, settings: { ...state.settings, ...Object.fromEntries(entries) }, features: event.data.features };
+        // Features of its beginning are the tenant's own.
+        return { ...state, initialized: true, settings: { ...state.settings, ...Object.fromEntries(entries) } };
       }
       case 'SettingChanged': {
         const { before: _, ...setting } = event.data;
         const chosen = event.metadata.actor.kind !== 'service';
         return { ...state, settings: { ...state.settings, [setting.key]: { ...setting, updatedAt: event.recordedAt, chosen } } };
       }
+      case 'SettingRemoved': {
+        const { key, before } = event.data;
+        const removedSecrets = before.encrypted ? [...new Set([...state.removedSecrets, key])] : state.removedSecrets;
+        return { ...state, settings: without(state.settings, key), removedSecrets };
+      }
+      case 'FeatureChanged': {
+        const { flag, enabled, percentage, scheduledAt } = event.data;
+        const come = scheduledAt !== undefined && state.schedules[flag]?.at === scheduledAt;
+        return {
+          ...state,
+          features: { ...state.features, [flag]: { enabled, percentage } },
+          schedules: come ? without(state.schedules, flag) : state.schedules,
+        };
+      }
+      case 'FeatureReset':
+        return { ...state, features: without(state.features, event.data.flag) };
+      case 'FeatureScheduled': {
+        const { flag, enabled, percentage, at } = event.data;
+        return { ...state, schedules: { ...state.schedules, [flag]: { enabled, percentage, at } } };
+      }
+      case 'FeatureScheduleCancelled':
+        return { ...state, schedules: without(state.schedules, event.data.flag) };
       default:
         event satisfies never;
         return state;
     }
   },
 });
+
+const without = <T>(record: Record<string, T>, key: string): Record<string, T> =>
+  Object.fromEntries(Object.entries(record).filter(([name]) => name !== key));
+
+/** Sensitive, or of a name under which something sensitive was kept. */
+export const secretKeys = ({ settings, removedSecrets }: Config): ReadonlySet<string> =>
+  new Set([...removedSecrets, ...Object.values(settings).flatMap(({ key, encrypted }) => (encrypted ? [key] : []))]);
 
 export const initialize =
   (settings: SettingRecord[], features: Record<string, boolean>) =>
@@ -77,6 +113,17 @@ export const change =
       throw invalidField('value', 'too_big', `is too long: the settings of a tenant may have ${MAX_STORED_CHARACTERS} characters together`);
     const { key: _k, updatedAt: _u, chosen: _c, ...was } = before ?? { key: '', updatedAt: '', chosen: false };
     return [{ type: 'SettingChanged', data: { ...setting, ...(before ? { before: was as Omit<SettingRecord, 'key'> } : {}) } }];
+  };
+
+/** The system reads known settings: they stay. @throws DomainError `request.invalid` */
+export const removeSetting =
+  (key: string) =>
+  (state: Config): ConfigEvent[] => {
+    if (Object.hasOwn(knownSettings, key))
+      throw invalidField('key', 'fixed', `can't be removed: the system reads ${key}; give it another value`);
+    if (!Object.hasOwn(state.settings, key)) return [];
+    const { key: _k, updatedAt: _u, chosen: _c, ...before } = state.settings[key] as StoredSetting;
+    return [{ type: 'SettingRemoved', data: { key, before } }];
   };
 
 const isAs = (setting: SettingRecord, { stored, value }: Seen): boolean =>

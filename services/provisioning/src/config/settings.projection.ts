@@ -1,5 +1,5 @@
 import { type RegionalSetting, regionalSettings } from '@tenantry/contracts/config/known-settings';
-import { patch, projection, upsert } from '@tenantry/messaging/projection';
+import { patch, projection, remove, upsert } from '@tenantry/messaging/projection';
 import { boolean, jsonb, pgTable, primaryKey, timestamp, uuid, varchar } from 'drizzle-orm/pg-core';
 
 /** In the tenant's schema; values stay encrypted. */
@@ -28,6 +28,7 @@ export const settingsProjection = projection({
       event.data.settings.map((setting) => upsert(configSettings, { tenantId: event.tenantId, ...setting, updatedAt: event.recordedAt })),
     SettingChanged: ({ tenantId, recordedAt, data: { before: _, ...setting } }) =>
       upsert(configSettings, { tenantId, ...setting, updatedAt: recordedAt }),
+    SettingRemoved: ({ tenantId, data: { key } }) => remove(configSettings, { tenantId, key }),
     // The regional settings are fields of the tenant.
     TenantUpdated: ({ tenantId, recordedAt, data }) =>
       Object.keys(regionalSettings).flatMap((key) => {

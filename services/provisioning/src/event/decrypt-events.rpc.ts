@@ -4,6 +4,7 @@ import type { StoredEvent } from '@tenantry/contracts/events';
 import { decryptEvents } from '@tenantry/contracts/tenant/event-routes';
 import { Keyring } from '@tenantry/crypto/keyring';
 import { revealed } from '@tenantry/crypto/revealed';
+import { secretValues } from '@tenantry/crypto/secret-values';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
 import type { Call, Reply } from '@tenantry/messaging/rpc';
@@ -12,7 +13,6 @@ import { permits } from '@tenantry/service/authorize';
 import { TokenBuckets } from '@tenantry/service/token-buckets';
 import { Sensitive } from '../history/sensitive.js';
 import { bytesOf, PAGE_BYTES, readPage } from './log-page.js';
-import { secretValues } from './secret-values.js';
 
 // Of one principal, in each replica: more than a subscriber that catches up needs, less than copying everybody's data takes.
 const REQUESTS_AT_ONCE = 60;

@@ -28,6 +28,8 @@ export function documentOf({ tenant, config, ...rest }: Snapshot): Document {
       ...mapped(config.settings, sealedSetting),
       ...(config.initialized ? mapped(regionalSettings, (_, key) => tenant[key as RegionalSetting]) : {}),
     },
+    featureOverrides: mapped(config.features, ({ enabled, percentage }) => ({ enabled, percentage })),
+    featureSchedules: mapped(config.schedules, ({ enabled, percentage, at }) => ({ enabled, percentage, at })),
     settingTypes: mapped(config.settings, ({ type, category, encrypted }) => ({ type, category, encrypted })),
     quotas: mapped(rest.quotas, ({ limit, source }) => ({ limit, source })),
     retentionDays: rest.retentionDays,
@@ -70,6 +72,16 @@ const ofTenant = (tenant: RegisteredTenant): Document => ({
   legalHold: tenant.legalHold !== null,
   scheduledTransitions: mapped(tenant.scheduled, ({ command, at, reason }) => ({ command, at, reason: personal(reason) })),
 });
+
+/** The part that has versions of its own: settings, with the tenant's fields that are settings too, and flags that were set. */
+export function configDocumentOf({ tenant, config }: Pick<Snapshot, 'tenant' | 'config'>): Document {
+  if (!config.initialized || tenant.status === 'none') return {};
+  return {
+    settings: { ...mapped(config.settings, sealedSetting), ...mapped(regionalSettings, (_, key) => tenant[key as RegionalSetting]) },
+    settingTypes: mapped(config.settings, ({ type, category, encrypted }) => ({ type, category, encrypted })),
+    features: mapped(config.features, ({ enabled, percentage }) => ({ enabled, percentage })),
+  };
+}
 
 const sealedSetting = ({ value, encrypted }: SettingRecord): Node => new Sealed(encrypted ? 'secret' : 'setting', value);
 

@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { ConfigView } from './config-view.js';
 import { DiffHistoryRpc } from './diff-history.rpc.js';
 import { GetConfigRpc } from './get-config.rpc.js';
 import { ListHistoryRpc } from './list-history.rpc.js';
@@ -7,7 +8,7 @@ import { TenantHistory } from './tenant-history.js';
 
 @Module({
   controllers: [ListHistoryRpc, DiffHistoryRpc, GetConfigRpc],
-  providers: [TenantHistory, Sensitive],
-  exports: [TenantHistory, Sensitive],
+  providers: [TenantHistory, Sensitive, ConfigView],
+  exports: [TenantHistory, Sensitive, ConfigView],
 })
 export class HistoryModule {}

@@ -1,8 +1,9 @@
 import { Module } from '@nestjs/common';
 import { provide } from '@tenantry/messaging/provide';
+import { ApprovalModule } from '../approval/approval.module.js';
 import { HistoryModule } from '../history/history.module.js';
 import { OperationModule } from '../operation/operation.module.js';
-import { Plans } from '../plan/plans.js';
+import { PlanModule } from '../plan/plan.module.js';
 import { AbandonRegistrations } from './abandon-registrations.job.js';
 import { CreateTenantRpc } from './create-tenant.rpc.js';
 import { DeleteTenantRpc } from './delete-tenant.rpc.js';
@@ -26,7 +27,7 @@ import { TransitionsRpc } from './transitions.rpc.js';
 import { UpdateTenantRpc } from './update-tenant.rpc.js';
 
 @Module({
-  imports: [OperationModule, HistoryModule],
+  imports: [OperationModule, HistoryModule, PlanModule, ApprovalModule],
   controllers: [
     CreateTenantRpc,
     GetTenantRpc,
@@ -40,7 +41,6 @@ import { UpdateTenantRpc } from './update-tenant.rpc.js';
   ],
   providers: [
     Names,
-    Plans,
     Resellers,
     AbandonRegistrations,
     TenantTransitions,

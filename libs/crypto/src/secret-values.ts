@@ -1,4 +1,4 @@
-import { isEncrypted } from '@tenantry/crypto/envelope';
+import { isEncrypted } from './envelope.js';
 
 /**
  * The ciphertexts in an event's data that are values of sensitive settings: of those that say so themselves, and of those that are

@@ -1,0 +1,28 @@
+import { Module } from '@nestjs/common';
+import { provide } from '@tenantry/messaging/provide';
+import { ConfigChanges } from '../config/config-changes.js';
+import { HistoryModule } from '../history/history.module.js';
+import { PlanModule } from '../plan/plan.module.js';
+import { ApprovalExpiry, AwaitApproval } from './approval-expiry.js';
+import { ApprovalIndex } from './approval-index.js';
+import { approvalsProcess } from './approvals.process.js';
+import { approvalList } from './approvals.projection.js';
+import { ApprovedChanges } from './approved-changes.js';
+import { DecideApprovalRpc } from './decide-approval.rpc.js';
+import { Holding } from './holding.js';
+import { ListApprovalsRpc } from './list-approvals.rpc.js';
+import { MakeApprovedChange } from './make-approved-change.effect.js';
+import { Policies } from './policies.js';
+import { PoliciesRpc } from './policies.rpc.js';
+
+/** Whoever changes a configuration needs both: the change, and what may hold it back. */
+@Module({
+  imports: [HistoryModule, PlanModule],
+  controllers: [PoliciesRpc, ListApprovalsRpc, DecideApprovalRpc],
+  providers: [
+    ...[ConfigChanges, Holding, Policies, ApprovalIndex, ApprovedChanges, MakeApprovedChange, AwaitApproval, ApprovalExpiry],
+    ...[provide(approvalList), provide(approvalsProcess)],
+  ],
+  exports: [ConfigChanges, Holding],
+})
+export class ApprovalModule {}

@@ -1,0 +1,74 @@
+import { Injectable } from '@nestjs/common';
+import { Clock } from '@tenantry/contracts/clock';
+import type { ApprovableCommand, ApprovalPending } from '@tenantry/contracts/config/approval-routes';
+import type { ConfigChange } from '@tenantry/contracts/config/events';
+import { DomainError } from '@tenantry/contracts/errors';
+import { derivedId } from '@tenantry/contracts/ids';
+import type { Answer, CommandContext } from '@tenantry/contracts/route';
+import { newStream, TenantLog } from '@tenantry/event-store/tenant-log';
+import { changeOf } from '../config/change.js';
+import type { Planned } from '../config/config-changes.js';
+import { approval, known, request } from './approval.js';
+import { ApprovalIndex } from './approval-index.js';
+import { type Demand, demandOf, Policies, touchedBy } from './policies.js';
+
+const HOUR_MS = 3_600_000;
+
+/** Where a policy asks for further people, a change waits for them instead of being made. */
+@Injectable()
+export class Holding {
+  constructor(
+    private readonly log: TenantLog,
+    private readonly policies: Policies,
+    private readonly index: ApprovalIndex,
+    private readonly clock: Clock,
+  ) {}
+
+  /** What stands between a planned change and its being made; null where nothing does. */
+  async demand(change: ConfigChange, command: ApprovableCommand): Promise<Demand | null> {
+    return demandOf(await this.policies.current(), touchedBy(change, command));
+  }
+
+  /**
+   * The answer 202 where the change has to wait; null where it may be made, and where there is nothing to make.
+   * Its id comes from the command's, so that a repeated request doesn't wait twice.
+   * @throws DomainError `precondition.failed` where the caller expects another version
+   */
+  async hold(
+    tenantId: string,
+    command: ApprovableCommand,
+    planned: Planned,
+    context: CommandContext,
+  ): Promise<(Answer<ApprovalPending> & { status: 202 }) | null> {
+    if (planned.tenantEvents.length + planned.configEvents.length === 0) return null;
+    const change = changeOf(planned.tenantEvents, planned.configEvents);
+    const demand = await this.demand(change, command);
+    if (!demand) return null;
+    const version = (planned.ofConfig ?? planned.ofTenant)?.before.version;
+    if (context.ifMatch !== undefined && context.ifMatch !== version)
+      throw new DomainError('precondition.failed', { detail: `The resource is at version ${version}, not ${context.ifMatch}` });
+    const approvalId = derivedId('approval', tenantId, context.id);
+    await this.index.add(approvalId, tenantId);
+    const nowMs = this.clock.nowMs();
+    const { state, position } = await this.log.transact(
+      approval,
+      // What the caller expects is a version of what is to be changed: it is looked at again when it is.
+      { tenant: tenantId, stream: `approval-${approvalId}`, command: { ...context, ifMatch: undefined } },
+      request({
+        ...{ approvalId, command, change, body: null, approvers: demand.approvers },
+        ifMatch: context.ifMatch ?? null,
+        expiresAt: new Date(nowMs + demand.expiresHours * HOUR_MS).toISOString(),
+        requestedAt: this.clock.now(),
+      }),
+      newStream(approval),
+    );
+    const { status, expiresAt } = known(state);
+    const url = `/api/v1/platform/approvals/${approvalId}`;
+    return {
+      status: 202,
+      body: { approval: { id: approvalId, status, url, expiresAt } },
+      location: url,
+      position: { tenantId, position },
+    };
+  }
+}

@@ -1,0 +1,405 @@
+import { ManualClock } from '@tenantry/contracts/clock';
+import { newId, PLATFORM_LOG } from '@tenantry/contracts/ids';
+import { type PlanSnapshot, planIds, shippedPlans } from '@tenantry/contracts/plans';
+import type { ApprovalPolicy } from '@tenantry/contracts/platform/events';
+import type { CommandContext } from '@tenantry/contracts/route';
+import { MemoryKeyring } from '@tenantry/crypto/memory-keyring';
+import { MemoryEventStore } from '@tenantry/event-store/adapters/memory/memory-event-store';
+import { DefaultTenantLog } from '@tenantry/event-store/tenant-log-default';
+import type { RpcClient } from '@tenantry/messaging/rpc';
+import { silentLogger } from '@tenantry/observability/logger';
+import { describe, expect, it } from 'vitest';
+import type { ApprovalIndex } from '../approval/approval-index.js';
+import { ApprovedChanges } from '../approval/approved-changes.js';
+import { DecideApprovalRpc } from '../approval/decide-approval.rpc.js';
+import { Holding } from '../approval/holding.js';
+import { Policies, policies, setPolicies } from '../approval/policies.js';
+import { FeaturesRpc } from '../feature/features.rpc.js';
+import { ConfigView } from '../history/config-view.js';
+import { Sensitive } from '../history/sensitive.js';
+import { TenantHistory } from '../history/tenant-history.js';
+import type { Plans } from '../plan/plans.js';
+import { PreviewTenantRpc } from '../preview/preview-tenant.rpc.js';
+import { Previews } from '../preview/previews.js';
+import { draft, registration } from '../tenant/registration.js';
+import { markProvisioned, register, tenant } from '../tenant/tenant.js';
+import { activate } from '../tenant/transitions.js';
+import { UpdateTenantRpc } from '../tenant/update-tenant.rpc.js';
+import { config, initialize } from './config.js';
+import { ConfigChanges } from './config-changes.js';
+import { ConfigVersions } from './config-versions.js';
+import { ConfigVersionsRpc } from './config-versions.rpc.js';
+import { initialSettings } from './initial-settings.js';
+import { PutConfigRpc } from './put-config.rpc.js';
+import { MASKED } from './setting-input.js';
+import { SettingsRpc } from './settings.rpc.js';
+
+const plan = (id: (typeof planIds)[number]): PlanSnapshot => ({ ...shippedPlans[id], id, version: 1, trialDays: 0 });
+const system = () => ({ id: newId(), actor: { kind: 'service' as const, id: 'test' } });
+
+/** A tenant of its own in a log in memory, and the requests about its configuration, by the handlers that serve them. */
+async function given({ used = {} }: { used?: Record<string, number> } = {}) {
+  const tenantId = newId();
+  const clock = new ManualClock();
+  const keyring = new MemoryKeyring();
+  const log = new DefaultTenantLog(new MemoryEventStore(), keyring);
+  const history = new TenantHistory(log, clock);
+  const sensitive = new Sensitive(log);
+  const plans = { current: async (id: (typeof planIds)[number]) => plan(id) } as unknown as Plans;
+  const tenants = new Map<string, string>();
+  const index = {
+    add: async (id: string, of: string) => void tenants.set(id, of),
+    tenantOf: async (id: string) => tenants.get(id) as string,
+  } as unknown as ApprovalIndex;
+  const rpc = {
+    call: async () => ({ items: Object.entries(used).map(([resource, amount]) => ({ resource, used: amount })) }),
+  } as unknown as RpcClient;
+  const changes = new ConfigChanges(log, keyring, plans, clock);
+  const holding = new Holding(log, new Policies(log), index, clock);
+  const approved = new ApprovedChanges(log, changes, keyring, clock);
+  const previews = new Previews(history, sensitive, holding, keyring, rpc, clock);
+  const views = new ConfigView(history, keyring, clock);
+  const settings = new SettingsRpc(log, keyring, changes, holding);
+  const features = new FeaturesRpc(log, changes, holding, clock);
+  const whole = new PutConfigRpc(log, history, views, changes, holding, previews);
+  const versions = new ConfigVersionsRpc(log, new ConfigVersions(history, keyring), changes, holding, sensitive, keyring);
+  const decisions = new DecideApprovalRpc(log, index, approved, sensitive, keyring, clock, silentLogger);
+  const preview = new PreviewTenantRpc(changes, previews);
+  const update = new UpdateTenantRpc(log, keyring, changes, holding);
+
+  const now = clock.now();
+  const asked = draft({ name: 'Acme', billingEmail: 'bill@acme.example', settings: { motto: 'first' }, features: { beta: true } });
+  const domain = { type: 'subdomain', host: 'acme.tenantry.localhost', ssl: true } as const;
+  const own = (decide: (state: never) => any[]) => log.transact(tenant, { tenant: tenantId, command: system() }, decide as never);
+  await own(register(registration(asked, { operationId: 'op', slug: 'acme', domain, plan: plan('free'), now })) as never);
+  await own(markProvisioned('op', now) as never);
+  const first = await log.load(tenant, { tenant: tenantId });
+  await log.transact(config, { tenant: tenantId, command: system() }, initialize(initialSettings(first.state as never), {}));
+  await own(activate({ cause: 'provisioned', operationId: 'op' }, now) as never);
+
+  const as = (id: string, permissions = ['*']) => {
+    const command = (over: Partial<CommandContext> = {}): CommandContext => ({
+      id: newId(),
+      requestHash: '0'.repeat(64),
+      principal: { kind: 'staff', id, permissions },
+      ...over,
+    });
+    const call = (params: object = {}, body: unknown = {}, query: object = {}, over: Partial<CommandContext> = {}) =>
+      ({ tenantId, params: { tenantId, ...params }, query, body, command: command(over) }) as never;
+    return {
+      set: (key: string, value: unknown, more: object = {}, over: Partial<CommandContext> = {}): Promise<any> =>
+        settings.put(call({ key }, { value, ...more }, {}, over)),
+      get: (key: string, query: object = {}): Promise<any> => settings.get(call({ key }, {}, query)),
+      list: (query: object = {}): Promise<any> => settings.list(call({}, {}, query)),
+      remove: (key: string): Promise<any> => settings.remove(call({ key })),
+      feature: (flag: string, body: object): Promise<any> => features.put(call({ flag }, body)),
+      resetFeature: (flag: string): Promise<any> => features.reset(call({ flag })),
+      features: async (): Promise<any[]> => (await features.list(call())).body.items,
+      isOn: async (flag: string, subject?: string): Promise<boolean> =>
+        (await features.evaluate(call({ flag }, {}, { subject }))).body.enabled,
+      versions: async (query: object = {}): Promise<any[]> => (await versions.list(call({}, {}, query))).body.items,
+      diff: async (from: number, to: number): Promise<any[]> => (await versions.diff(call({ from, to }))).body.changes,
+      rollBack: (version: number): Promise<any> => versions.rollBack(call({ version })),
+      whole: (): Promise<any> => history.head(tenantId).then((head) => views.at(tenantId, head)),
+      put: (body: object): Promise<any> => whole.put(call({}, body)),
+      previewConfig: async (body: object): Promise<any> => (await whole.preview(call({}, body))).body,
+      preview: async (body: object): Promise<any> => (await preview.handle(call({}, body))).body,
+      update: (body: object): Promise<any> => update.handle(call({}, body)),
+      approval: async (approvalId: string): Promise<any> => (await decisions.get(call({ approvalId }))).body,
+      approve: async (approvalId: string): Promise<any> => (await decisions.approve(call({ approvalId }, { reason: 'fine' }))).body,
+      reject: async (approvalId: string): Promise<any> => (await decisions.reject(call({ approvalId }))).body,
+    };
+  };
+  const demand = (...items: ApprovalPolicy[]) => log.transact(policies, { tenant: PLATFORM_LOG, command: system() }, setPolicies(items));
+  const types = async () => (await log.readLog(tenantId, 0)).events.map(({ type }) => type);
+  return { tenantId, log, clock, approved, demand, as, types, ...as('ada') };
+}
+
+describe('sensitive settings', () => {
+  it('are in clear for whoever asks for that and may have it', async () => {
+    const { set, get, list, as } = await given();
+    await set('smtp.password', 'hunter2', { encrypted: true });
+    expect((await get('smtp.password')).body.value).toBe(MASKED);
+    expect((await get('smtp.password', { reveal: 'true' })).body.value).toBe('hunter2');
+    expect((await list({ reveal: 'true' })).body.items).toContainEqual(expect.objectContaining({ value: 'hunter2' }));
+    const reader = as('reader', ['settings:*', 'personal:read']);
+    await expect(reader.get('smtp.password', { reveal: 'true' })).rejects.toMatchObject({ code: 'auth.forbidden' });
+  });
+  it('are listed by category', async () => {
+    const { list } = await given();
+    const { body } = await list({ category: 'security' });
+    expect(body.items.map(({ key }: any) => key).sort()).toEqual(['security_level', 'session_timeout_minutes']);
+  });
+  it('and others can be removed, but for those that the system reads', async () => {
+    const { remove, get, types } = await given();
+    expect((await remove('motto')).body).toEqual({ key: 'motto', removed: true });
+    expect((await remove('motto')).body).toEqual({ key: 'motto', removed: false });
+    await expect(get('motto')).rejects.toMatchObject({ code: 'settings.not_found' });
+    await expect(remove('security_level')).rejects.toMatchObject({ code: 'request.invalid' });
+    expect((await types()).filter((type) => type === 'SettingRemoved')).toHaveLength(1);
+  });
+});
+
+describe('versions of the configuration', () => {
+  it('are one for each request that changed something, newest first', async () => {
+    const { set, feature, update, versions, diff } = await given();
+    await set('motto', 'second');
+    await set('motto', 'second');
+    await set('timezone', 'Asia/Tokyo');
+    await update({ name: 'Not a setting' });
+    await feature('beta', { enabled: false });
+    const all = await versions();
+    expect(all.map(({ version }) => version)).toEqual([4, 3, 2, 1]);
+    expect(all.slice(0, 3).map(({ changes }) => changes)).toEqual([
+      [
+        { path: 'features.beta.enabled', from: null, to: false },
+        { path: 'features.beta.percentage', from: null, to: 100 },
+      ],
+      [{ path: 'settings.timezone', from: 'UTC', to: 'Asia/Tokyo' }],
+      [{ path: 'settings.motto', from: 'first', to: 'second' }],
+    ]);
+    expect(all.map(({ actor }) => actor.id)).toEqual(['ada', 'ada', 'ada', 'test']);
+    expect((await diff(1, 3)).map(({ path }) => path).sort()).toEqual(['settings.motto', 'settings.timezone']);
+    await expect(diff(1, 9)).rejects.toMatchObject({ code: 'config_version.not_found' });
+    expect((await versions({ limit: 2, cursor: '4' })).map(({ version }) => version)).toEqual([3, 2]);
+  });
+
+  it('can be gone back to, as a version more', async () => {
+    const { set, get, remove, feature, features, rollBack, versions, diff, put } = await given();
+    await set('api.token', 'one', { encrypted: true });
+    await feature('beta', { enabled: true, percentage: 10 });
+    await put({ settings: { motto: 'second', extra: 1, timezone: 'Asia/Tokyo' } });
+    await set('api.token', 'two');
+    await feature('beta', { enabled: false });
+    await feature('gamma', { enabled: true });
+    await remove('motto');
+    const { body } = await rollBack(3);
+    expect(body.version).toBe((await versions())[0].version);
+    expect(await diff(3, body.version)).toEqual([]);
+    expect((await get('motto')).body.value).toBe('first');
+    expect((await get('timezone')).body.value).toBe('UTC');
+    expect((await get('api.token', { reveal: 'true' })).body.value).toBe('one');
+    await expect(get('extra')).rejects.toMatchObject({ code: 'settings.not_found' });
+    expect((await features()).find(({ flag }) => flag === 'beta')).toMatchObject({ enabled: true, percentage: 10 });
+    expect((await features()).find(({ flag }) => flag === 'gamma')).toBeUndefined();
+    const count = (await versions()).length;
+    await rollBack(3);
+    expect(await versions()).toHaveLength(count);
+  });
+});
+
+describe('the configuration as a whole', () => {
+  it('is taken as it is read, and changes what differs', async () => {
+    const { set, whole, put, types, get } = await given();
+    await set('api.token', 'one', { encrypted: true, category: 'security' });
+    const { body } = await whole();
+    expect(body).toMatchObject({
+      security: { 'api.token': MASKED, security_level: 'basic' },
+      settings: { motto: 'first' },
+      features: { beta: true },
+    });
+    const before = (await types()).length;
+    expect((await put(body)).body).toEqual(body);
+    expect(await types()).toHaveLength(before);
+    const after = await put({
+      ...body,
+      name: 'Acme Two',
+      security: { ...body.security, session_timeout_minutes: 5, mfa: true },
+      settings: { ...body.settings, motto: null, locale: 'de-DE' },
+      features: { beta: false },
+    });
+    expect(after.body).toMatchObject({ name: 'Acme Two', security: { session_timeout_minutes: 5, mfa: true }, features: { beta: false } });
+    expect(after.body.settings).toMatchObject({ locale: 'de-DE' });
+    expect(after.body.settings).not.toHaveProperty('motto');
+    expect((await get('api.token', { reveal: 'true' })).body.value).toBe('one');
+  });
+  it.each([
+    [{ region: 'mars' }, 'region'],
+    [{ isolation: 'shared' }, 'isolation'],
+    [{ quotas: { users: 1 } }, 'quotas.users'],
+    [{ plan: 'business', tier: 'enterprise' }, 'tier'],
+    [{ security: { session_timeout_minutes: 'long' } }, 'security.session_timeout_minutes'],
+    [{ settings: { timezone: 'Mars/Olympus' } }, 'settings.timezone'],
+    [{ settings: { security_level: null } }, 'key'],
+  ])('%j is refused, naming the field', async (body, field) => {
+    const { put } = await given();
+    await expect(put(body)).rejects.toMatchObject({ errors: [expect.objectContaining({ field })] });
+  });
+  it('needs the permissions of its parts', async () => {
+    const { as } = await given();
+    await expect(as('x', ['settings:update']).put({ features: { beta: false }, plan: 'business' })).rejects.toMatchObject({
+      errors: [{ field: 'features' }, { field: 'plan' }],
+    });
+  });
+  it('can be looked at before: nothing is saved', async () => {
+    const { previewConfig, types } = await given();
+    const before = await types();
+    const { changes, impacts } = await previewConfig({ settings: { motto: 'second' }, features: { beta: false } });
+    expect(changes).toContainEqual({ path: 'settings.motto', from: 'first', to: 'second' });
+    expect(changes).toContainEqual({ path: 'featureOverrides.beta.enabled', from: null, to: false });
+    expect(impacts).toEqual([]);
+    expect(await types()).toEqual(before);
+  });
+});
+
+describe('the preview of another plan', () => {
+  it('says what it costs, brings and takes', async () => {
+    const { preview, update, types } = await given({ used: { users: 20 } });
+    const up = await preview({ plan: 'business', name: 'Acme Two' });
+    expect(up.changes).toEqual(
+      expect.arrayContaining([
+        { path: 'name', from: 'Acme', to: 'Acme Two' },
+        { path: 'plan.id', from: 'free', to: 'business' },
+        { path: 'settings.security_level', from: 'basic', to: 'advanced' },
+      ]),
+    );
+    expect(up.impacts).toContainEqual({ kind: 'price', detail: 'A month costs 799.00 USD instead of 0.00 USD.' });
+    expect(up.impacts).toContainEqual({ kind: 'feature_gained', detail: 'custom_domains is part of the plan business.' });
+    expect(await types()).not.toContain('TenantPlanChanged');
+    await update({ plan: 'business' });
+    const down = await preview({ plan: 'free' });
+    expect(down.impacts.map(({ kind }: any) => kind)).toEqual(expect.arrayContaining(['price', 'feature_lost', 'retention', 'security']));
+  });
+});
+
+describe('an approval', () => {
+  const byCategory = { categories: ['security' as const], approvers: 1, expiresHours: 1 };
+
+  it('is waited for, and given by somebody else', async () => {
+    const { demand, set, get, approve, approval, as, types } = await given();
+    await demand(byCategory);
+    const { status, body, location } = await set('session_timeout_minutes', 5);
+    expect([status, body.approval.status, location]).toEqual([202, 'pending', `/api/v1/platform/approvals/${body.approval.id}`]);
+    expect((await get('session_timeout_minutes')).body.value).toBe(1440);
+    expect(await approval(body.approval.id)).toMatchObject({
+      changes: [{ path: 'settings.session_timeout_minutes', from: 1440, to: 5 }],
+      requestedBy: { id: 'ada' },
+    });
+    await expect(approve(body.approval.id)).rejects.toMatchObject({ code: 'approval.same_person' });
+    expect(await as('bob').approve(body.approval.id)).toMatchObject({ status: 'applied', approvedBy: [{ id: 'bob' }], reason: 'fine' });
+    expect((await get('session_timeout_minutes')).body.value).toBe(5);
+    await as('bob').approve(body.approval.id);
+    await expect(as('eve').reject(body.approval.id)).rejects.toMatchObject({ code: 'approval.not_pending' });
+    expect((await types()).filter((type) => type === 'SettingChanged')).toHaveLength(1);
+  });
+
+  it('of as many people as the strictest policy asks for', async () => {
+    const { demand, set, as } = await given();
+    await demand(byCategory, { keys: ['session_timeout_minutes'], approvers: 2, expiresHours: 10 });
+    const { body } = await set('session_timeout_minutes', 5);
+    expect(body.approval.expiresAt).toBe('2026-01-01T01:00:00.000Z');
+    expect(await as('bob').approve(body.approval.id)).toMatchObject({ status: 'pending' });
+    expect(await as('bob').approve(body.approval.id)).toMatchObject({ status: 'pending', approvedBy: [{ id: 'bob' }] });
+    expect(await as('eve').approve(body.approval.id)).toMatchObject({ status: 'applied' });
+  });
+
+  it('is not needed for what is so already, nor for what no policy speaks of', async () => {
+    const { demand, set, feature } = await given();
+    await demand(byCategory, { commands: ['features'], approvers: 1, expiresHours: 1 });
+    expect((await set('session_timeout_minutes', 1440)).status).toBe(200);
+    expect((await set('motto', 'second')).status).toBe(200);
+    expect((await feature('beta', { enabled: false })).status).toBe(202);
+  });
+
+  it('holds whichever way the change comes', async () => {
+    const { demand, set, put, rollBack, update, versions } = await given();
+    await set('session_timeout_minutes', 5);
+    await demand(byCategory, { commands: ['plan'], approvers: 1, expiresHours: 1 });
+    expect((await put({ security: { session_timeout_minutes: 7 } })).status).toBe(202);
+    expect((await rollBack(1)).status).toBe(202);
+    expect((await update({ plan: 'business' })).status).toBe(202);
+    expect((await update({ name: 'Free to change' })).status).toBe(200);
+    expect(await versions()).toHaveLength(2);
+  });
+
+  it('of a plan, of contacts and of a removal are made as they were asked for', async () => {
+    const { demand, update, remove, get, as, log, tenantId } = await given();
+    await demand({ commands: ['plan', 'update', 'settings'], approvers: 1, expiresHours: 1 });
+    const asked = [
+      await update({ plan: 'business', billingEmail: null, adminEmail: 'a@acme.example', tags: ['x'] }),
+      await remove('motto'),
+    ];
+    for (const { body } of asked) expect(await as('bob').approve(body.approval.id)).toMatchObject({ status: 'applied' });
+    await expect(get('motto')).rejects.toMatchObject({ code: 'settings.not_found' });
+    const { state } = await log.load(tenant, { tenant: tenantId });
+    expect(state).toMatchObject({ plan: { id: 'business' }, tags: ['x'], adminEmail: { enc: expect.any(String) } });
+    expect(state).not.toHaveProperty('billingEmail', expect.anything());
+  });
+
+  it('is refused, or comes too late', async () => {
+    const { demand, set, get, as, clock } = await given();
+    await demand(byCategory);
+    const [first, second] = [await set('session_timeout_minutes', 5), await set('session_timeout_minutes', 6)];
+    await expect(as('ada').reject(first.body.approval.id)).rejects.toMatchObject({ code: 'approval.same_person' });
+    expect(await as('bob').reject(first.body.approval.id)).toMatchObject({ status: 'rejected', rejectedBy: { id: 'bob' } });
+    await expect(as('eve').approve(first.body.approval.id)).rejects.toMatchObject({ code: 'approval.not_pending' });
+    clock.advance(3_600_000);
+    await expect(as('bob').approve(second.body.approval.id)).rejects.toMatchObject({ code: 'approval.not_pending' });
+    expect((await get('session_timeout_minutes')).body.value).toBe(1440);
+  });
+
+  it('of a change that was asked for on another version than there is fails, and changes nothing', async () => {
+    const { demand, set, get, as } = await given();
+    const { version } = await set('motto', 'second');
+    await demand(byCategory);
+    const { body } = await set('session_timeout_minutes', 5, {}, { ifMatch: version });
+    await expect(set('session_timeout_minutes', 6, {}, { ifMatch: version - 1 })).rejects.toMatchObject({ code: 'precondition.failed' });
+    await set('motto', 'third');
+    expect(await as('bob').approve(body.approval.id)).toMatchObject({ status: 'failed', error: { code: 'precondition.failed' } });
+    expect((await get('session_timeout_minutes')).body.value).toBe(1440);
+  });
+
+  it('is made once, also where it is tried again after every crash', async () => {
+    const { demand, set, as, approved, tenantId, types } = await given();
+    await demand(byCategory);
+    const { body } = await set('session_timeout_minutes', 5);
+    const stopped = approved.make;
+    approved.make = async () => {
+      throw new Error('the process died here');
+    };
+    expect(await as('bob').approve(body.approval.id)).toMatchObject({ status: 'approved' });
+    approved.make = stopped;
+    await Promise.all([approved.make(tenantId, body.approval.id), approved.make(tenantId, body.approval.id)]);
+    await approved.make(tenantId, body.approval.id);
+    expect((await types()).filter((type) => type === 'SettingChanged' || type === 'ApprovalApplied')).toEqual([
+      'SettingChanged',
+      'ApprovalApplied',
+    ]);
+  });
+
+  it('doesn’t show sensitive values', async () => {
+    const { demand, set, approval } = await given();
+    await set('token', 'one');
+    await demand({ keys: ['token'], approvers: 1, expiresHours: 1 });
+    const { body } = await set('token', 'two', { encrypted: true });
+    expect((await approval(body.approval.id)).changes).toEqual([{ path: 'settings.token', from: MASKED, to: MASKED }]);
+  });
+});
+
+describe('feature flags', () => {
+  it('come from the plan until they are set', async () => {
+    const { features, feature, resetFeature, update, isOn } = await given();
+    expect(await features()).toEqual([expect.objectContaining({ flag: 'beta', enabled: true, source: 'override' })]);
+    await update({ plan: 'business' });
+    expect((await features()).find(({ flag }) => flag === 'custom_domains')).toMatchObject({ enabled: true, source: 'plan', at: null });
+    await feature('custom_domains', { enabled: false });
+    expect(await isOn('custom_domains')).toBe(false);
+    expect((await resetFeature('custom_domains')).body).toMatchObject({ enabled: true, source: 'plan' });
+    expect(await isOn('custom_domains')).toBe(true);
+    expect(await isOn('nobody.knows')).toBe(false);
+  });
+
+  it('can be scheduled, and hold from that instant on', async () => {
+    const { feature, features, isOn, clock, resetFeature } = await given();
+    const at = '2026-01-01T00:10:00.000Z';
+    const { body } = await feature('launch', { enabled: true, percentage: 100, at });
+    expect(body).toMatchObject({ enabled: false, at, scheduled: { enabled: true, percentage: 100 } });
+    clock.advance(599_999);
+    expect(await isOn('launch')).toBe(false);
+    clock.advance(1);
+    expect(await isOn('launch')).toBe(true);
+    expect((await features()).find(({ flag }) => flag === 'launch')).toMatchObject({ enabled: true, at: null, scheduled: null });
+    await feature('other', { enabled: true, at: '2026-01-02T00:00:00Z' });
+    expect((await resetFeature('other')).body).toMatchObject({ enabled: false, at: null });
+  });
+});
