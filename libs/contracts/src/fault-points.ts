@@ -11,11 +11,13 @@ const effect = ['effect.done', 'effect.recorded'] as const;
 const operations = Object.entries(operationSteps).flatMap(([type, names]) =>
   names.flatMap((step) => [`${type}.${step}.done`, `${type}.${step}.recorded`, `${type}.${step}.undone`] as const),
 );
+/** Of work over many tenants: an item, whatever it does. */
+const items = ['item.done', 'item.recorded'] as const;
 const steps = provisioningSteps.flatMap((step) => [`${step}.done`, `${step}.recorded`] as const);
 
 export const faultPoints = {
   gateway: ['forward.before', 'forward.done', 'answer.recorded'],
-  provisioning: [...steps, ...operations, ...projection, ...effect],
+  provisioning: [...steps, ...operations, ...items, ...projection, ...effect],
   'quota-metering': ['assign.done', 'assign.recorded', ...projection],
   'domain-ssl': ['claim.done', 'claim.recorded', ...projection],
   billing: ['open.done', 'open.recorded', ...projection],
@@ -23,4 +25,7 @@ export const faultPoints = {
   identity: ['secure.done', 'secure.recorded', 'invite.done', 'invite.recorded', ...projection, ...effect],
   relay: ['publish.done', 'publish.recorded'],
 } as const satisfies Record<string, readonly string[]>;
+/** Those that the creation of a tenant passes. */
+export const pointsOfCreation = (process: keyof typeof faultPoints): readonly string[] =>
+  faultPoints[process].filter((point) => ![...operations, ...items].some((other) => other === point));
 export const faultActions = ['kill', 'fail', 'hang', 'kill-postgres', 'kill-nats'] as const;
