@@ -2,7 +2,7 @@
  * What one tenant costs when there are many: dedicated tenants are added until there are 100, then 1,000, then 5,000, and at each number the
  * same things are measured: provisioning of one at a time, a page of the list, reads in one tenant's own schema, memory of the services and
  * of PostgreSQL's backends. The reference is the smallest number of tenants in the same run. Last line: one JSON object.
- * TENANTRY_BENCH_SIZES changes the numbers (`100,1000,5000`).
+ * TENANTRY_BENCH_SIZES changes the numbers (`100,1000,5000`), TENANTRY_BENCH_READS how much is read at each (2000).
  */
 
 import { readdir, readFile } from 'node:fs/promises';
@@ -16,7 +16,7 @@ const SIZES = (process.env['TENANTRY_BENCH_SIZES'] ?? '100,1000,5000').split(','
 const FILLING = 8;
 const PROVISIONED = 30;
 const PAGES = 200;
-const READS = 2_000;
+const READS = Number(process.env['TENANTRY_BENCH_READS'] ?? 2_000);
 const READING = 2;
 /** How much worse than at the smallest number a figure may be. */
 const TARGET = 1.3;
@@ -74,7 +74,9 @@ async function quiet(system: System): Promise<void> {
   for (let calm = 0; calm < 3; ) {
     const { processes } = await system.run();
     const texts = await Promise.all(
-      processes.map(async ({ healthUrl }) => (await fetch(healthUrl.replace('/readyz', '/metrics')).catch(() => null))?.text() ?? ''),
+      processes
+        .filter(({ healthUrl }) => healthUrl !== null)
+        .map(async ({ healthUrl }) => (await fetch(healthUrl.replace('/readyz', '/metrics')).catch(() => null))?.text() ?? ''),
     );
     const behind = texts
       .flatMap((text) => text.split('\n'))
