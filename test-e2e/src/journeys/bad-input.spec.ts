@@ -216,7 +216,7 @@ describe('a change with', () => {
     expectProblem(await api.post(path('/suspend'), { cause: 'weather' }), 'cause');
     expectProblem(await api.post(path('/suspend'), { reason: 'a\u202eb' }), 'reason');
     expectProblem(await api.post(path('/status/sleeping')), 'status');
-    expect((await api.post(path('/restore'))).status).toBe(404);
+    expect((await api.post(path('/resurrect'))).status).toBe(404);
   });
   it('a transition that is not allowed is a conflict', async () => {
     const created = await api.post(`${PLATFORM}/tenants`, { name: 'Waiting', isolation: 'shared', activation: 'review' });
