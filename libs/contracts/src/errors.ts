@@ -74,6 +74,8 @@ export const errorCodes = {
   'placement.not_found': { status: 404, title: 'The tenant has no place yet' },
   'placement.unavailable': { status: 503, title: "The tenant's database does not answer" },
   'placement.closed': { status: 503, title: 'The tenant is being moved' },
+  'isolation_check.not_found': { status: 404, title: 'There is no such isolation check' },
+  'isolation.breached': { status: 409, title: 'A boundary around the tenant has given way' },
   'keys.destroyed': { status: 410, title: "The tenant's keys were destroyed" },
 } as const satisfies Record<string, { status: number; title: string }>;
 

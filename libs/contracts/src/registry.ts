@@ -10,6 +10,7 @@ import { identityFaces, identityRoutes } from './identity/routes.js';
 import { signingRoutes } from './identity/signing.js';
 import { startBulkOperation } from './platform/bulk.js';
 import { consumerRoutes } from './platform/consumers.js';
+import { isolationRoutes } from './platform/isolation.js';
 import { maintenanceRoutes } from './platform/maintenance.js';
 import { quotaFaces, quotaRoutes } from './quota/routes.js';
 import type { Face, Route } from './route.js';
@@ -42,6 +43,7 @@ export const routes: Route[] = [
   ...consumerRoutes,
   startBulkOperation,
   ...maintenanceRoutes,
+  ...isolationRoutes,
 ] as Route[];
 
 /** Every second face: the tenant surface. */

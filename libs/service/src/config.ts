@@ -74,6 +74,8 @@ export const processEnvironment = z.object({
   TENANTRY_TRUST_PROXY: z.string().optional(),
   /** Where the gateway is reached from inside, for the smoke test of a new tenant. */
   TENANTRY_GATEWAY_URL: z.string().optional(),
+  /** Of provisioning's alone: every so many hours all tenants' isolation is checked; 0 for never. */
+  TENANTRY_ISOLATION_CHECK_HOURS: z.coerce.number().min(0).max(8_760).default(24),
   /** First platform API key, created at identity's first start (from the launcher or a Secret). */
   TENANTRY_BOOTSTRAP_KEY_FILE: z.string().optional(),
   /** `outbox` (simulated: kept in a table, shown at /outbox of the health port). */

@@ -2,8 +2,10 @@ import { Module } from '@nestjs/common';
 import { ApprovalModule } from './approval/approval.module.js';
 import { BulkModule } from './bulk/bulk.module.js';
 import { ConfigModule } from './config/config.module.js';
+import { DiagnoseModule } from './diagnose/diagnose.module.js';
 import { EventModule } from './event/event.module.js';
 import { FeatureModule } from './feature/feature.module.js';
+import { IsolationModule } from './isolation/isolation.module.js';
 import { JobModule } from './job/job.module.js';
 import { MaintenanceModule } from './maintenance/maintenance.module.js';
 import { OperationModule } from './operation/operation.module.js';
@@ -28,6 +30,8 @@ import { TenantModule } from './tenant/tenant.module.js';
     PreviewModule,
     EventModule,
     SagaModule,
+    IsolationModule,
+    DiagnoseModule,
   ],
 })
 export class AppModule {}

@@ -97,3 +97,12 @@ export const signDocument = operation({
   input: z.object({ purpose: z.enum(signedKinds), text: z.string().min(2).max(900_000) }),
   output: z.object({ keyId: z.string(), signature: z.string() }),
 });
+
+/** Tries, with short-lived credentials of one of the tenant's active event subscriptions, what these must not reach. None where it has none. */
+export const probeSubscriptions = operation({
+  name: 'event-subscriptions.probe',
+  owner,
+  callers: ['provisioning'],
+  input: z.object({ tenantId: Uuid, foreignTenantId: Uuid.nullable() }),
+  output: z.object({ attempts: z.array(z.object({ what: z.enum(['publish', 'subscribe']), subject: z.string(), refused: z.boolean() })) }),
+});

@@ -12,13 +12,17 @@ import { CheckJob } from './check.job.js';
 import { CreateEventSubscriptionRpc } from './create-event-subscription.rpc.js';
 import { eventSubscriptionChanges, tenantAccess } from './event-subscriptions.process.js';
 import { eventSubscriptions } from './event-subscriptions.projection.js';
+
 import { FollowTenantEffect } from './follow-tenant.effect.js';
+
+import { ProbeEventSubscriptionsRpc } from './probe-event-subscriptions.rpc.js';
+
 import { ReadEventSubscriptionsRpc } from './read-event-subscriptions.rpc.js';
 import { Shown } from './shown.js';
 import { SubscriptionTable } from './subscription-table.js';
 
 @Module({
-  controllers: [CreateEventSubscriptionRpc, ReadEventSubscriptionsRpc, ChangeEventSubscriptionRpc],
+  controllers: [CreateEventSubscriptionRpc, ReadEventSubscriptionsRpc, ChangeEventSubscriptionRpc, ProbeEventSubscriptionsRpc],
   providers: [
     { provide: SubscriptionTable, inject: [Database], useFactory: ({ pool }: Database) => new SubscriptionTable(pool) },
     {

@@ -14,6 +14,7 @@ import type { Lease, SubscriptionTable } from './subscription-table.js';
 
 const WAIT_MS = 8_000;
 const NOBODY_MS = 50;
+const PROBE_SECONDS = 60;
 
 /**
  * Makes the broker what the log says: an account and consumers for each active subscription, none for the others. What is right already
@@ -49,6 +50,18 @@ export class Provisioner {
         throw new DomainError('idempotency.secret_already_shown');
       return { of, inboxPrefix, text: user.credentials };
     });
+  }
+
+  /** Credentials for a minute with exactly the rights of the subscription's own: to find out what these can't do. */
+  async probeCredentials(of: Existing): Promise<{ text: string; inboxPrefix: string }> {
+    const inboxPrefix = newInboxPrefix();
+    const { credentials: text } = await this.signer.issueUser(
+      of.subscriptionId,
+      of.account,
+      userPermissions(of, inboxPrefix),
+      PROBE_SECONDS,
+    );
+    return { text, inboxPrefix };
   }
 
   /** Whether the account is what it should be. Consumers are looked at elsewhere, all at once. */

@@ -39,14 +39,21 @@ export class Signer {
     return `${signed}.${base64url(this.operator.sign(utf8.encode(signed)))}`;
   }
 
-  /** A new user of the account. The text of its `.creds` file is all that ever shows its seed. */
-  async issueUser(name: string, account: string, permissions: Permissions): Promise<{ publicKey: string; credentials: string }> {
+  /** A new user of the account, for so many seconds or for ever. The text of its `.creds` file is all that ever shows its seed. */
+  async issueUser(
+    name: string,
+    account: string,
+    permissions: Permissions,
+    seconds?: number,
+  ): Promise<{ publicKey: string; credentials: string }> {
     const user = createUser();
-    const jwt = await encodeUser(name, user, this.platform, {
-      ...{ subs: -1, data: -1, payload: -1 },
-      ...permissions,
-      issuer_account: account,
-    });
+    const jwt = await encodeUser(
+      name,
+      user,
+      this.platform,
+      { ...{ subs: -1, data: -1, payload: -1 }, ...permissions, issuer_account: account },
+      seconds === undefined ? {} : { exp: Math.floor(Date.now() / 1000) + seconds },
+    );
     return { publicKey: user.getPublicKey(), credentials: new TextDecoder().decode(fmtCreds(jwt, user)) };
   }
 }

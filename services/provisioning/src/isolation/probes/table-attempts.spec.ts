@@ -1,0 +1,56 @@
+import { describe, expect, it } from 'vitest';
+import { verdictOf } from '../attempt.js';
+import type { RowOutcome } from './rows.js';
+import { judged, planned, structure } from './table-attempts.js';
+
+const own = '6f1d3c52-7c0e-4c0a-9d5e-1f5a8f3c2b77';
+const foreign = '6f1d3c52-7c0e-4c0a-9d5e-1f5a8f3c2b78';
+const table = { schema: 't_x', name: 'config_settings', hasTenantId: true, guarded: true };
+const outcome = (attempt: string, result: RowOutcome, level: 'shared' | 'dedicated' = 'dedicated') => {
+  const found = planned(table, { own, foreign, level }).find((one) => one.attempt === attempt);
+  if (!found) throw new Error(`no attempt to ${attempt}`);
+  return judged(found, result).outcome;
+};
+
+describe('attempts at a table', () => {
+  it('hold where nothing is seen and nothing changes', () => {
+    for (const attempt of ['read without a context', "read in another tenant's context", 'give its rows to another tenant']) {
+      expect(outcome(attempt, { rows: 0 })).toBe('held');
+      expect(outcome(attempt, { refused: '22P02' })).toBe('held');
+      expect(outcome(attempt, { rows: 1 })).toBe('breached');
+    }
+  });
+  it('hold for a foreign row only where it is refused as one', () => {
+    expect(outcome('write a row of another tenant', { refused: '42501' })).toBe('held');
+    // A value was missing: so nobody had looked whose row it is.
+    expect(outcome('write a row of another tenant', { refused: '23502' })).toBe('breached');
+    expect(outcome('write a row of another tenant', { rows: 1 })).toBe('breached');
+  });
+  it('look at the rows of others where they share the table', () => {
+    expect(outcome('read rows of others in its own context', { rows: 1 }, 'shared')).toBe('breached');
+    expect(() => outcome("read in another tenant's context", { rows: 0 }, 'shared')).toThrow('no attempt');
+  });
+  it('don’t overlook a table without row-level security that happens to be empty', () => {
+    const open = { ...table, guarded: false };
+    expect(structure(table, 'shared', false).outcome).toBe('held');
+    expect(structure(open, 'dedicated', false).outcome).toBe('breached');
+    expect(structure({ ...open, hasTenantId: false }, 'dedicated', true).outcome).toBe('not_applicable');
+    expect(structure({ ...open, hasTenantId: false }, 'shared', true).outcome).toBe('breached');
+    expect(structure({ ...open, hasTenantId: true }, 'dedicated', true).outcome).toBe('breached');
+  });
+  it('are breached as a whole by one', () => {
+    const at = { boundary: 'database', target: 't', attempt: 'a', detail: '' } as const;
+    expect(
+      verdictOf([
+        { ...at, outcome: 'held' },
+        { ...at, outcome: 'not_applicable' },
+      ]),
+    ).toBe('held');
+    expect(
+      verdictOf([
+        { ...at, outcome: 'held' },
+        { ...at, outcome: 'breached' },
+      ]),
+    ).toBe('breached');
+  });
+});
