@@ -76,6 +76,9 @@ export const errorCodes = {
   'placement.closed': { status: 503, title: 'The tenant is being moved' },
   'isolation_check.not_found': { status: 404, title: 'There is no such isolation check' },
   'isolation.breached': { status: 409, title: 'A boundary around the tenant has given way' },
+  'placement.not_movable': { status: 409, title: 'The tenant cannot be moved there as it is' },
+  'placement.move_running': { status: 409, title: 'The tenant is being moved already' },
+  'placement.copy_differs': { status: 500, title: 'The copy of the tenant is not what the original is' },
   'keys.destroyed': { status: 410, title: "The tenant's keys were destroyed" },
 } as const satisfies Record<string, { status: number; title: string }>;
 

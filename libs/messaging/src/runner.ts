@@ -64,6 +64,8 @@ const defaults: RunnerOptions = {
 /** So long a tenant's pass has a slot; and so many may go on without one. */
 const overtimeMs = 1_000;
 const maxOvertime = 4;
+/** Its rows are elsewhere now, with checkpoints of their own. */
+const movedSubject = 'tenantry.events.*.tenant.TenantMoved';
 /** The step after which a tenant's tables exist. Only a wake-up: whether they do, `withTenant` says. */
 const placedSubject = 'tenantry.events.*.tenant.ProvisioningStepCompleted';
 
@@ -355,6 +357,10 @@ export class Runner {
         if (!body().includes('"isolate"')) return;
         tenant.queue.resume(tenantId, this.nowMs());
         this.schedule(tenant);
+      }),
+      wakeUps.subscribe(movedSubject, ({ tenantId }) => {
+        tenant.forget(tenantId);
+        this.mark(tenant, tenantId);
       }),
     );
   }

@@ -115,6 +115,11 @@ export class TenantryApi {
     }
   }
 
+  /** The login of an isolated tenant's own database. Platform keys only, with `placement:connect`. @throws ApiError `placement.not_found` */
+  async databaseLogin(tenantId: string): Promise<{ database: string; user: string; password: string; generation: number }> {
+    return (await this.ask('GET', `/tenants/${tenantId}/database-login`)).body as never;
+  }
+
   /** Makes a subscription and its credentials, with a platform key. @throws ApiError `request.invalid`, `event_subscription.too_wide` */
   async createEventSubscription(wanted: NewEventSubscription): Promise<EventSubscription & { credentials: string }> {
     return (await this.ask('POST', '/event-subscriptions', wanted)).body as never;

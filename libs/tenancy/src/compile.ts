@@ -144,7 +144,8 @@ function renderTable(table: Table): string {
   return `CREATE TABLE ${identifier(table.name)} (\n  ${lines.join(',\n  ')}\n)${options};${indexes}`;
 }
 
-function renderColumn({ name, type, notNull, default: value, generated, storage, collation }: Column): string {
+/** A column as `CREATE TABLE` says it; identity apart. */
+export function renderColumn({ name, type, notNull, default: value, generated, storage, collation }: Column): string {
   const words = [identifier(name), type];
   if (storage === 'e' || storage === 'm') words.push(`STORAGE ${storage === 'e' ? 'EXTERNAL' : 'MAIN'}`);
   if (collation !== null) words.push(`COLLATE ${collation}`);

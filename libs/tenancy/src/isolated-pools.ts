@@ -1,18 +1,18 @@
 import pg from 'pg';
-import { type LoginKeys, openLogin, urlFor } from './login-secret.js';
+import { urlFor } from './login-secret.js';
 import type { PlacedLogin } from './placements.js';
 
 interface Open {
   pool: pg.Pool;
-  /** What it was opened for: with another secret or database it is another pool. */
+  /** What it was opened for: with another secret or placement it is another pool. */
   loginSecret: string | null;
-  database: string;
+  generation: number;
 }
 
 export interface IsolatedPoolsOptions {
   /** Of the control plane: the same server. */
   url: string;
-  keys: LoginKeys;
+  passwordOf: (placed: PlacedLogin) => Promise<string>;
   /** Pools that may be open; above that the least recently used idle one is closed. */
   max: number;
   /** The server's own limit on a statement. */
@@ -35,11 +35,11 @@ export class IsolatedPools {
   constructor(private readonly options: IsolatedPoolsOptions) {}
 
   async pool(placed: PlacedLogin): Promise<pg.Pool> {
-    const { tenantId, database } = placed.placement;
+    const { tenantId, generation } = placed.placement;
     const known = this.#pools.get(tenantId);
     if (known) {
       const open = await known;
-      if (open.loginSecret === placed.loginSecret && open.database === database) {
+      if (open.loginSecret === placed.loginSecret && open.generation === generation) {
         if (this.#pools.get(tenantId) === known) {
           this.#pools.delete(tenantId);
           this.#pools.set(tenantId, known);
@@ -70,11 +70,10 @@ export class IsolatedPools {
     await Promise.all(open.map((result) => (result.status === 'fulfilled' ? result.value.pool.end() : undefined)));
   }
 
-  async #open({ placement, loginSecret }: PlacedLogin): Promise<Open> {
-    const { tenantId, server, database, role } = placement;
+  async #open(placed: PlacedLogin): Promise<Open> {
+    const { server, database, role, generation } = placed.placement;
     if (server !== 'default') throw new Error(`No connection to the server ${server} is configured`);
-    if (loginSecret === null) throw new Error(`The placement of ${tenantId} has no login`);
-    const password = await openLogin(this.options.keys, tenantId, loginSecret);
+    const password = await this.options.passwordOf(placed);
     const pool = new pg.Pool({
       connectionString: urlFor(this.options.url, database, { user: role, password }),
       min: 0,
@@ -86,7 +85,7 @@ export class IsolatedPools {
       allowExitOnIdle: true,
     });
     pool.on('error', this.options.onIdleError);
-    return { pool, loginSecret, database };
+    return { pool, loginSecret: placed.loginSecret, generation };
   }
 
   async #closeIdle(): Promise<void> {

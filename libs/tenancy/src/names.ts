@@ -9,6 +9,8 @@ export const OWNER = 'tenantry_owner';
 export const SERVICES = 'tenantry_services';
 /** Tenant roles are granted to a bucket, and the bucket to the logins: one grant per tenant, whatever the number of services. */
 export const BUCKET = 'tenantry_bucket_0';
+/** Group for the logins of the operator's product: may find tenants and enter them, and nothing else of the platform. */
+export const PRODUCT = 'tenantry_product';
 export const SHARED_ROLE = 'tenantry_shared';
 export const SHARED_SCHEMA = 'shared';
 export const SHARED_APP_SCHEMA = 'app_shared';

@@ -33,6 +33,8 @@ export class Placements {
   constructor(
     private readonly pool: Pool,
     private readonly ttlMs: number,
+    /** Who opens isolated tenants' passwords itself reads them along. */
+    private readonly secrets = true,
     private readonly max = 20_000,
   ) {}
 
@@ -76,8 +78,8 @@ export class Placements {
 
   async #query(tenantIds: string[]): Promise<Map<string, PlacedLogin>> {
     const { rows } = await this.pool.query<Row>({
-      name: 'tenancy-placements',
-      text: `SELECT tenant_id, isolation, server, database, schema, app_schema, role, generation, worker_group, ready, login_secret
+      name: this.secrets ? 'tenancy-placements' : 'tenancy-places',
+      text: `SELECT tenant_id, isolation, server, database, schema, app_schema, role, generation, worker_group, ready, ${this.secrets ? 'login_secret' : 'NULL AS login_secret'}
              FROM tenancy.placements WHERE tenant_id = ANY ($1::uuid[])`,
       values: [tenantIds],
     });

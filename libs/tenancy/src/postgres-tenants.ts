@@ -4,7 +4,7 @@ import type { Pool, PoolClient } from 'pg';
 import { Breaker, isUnreachable } from './breaker.js';
 import { ClosedGates, type GateLimits } from './closed-gates.js';
 import { ISOLATED_POOL_SIZE, IsolatedPools } from './isolated-pools.js';
-import type { LoginKeys } from './login-secret.js';
+import { type LoginKeys, openLogin } from './login-secret.js';
 import type { Placement } from './placement.js';
 import { type PlacedLogin, Placements } from './placements.js';
 import { type SlotLimits, Slots } from './slots.js';
@@ -16,8 +16,10 @@ export interface PostgresTenantsOptions {
   pool: Pool;
   /** What the pool connects with; isolated databases are on the same server. */
   url: string;
-  /** Opens the passwords of isolated logins: the keyring. */
-  keys: LoginKeys;
+  /** Passwords of isolated tenants' logins: the keyring opens those that are beside the placements; who may not read them asks for each. */
+  keys: LoginKeys | { passwordOf: (tenantId: string) => Promise<string> };
+  /** Schemas that names are looked up in: the platform's rows of the tenant first, or the product's alone. Default: platform. */
+  path?: 'platform' | 'product';
   /** Of every statement in a tenant's transaction. */
   statementTimeoutMs?: number;
   /** A transaction in which nothing happens for that long is ended by the server: it frees the rows of a frozen process. */
@@ -55,6 +57,7 @@ export class PostgresTenants extends Tenants {
     super();
     const { connections, ...given } = options;
     this.#options = {
+      path: 'platform',
       statementTimeoutMs: 10_000,
       idleTimeoutMs: 5_000,
       placementTtlMs: 60_000,
@@ -63,14 +66,20 @@ export class PostgresTenants extends Tenants {
       tenantsPerConnection: 500,
       onIdleError: () => undefined,
       ...given,
-      gate: { waiters: 100, waitMs: 5_000, probeMs: 100, ...options.gate },
+      gate: { waiters: 250, waitMs: 5_000, probeMs: 25, ...options.gate },
     };
     const { pool, url, keys, placementTtlMs, isolatedPools, onIdleError, gate, breakerMs, statementTimeoutMs } = this.#options;
     this.#breaker = new Breaker(breakerMs.first, breakerMs.longest);
-    this.#placements = new Placements(pool, placementTtlMs);
+    this.#placements = new Placements(pool, placementTtlMs, 'reveal' in keys);
     this.#gates = new ClosedGates(gate);
-    this.#connections = new Slots({ inUse: 3, waiting: 100, waitMs: 5_000, ...connections });
-    this.#isolated = new IsolatedPools({ url, keys, max: isolatedPools, statementTimeoutMs, onIdleError });
+    this.#connections = new Slots({ inUse: 3, waiting: 250, waitMs: 5_000, ...connections });
+    this.#isolated = new IsolatedPools({
+      url,
+      passwordOf: (placed) => passwordOf(keys, placed),
+      max: isolatedPools,
+      statementTimeoutMs,
+      onIdleError,
+    });
   }
 
   override async placement(tenantId: string, { fresh = false }: { fresh?: boolean } = {}): Promise<Placement | null> {
@@ -143,22 +152,34 @@ export class PostgresTenants extends Tenants {
       let entered: Entered | undefined;
       try {
         entered = await this.#begin(placed);
+      } catch (error) {
+        if (!(await this.#hasMovedAway(placement, error))) throw error;
       } finally {
         // What waits before a gate, or has failed, holds no connection.
         if (entered?.kind !== 'in') giveBack();
       }
+      if (!entered) continue;
       if (entered.kind === 'in') {
         this.#gates.open(tenantId);
         return { client: entered.client, pool: entered.pool, placement, giveBack };
       }
-      if (entered.kind === 'closed') {
+      // A placement that doesn't fit its gate while others wait: they are about to fit.
+      if (entered.kind === 'closed' || this.#gates.isClosed(tenantId)) {
         this.#gates.close(tenantId);
+        refusals = 0;
         continue;
       }
-      // Once more with the placement as it is now; a second refusal in a row is the truth.
-      if (refusals++ > 0) throw new DomainError('placement.not_found', { cause: entered.cause });
+      // Again with the placement as it is now, which may have changed between its reading and this; a third refusal in a row is the truth.
+      if (refusals++ > 1) throw new DomainError('placement.not_found', { cause: entered.cause });
       fresh = true;
     }
+  }
+
+  /** A database that can't be reached may be one that the tenant has left, and that is gone. The next look-up finds the new one. */
+  async #hasMovedAway({ tenantId, isolation, generation }: Placement, error: unknown): Promise<boolean> {
+    if (isolation !== 'isolated' || !isUnreachable(error)) return false;
+    const now = await this.#placements.find(tenantId, true);
+    return now !== null && now.placement.generation !== generation;
   }
 
   async #begin(placed: PlacedLogin): Promise<Entered> {
@@ -205,9 +226,9 @@ export class PostgresTenants extends Tenants {
 
   /** One message. Everything is local to the transaction, so that it works behind a pooler and nothing stays on the connection. */
   #context({ tenantId, generation, role, schema, appSchema }: Placement): string {
-    const { statementTimeoutMs, idleTimeoutMs } = this.#options;
+    const { statementTimeoutMs, idleTimeoutMs, path } = this.#options;
     return `BEGIN; SELECT tenancy.enter_tenant(${uuidLiteral(tenantId)}, ${integer(generation)}); SET LOCAL ROLE ${identifier(role)};
-      SET LOCAL search_path = ${identifier(schema)}, ${identifier(appSchema)}; SET LOCAL app.tenant_id = ${literal(tenantId)};
+      SET LOCAL search_path = ${path === 'platform' ? `${identifier(schema)}, ` : ''}${identifier(appSchema)}; SET LOCAL app.tenant_id = ${literal(tenantId)};
       SET LOCAL statement_timeout = ${integer(statementTimeoutMs)}; SET LOCAL idle_in_transaction_session_timeout = ${integer(idleTimeoutMs)}`;
   }
 
@@ -233,6 +254,12 @@ export class PostgresTenants extends Tenants {
     this.#served.set(client, served.add(tenantId));
     return served.size >= this.#options.tenantsPerConnection;
   }
+}
+
+async function passwordOf(keys: PostgresTenantsOptions['keys'], { placement: { tenantId }, loginSecret }: PlacedLogin): Promise<string> {
+  if (!('reveal' in keys)) return keys.passwordOf(tenantId);
+  if (loginSecret === null) throw new Error(`The placement of ${tenantId} has no login`);
+  return openLogin(keys, tenantId, loginSecret);
 }
 
 const gateRefusals: Readonly<Record<string, 'closed' | 'stale' | 'unknown'>> = { TG001: 'closed', TG002: 'stale', TG003: 'unknown' };

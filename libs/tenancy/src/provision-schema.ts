@@ -64,10 +64,10 @@ const forgetPlacement = ({ tenantId, generation }: Placement) =>
   `DELETE FROM tenancy.tenant_gate WHERE tenant_id = ${uuidLiteral(tenantId)} AND generation <= ${integer(generation)};
    DELETE FROM tenancy.placements WHERE tenant_id = ${uuidLiteral(tenantId)} AND generation <= ${integer(generation)};`;
 
-const namesOf = ({ schema, appSchema, role }: Placement) => ({ schema, appSchema, role, owner: OWNER });
+export const namesOf = ({ schema, appSchema, role }: Placement) => ({ schema, appSchema, role, owner: OWNER });
 
 /** Several statements in one message, in one transaction. Where it fails the connection is clean again. */
-async function inOneMessage(client: pg.ClientBase, statements: string): Promise<pg.QueryResult[]> {
+export async function inOneMessage(client: pg.ClientBase, statements: string): Promise<pg.QueryResult[]> {
   try {
     // Of several statements pg answers a list of results, which its types do not say.
     return (await client.query(`BEGIN; ${statements}; COMMIT`)) as unknown as pg.QueryResult[];
@@ -81,7 +81,7 @@ async function inOneMessage(client: pg.ClientBase, statements: string): Promise<
 /** A connection that breaks during a query rejects the query, and says it by an event too, which must not end the process. */
 const reportedByQuery = () => undefined;
 
-async function onPool<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+export async function onPool<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect();
   client.on('error', reportedByQuery);
   let failed: Error | undefined;
@@ -157,7 +157,7 @@ async function createDedicated({ pool }: PlaceContext, placement: Placement): Pr
   }
 }
 /** duplicate_object (role), duplicate_schema, duplicate_table, and two at the same time: unique_violation in a catalogue. */
-const exists = new Set(['42710', '42P06', '42P07', '23505']);
+export const exists = new Set(['42710', '42P06', '42P07', '23505']);
 
 async function isReady(pool: pg.Pool, { tenantId, schema, database, generation }: Placement): Promise<boolean> {
   const { rowCount } = await pool.query(
@@ -187,7 +187,7 @@ async function createIsolated(context: PlaceContext, placement: Placement): Prom
   if (await isReady(pool, placement)) return { created: false };
   await createLogin(context, placement);
   await createDatabase(pool, placement);
-  await fillDatabase(context, placement);
+  await fillDatabase(context, placement, openGate(placement));
   await pool.query('UPDATE tenancy.placements SET ready = true, updated_at = now() WHERE tenant_id = $1 AND generation = $2', [
     placement.tenantId,
     placement.generation,
@@ -218,7 +218,7 @@ async function createLogin({ pool, keys }: PlaceContext, placement: Placement): 
   );
 }
 
-async function createDatabase(pool: pg.Pool, { database }: Placement): Promise<void> {
+export async function createDatabase(pool: pg.Pool, { database }: Placement): Promise<void> {
   const { rows } = await pool.query<{ broken: boolean }>('SELECT datconnlimit = -2 AS broken FROM pg_database WHERE datname = $1', [
     database,
   ]);
@@ -233,8 +233,9 @@ async function createDatabase(pool: pg.Pool, { database }: Placement): Promise<v
   }
 }
 
-async function fillDatabase({ url }: PlaceContext, placement: Placement): Promise<void> {
-  const [compiled, gate] = await Promise.all([compiledScript(), gateScript()]);
+/** @param gate the statement that says who may come in */
+export async function fillDatabase({ url }: PlaceContext, placement: Placement, gate: string): Promise<void> {
+  const [compiled, gates] = await Promise.all([compiledScript(), gateScript()]);
   const database = identifier(placement.database);
   const role = identifier(placement.role);
   const client = new pg.Client({ connectionString: urlFor(url, placement.database), connectionTimeoutMillis: 10_000 });
@@ -249,12 +250,12 @@ async function fillDatabase({ url }: PlaceContext, placement: Placement): Promis
        REVOKE ALL ON SCHEMA public FROM PUBLIC;
        SET LOCAL ROLE ${OWNER};
        CREATE SCHEMA tenancy;
-       ${gate}
+       ${gates}
        GRANT USAGE ON SCHEMA tenancy TO ${role};
        GRANT SELECT ON tenancy.tenant_gate TO ${role};
        GRANT EXECUTE ON FUNCTION tenancy.enter_tenant(uuid, bigint), tenancy.tenant_lock(uuid) TO ${role};
        ${scriptFor(compiled, namesOf(placement))}
-       ${openGate(placement)}`,
+       ${gate}`,
     );
   } catch (error) {
     // Filled by an earlier attempt, or by one at the same time (concurrent grants on one database collide with XX000).

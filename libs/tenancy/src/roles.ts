@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg';
-import { BUCKET, OWNER, SERVICES, SHARED_ROLE, serviceLogin } from './names.js';
+import { BUCKET, OWNER, PRODUCT, SERVICES, SHARED_ROLE, serviceLogin } from './names.js';
 import { scramVerifier } from './scram.js';
 import { identifier, literal } from './sql.js';
 
@@ -15,10 +15,10 @@ export function rolesScript(services: readonly string[], passwords: ServicePassw
   if (missing.length > 0) throw new Error(`No password for the database login of: ${missing.join(', ')}`);
   const logins = services.map(serviceLogin);
   return [
-    ...[OWNER, SERVICES, BUCKET, SHARED_ROLE, ...logins].map(
+    ...[OWNER, SERVICES, BUCKET, SHARED_ROLE, PRODUCT, ...logins].map(
       (role) => `DO $$ BEGIN CREATE ROLE ${identifier(role)}; EXCEPTION WHEN duplicate_object THEN NULL; END $$;`,
     ),
-    ...[OWNER, SERVICES, BUCKET, SHARED_ROLE].map((role) => `ALTER ROLE ${identifier(role)} NOLOGIN;`),
+    ...[OWNER, SERVICES, BUCKET, SHARED_ROLE, PRODUCT].map((role) => `ALTER ROLE ${identifier(role)} NOLOGIN;`),
     ...services.map((service) => {
       // Only provisioning makes roles and databases.
       const rights = service === 'provisioning' ? 'CREATEROLE CREATEDB' : 'NOCREATEROLE NOCREATEDB';
@@ -27,7 +27,7 @@ export function rolesScript(services: readonly string[], passwords: ServicePassw
     // A tenant's rights are had only after SET ROLE; nothing of them is inherited.
     `GRANT ${SHARED_ROLE} TO ${BUCKET} WITH INHERIT FALSE, SET TRUE;`,
     `GRANT ${SERVICES} TO ${logins.map(identifier).join(', ')} WITH INHERIT TRUE, SET FALSE;`,
-    `GRANT ${BUCKET} TO ${logins.map(identifier).join(', ')} WITH INHERIT FALSE, SET TRUE;`,
+    `GRANT ${BUCKET} TO ${[PRODUCT, ...logins].map(identifier).join(', ')} WITH INHERIT FALSE, SET TRUE;`,
     ...(services.includes('provisioning') ? [`GRANT ${OWNER} TO ${serviceLogin('provisioning')} WITH INHERIT FALSE, SET TRUE;`] : []),
     // An administrator who is no superuser must say that it acts as the owner of what it makes.
     `DO $$ BEGIN
@@ -50,6 +50,6 @@ export async function closeDatabases(client: ClientBase, database: string): Prom
   );
   const revokes = rows.map(({ datname }) => `REVOKE ALL ON DATABASE ${identifier(datname)} FROM PUBLIC;`);
   await client.query(
-    `${revokes.join('')} GRANT CONNECT ON DATABASE ${identifier(database)} TO ${SERVICES}; REVOKE ALL ON SCHEMA public FROM PUBLIC`,
+    `${revokes.join('')} GRANT CONNECT ON DATABASE ${identifier(database)} TO ${SERVICES}, ${PRODUCT}; REVOKE ALL ON SCHEMA public FROM PUBLIC`,
   );
 }

@@ -20,6 +20,11 @@ const setting = { key: 'theme', value: sealed, type: 'string', category: 'genera
 const domain = { domainId: 'd-1', host: 'acme.example', unicodeHost: 'acme.example', primary: true, ssl: true };
 const apiKey = { keyId: 'k-1', permissions: ['tenant:read'], prefix: 'tnt_test_abcd', createdAt: at };
 
+const lives = {
+  ...{ isolation: 'dedicated', server: 'default', database: 'tenantry', schema: 't_1', appSchema: 'app_1', role: 't_1' },
+  ...{ generation: 1, workerGroup: 'shared' },
+};
+
 /** One for every version of every event type that was ever written. What is here is never changed: a new version is added. */
 export const eventFixtures: readonly EventFixture[] = [
   {
@@ -225,6 +230,17 @@ export const eventFixtures: readonly EventFixture[] = [
     version: 1,
     data: { items: [{ categories: ['security'], commands: ['suspend'], approvers: 1, expiresHours: 72 }], before: [] },
   },
+  {
+    type: 'TenantMoveStarted',
+    version: 1,
+    data: {
+      operationId: 'op-3',
+      from: lives,
+      to: { ...lives, isolation: 'isolated', database: 'tenantry_t_1', generation: 2 },
+      keepSourceMinutes: 5,
+    },
+  },
+  { type: 'TenantMoveEnded', version: 1, data: { operationId: 'op-3', status: 'succeeded' } },
   {
     type: 'TenantPlaced',
     version: 1,

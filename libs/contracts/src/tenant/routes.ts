@@ -109,6 +109,42 @@ export const getPlacement = route({
   params: ById,
   answers: { 200: PlacementView },
 });
+export const getDatabaseLogin = route({
+  name: 'tenants.database-login',
+  summary: "The login of an isolated tenant's own database, for the operator's product",
+  owner,
+  tag,
+  scope,
+  permission: 'placement:connect',
+  method: 'GET',
+  path: `${base}/:tenantId/database-login`,
+  params: ById,
+  answers: { 200: z.object({ database: z.string(), user: z.string(), password: z.string(), generation: z.number().int() }) },
+});
+export const moveTenant = route({
+  name: 'tenants.move',
+  summary: 'Have the tenant live at another level of isolation or in another database, while it is in use',
+  owner,
+  tag,
+  scope,
+  permission: 'tenant:move',
+  method: 'POST',
+  path: `${base}/:tenantId/moves`,
+  params: ById,
+  body: z.strictObject({
+    isolation: Isolation,
+    server: z.string().max(63).optional(),
+    database: z.string().max(63).optional(),
+    keepSourceMinutes: z
+      .number()
+      .int()
+      .min(0)
+      .max(30 * 24 * 60)
+      .optional()
+      .describe('How long the old place is kept, so that the move can be rolled back; 0 unless given'),
+  }),
+  answers: { 202: OperationView },
+});
 const OperationId = z.strictObject({ operationId: Uuid });
 export const getOperation = route({
   name: 'operations.get',
@@ -373,6 +409,8 @@ export const tenantRoutes = [
   updateTenant,
   getConfig,
   getPlacement,
+  moveTenant,
+  getDatabaseLogin,
   getOperation,
   retryOperation,
   cancelOperation,

@@ -85,7 +85,7 @@ export function configDocumentOf({ tenant, config }: Pick<Snapshot, 'tenant' | '
 
 const sealedSetting = ({ value, encrypted }: SettingRecord): Node => new Sealed(encrypted ? 'secret' : 'setting', value);
 
-const placeOf = ({ placed: _, ...place }: Extract<Snapshot['placement'], { placed: true }>): Document => place;
+const placeOf = ({ placed: _, moving: __, ...place }: Extract<Snapshot['placement'], { placed: true }>): Document => place;
 
 const mapped = <T>(record: Record<string, T>, to: (value: T, key: string) => Node): Document =>
   Object.fromEntries(Object.entries(record).map(([key, value]) => [key, to(value, key)]));

@@ -126,6 +126,8 @@ const folds: Fold = {
   FeatureScheduleCancelled: ofConfig,
   TenantPlaced: ofPlacement,
   TenantUnplaced: ofPlacement,
+  TenantMoveStarted: ofPlacement,
+  TenantMoveEnded: ofPlacement,
   QuotasAssigned: (_before, { data }) => limits(data),
   QuotasChanged: (_before, { data }) => limits(data),
   QuotasWithdrawn: () => ({ quotas: {}, retentionDays: null }),

@@ -24,7 +24,10 @@ export interface OperationStep {
   waitMs?(context: OperationContext): Promise<number>;
   /** Once it begins there is no way back: nothing is undone any more, and what fails for good can only be retried. */
   readonly commits?: boolean;
-  /** What it answers is kept for later steps. No personal data, no secrets. */
+  /**
+   * What it answers is kept for later steps. No personal data, no secrets. A refusal (a `DomainError` below 500) and `GiveUp` (with its
+   * cause) are final at once; anything else is tried again.
+   */
   run(context: OperationContext): Promise<Facts | null>;
   undo?(context: OperationContext): Promise<void>;
 }

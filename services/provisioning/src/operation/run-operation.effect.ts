@@ -4,11 +4,11 @@ import { derivedId } from '@tenantry/contracts/ids';
 import type { tenantEvents } from '@tenantry/contracts/tenant/events';
 import type { Decision } from '@tenantry/event-store/aggregate';
 import { type Assumed, TenantLog } from '@tenantry/event-store/tenant-log';
-import { ComeBack, type Effect, EffectHandler } from '@tenantry/messaging/effects';
+import { ComeBack, type Effect, EffectHandler, GiveUp } from '@tenantry/messaging/effects';
 import { runWith } from '@tenantry/observability/context';
 import { faultPoint } from '@tenantry/observability/fault';
 import { Logger } from '@tenantry/observability/logger';
-import { failure, retryAfterMs } from '../saga/backoff.js';
+import { failure, isRefusal, retryAfterMs } from '../saga/backoff.js';
 import { systemCommand } from '../saga/system-command.js';
 import type { OperationContext, OperationStep, OperationType } from './operation-type.js';
 import { OperationTypes } from './operation-types.js';
@@ -102,10 +102,15 @@ export class RunOperation extends EffectHandler<OperationPayload> {
       await faultPoint(`${type.type}.${name}.done`);
     } catch (error) {
       if (error instanceof ComeBack) throw error;
-      const afterMs = retryAfterMs(error, attempt, Math.random());
+      const afterMs = error instanceof GiveUp || isRefusal(error) ? null : retryAfterMs(error, attempt, Math.random());
       const retryAt = afterMs === null ? null : new Date(this.clock.nowMs() + afterMs).toISOString();
       this.logger.warn({ err: error, tenantId: run.tenantId, operation: type.type, step: name, attempt, retryAt }, 'a step failed');
-      return this.record(run, known, `${name}.failed.${attempt}`, failStep({ ...progress(), error: failure(error), retryAt }));
+      return this.record(
+        run,
+        known,
+        `${name}.failed.${attempt}`,
+        failStep({ ...progress(), error: failure(error instanceof GiveUp ? error.cause : error), retryAt }),
+      );
     }
     const next = await this.record(run, known, `${name}.completed`, completeStep({ ...progress(), skipped, result }));
     await faultPoint(`${type.type}.${name}.recorded`);

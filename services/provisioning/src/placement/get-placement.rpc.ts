@@ -18,7 +18,7 @@ export class GetPlacementRpc {
     ]);
     if ((heads[0]?.position ?? -1) < 0) throw new DomainError('tenant.not_found');
     if (!state.placed) throw new DomainError('placement.not_found');
-    const { placed: _, ...body } = state;
+    const { placed: _, moving: __, ...body } = state;
     return { status: 200, body, version, position: { tenantId, position } };
   }
 }

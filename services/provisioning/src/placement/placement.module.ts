@@ -1,5 +1,15 @@
 import { Module } from '@nestjs/common';
+import { provide } from '@tenantry/messaging/provide';
+import { OperationModule } from '../operation/operation.module.js';
+import { DatabaseLoginRpc } from './database-login.rpc.js';
 import { GetPlacementRpc } from './get-placement.rpc.js';
+import { MoveOperation } from './move.operation.js';
+import { MoveTenantRpc } from './move-tenant.rpc.js';
+import { moving } from './moving.process.js';
 
-@Module({ controllers: [GetPlacementRpc] })
+@Module({
+  imports: [OperationModule],
+  controllers: [GetPlacementRpc, DatabaseLoginRpc, MoveTenantRpc],
+  providers: [MoveOperation, provide(moving)],
+})
 export class PlacementModule {}

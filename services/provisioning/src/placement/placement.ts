@@ -1,25 +1,32 @@
+import { DomainError, invalidField } from '@tenantry/contracts/errors';
 import type { EventOf } from '@tenantry/contracts/events';
 import { placementEvents } from '@tenantry/contracts/placement/events';
 import { aggregate } from '@tenantry/event-store/aggregate';
 
 type PlacementEvent = EventOf<typeof placementEvents>;
 export type Place = Extract<PlacementEvent, { type: 'TenantPlaced' }>['data'];
-/** `generation` is that of the last place, so that a new one gets the next. */
-export type PlacementState = { placed: false; generation: number } | ({ placed: true } & Place);
+export type Moving = Extract<PlacementEvent, { type: 'TenantMoveStarted' }>['data'];
+type MoveEnded = Extract<PlacementEvent, { type: 'TenantMoveEnded' }>['data'];
+/** `generation` is that of the last place, so that a new one gets the next. `moving`: the move that is going on. */
+export type PlacementState = { placed: false; generation: number } | ({ placed: true; moving: Moving | null } & Place);
 
 export const placement = aggregate<PlacementState, typeof placementEvents>({
   stream: 'placement',
   events: placementEvents,
   initial: { placed: false, generation: 0 },
-  evolve: (_state, event): PlacementState => {
+  evolve: (state, event): PlacementState => {
     switch (event.type) {
       case 'TenantPlaced':
-        return { placed: true, ...event.data };
+        return { placed: true, moving: state.placed ? state.moving : null, ...event.data };
       case 'TenantUnplaced':
         return { placed: false, generation: event.data.generation };
+      case 'TenantMoveStarted':
+        return state.placed ? { ...state, moving: event.data } : state;
+      case 'TenantMoveEnded':
+        return state.placed ? { ...state, moving: null } : state;
       default:
         event satisfies never;
-        return _state;
+        return state;
     }
   },
 });
@@ -31,3 +38,39 @@ export const place =
 
 export const unplace = (state: PlacementState): PlacementEvent[] =>
   state.placed ? [{ type: 'TenantUnplaced', data: { generation: state.generation } }] : [];
+
+/** @param chosen where to, by what the caller asked for */
+export const startMove =
+  (operationId: string, chosen: Omit<Place, 'generation' | 'workerGroup'>, keepSourceMinutes: number) =>
+  (state: PlacementState): PlacementEvent[] => {
+    if (!state.placed) throw new DomainError('placement.not_found');
+    const { placed: _, moving, ...from } = state;
+    if (moving?.operationId === operationId) return [];
+    if (moving)
+      throw new DomainError('placement.move_running', {
+        detail: `The move ${moving.operationId} has not ended; wait for it, or cancel it or roll it back.`,
+      });
+    if (chosen.isolation === from.isolation && chosen.server === from.server && chosen.database === from.database)
+      throw invalidField('isolation', 'elsewhere', 'the tenant lives there already; name another level, server or database');
+    const to = { ...chosen, generation: from.generation + 1, workerGroup: from.workerGroup };
+    return [{ type: 'TenantMoveStarted', data: { operationId, from, to, keepSourceMinutes } }];
+  };
+
+/** The tenant lives there from now on: a place with an older generation never takes the place of a newer. */
+export const arrive =
+  (at: Place) =>
+  (state: PlacementState): PlacementEvent[] =>
+    state.generation >= at.generation ? [] : [{ type: 'TenantPlaced', data: at }];
+
+export const endMove =
+  (operationId: string, status: MoveEnded['status']) =>
+  (state: PlacementState): PlacementEvent[] =>
+    state.placed && state.moving?.operationId === operationId ? [{ type: 'TenantMoveEnded', data: { operationId, status } }] : [];
+
+/** A move that was undone and is tried again: as it was asked for, from where the tenant lives now. */
+export const restartMove =
+  (operationId: string, asked: Moving) =>
+  (state: PlacementState): PlacementEvent[] => {
+    const { generation: _, workerGroup: __, ...chosen } = asked.to;
+    return startMove(operationId, chosen, asked.keepSourceMinutes)(state);
+  };

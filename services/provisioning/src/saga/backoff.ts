@@ -1,4 +1,4 @@
-import { DomainError, type ErrorCode } from '@tenantry/contracts/errors';
+import { DomainError, type ErrorCode, errorCodes } from '@tenantry/contracts/errors';
 import type { Failure } from '../operation/operation.js';
 
 const BASE_MS = 200;
@@ -16,6 +16,9 @@ export const isAway = (error: unknown): boolean =>
   error instanceof DomainError
     ? away.has(error.code)
     : awayCodes.test(codeOf(error)) || /connection (terminated|closed|timeout)/i.test(String((error as Error)?.message));
+
+/** Nothing will be different at the next attempt. */
+export const isRefusal = (error: unknown): boolean => error instanceof DomainError && errorCodes[error.code].status < 500 && !isAway(error);
 
 /** Milliseconds until the next attempt; null after the last. Full jitter on the upper half (`random` in [0, 1)). */
 export function retryAfterMs(error: unknown, attempt: number, random: number): number | null {

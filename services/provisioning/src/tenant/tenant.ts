@@ -259,6 +259,20 @@ export const changePlan =
     ];
   };
 
+/** The tenant lives elsewhere since a moment ago. */
+export const moved =
+  (
+    operationId: string,
+    before: { isolation: RegisteredTenant['isolation']; server: string; database: string; generation: number },
+    now: typeof before,
+    at: string,
+  ): Decide =>
+  (state) => {
+    const { region } = registered(state);
+    const place = ({ isolation, server, database, generation }: typeof before) => ({ isolation, region, server, database, generation });
+    return [{ type: 'TenantMoved', data: { operationId, ...place(now), before: place(before), movedAt: at } }];
+  };
+
 export const markProvisioned =
   (operationId: string, now: string) =>
   (state: Tenant): TenantEvent[] =>

@@ -42,7 +42,7 @@ export class IsolateStep extends Step {
   private async placed(tenantId: string): Promise<Placement | null> {
     const { state } = await this.log.load(placement, { tenant: tenantId });
     if (!state.placed) return null;
-    const { placed: _, ...place } = state;
+    const { placed: _, moving: __, ...place } = state;
     return { tenantId, ...place, ready: false };
   }
 }

@@ -1,0 +1,269 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Isolation } from '@tenantry/contracts/values';
+import { sql } from 'drizzle-orm';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { stampTables } from '../compile.js';
+import { urlFor } from '../login-secret.js';
+import { placementFor } from '../names.js';
+import type { Placement } from '../placement.js';
+import { PostgresTenants } from '../postgres-tenants.js';
+import { createPlace } from '../provision-schema.js';
+import { type Platform, startPlatform, testKeys } from '../spec/platform.js';
+import { identifier, withNames } from '../sql.js';
+import { abandon, catchUp, copy, fence, finish, prepare, reopen, retire, switchBack, switchOver, verify } from './move.js';
+import type { Move } from './side.js';
+
+const product = `
+  CREATE TYPE mood AS ENUM ('glad', 'sad');
+  CREATE TABLE people (tenant_id uuid NOT NULL DEFAULT current_setting('app.tenant_id')::uuid, id bigint NOT NULL, name text NOT NULL,
+    feels mood NOT NULL DEFAULT 'glad', born timestamptz, picture bytea, tags text[], notes jsonb, size numeric,
+    shout text GENERATED ALWAYS AS (upper(name)) STORED, PRIMARY KEY (tenant_id, id), UNIQUE (tenant_id, name));
+  CREATE TABLE orders (tenant_id uuid NOT NULL DEFAULT current_setting('app.tenant_id')::uuid, id bigint NOT NULL, person bigint NOT NULL,
+    amount int NOT NULL, PRIMARY KEY (tenant_id, id), FOREIGN KEY (tenant_id, person) REFERENCES people (tenant_id, id) ON DELETE CASCADE);
+  CREATE INDEX orders_by_person ON orders (tenant_id, person);`;
+/** What only a schema of the tenant's own may hold. */
+const ownOnly = `
+  CREATE TABLE numbered (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, parent int REFERENCES numbered, at text NOT NULL DEFAULT 'x');
+  CREATE TABLE keyless (word text);
+  CREATE SEQUENCE tickets START 5;
+  CREATE VIEW rich AS SELECT p.name, sum(o.amount) AS total FROM people p JOIN orders o ON o.person = p.id GROUP BY p.name;
+  CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.at := NEW.at || ''!''; RETURN NEW; END';
+  CREATE TRIGGER touched BEFORE INSERT ON numbered FOR EACH ROW EXECUTE FUNCTION touch();
+  GRANT SELECT, INSERT, UPDATE, DELETE ON numbered, keyless TO :"role"; GRANT SELECT ON rich TO :"role"; GRANT USAGE ON tickets TO :"role";`;
+
+describe('a move', () => {
+  let platform: Platform;
+  let pool: pg.Pool;
+  let tenants: PostgresTenants;
+  beforeAll(async () => {
+    platform = await startPlatform();
+    const url = platform.urlOf('billing');
+    pool = new pg.Pool({ connectionString: url, max: 6 });
+    tenants = new PostgresTenants({ pool, url, keys: testKeys });
+    await install('app_shared', 'tenantry_shared', 'tenantry', product);
+  }, 60_000);
+  afterAll(async () => {
+    await tenants.close();
+    await pool.end();
+    await platform.stop();
+  });
+
+  const install = async (schema: string, role: string, database: string, ddl: string) => {
+    const client = new pg.Client({ connectionString: urlFor(platform.server.url, database) });
+    await client.connect();
+    try {
+      await client.query(
+        `BEGIN; SET LOCAL ROLE tenantry_owner; SET LOCAL search_path = ${identifier(schema)}; ${withNames(ddl, { role })}
+         ${withNames(stampTables(['people', 'orders']), { role })} COMMIT`,
+      );
+    } finally {
+      await client.end();
+    }
+  };
+  const placed = async (isolation: Isolation, ddl = product): Promise<Placement> => {
+    const placement = placementFor(randomUUID(), isolation);
+    await createPlace(platform.places, placement);
+    if (isolation !== 'shared') await install(placement.appSchema, placement.role, placement.database, ddl);
+    return { ...placement, ready: true };
+  };
+  const to = (from: Placement, isolation: Isolation): Move => ({
+    from,
+    to: { ...placementFor(from.tenantId, isolation, { generation: from.generation + 1 }), ready: true },
+  });
+  const run = (tenantId: string, text: ReturnType<typeof sql>) =>
+    tenants.withTenant(tenantId, async ({ db }) => (await db.execute(text)).rows);
+  const addPeople = (tenantId: string, first: number, many: number) =>
+    run(
+      tenantId,
+      sql`INSERT INTO people (id, name, feels, born, picture, tags, notes, size)
+          SELECT n, 'p' || n, CASE WHEN n % 2 = 0 THEN 'glad' ELSE 'sad' END::mood, '2020-01-01T00:00:00.123456Z'::timestamptz + n * interval '1 hour',
+            decode(md5(n::text), 'hex'), ARRAY['a "quoted", one', NULL, n::text], jsonb_build_object('n', n, 'big', 9007199254740993), n / 3.0
+          FROM generate_series(${first}::bigint, ${first + many - 1}::bigint) n`,
+    );
+  const content = (tenantId: string) =>
+    run(tenantId, sql`SELECT p::text AS line FROM people p UNION ALL SELECT o::text FROM orders o ORDER BY 1`);
+  const through = async (move: Move): Promise<Placement> => {
+    const prepared = await prepare(platform.places, move);
+    await copy(platform.places, move);
+    await catchUp(platform.places, move);
+    await fence(platform.places, move, prepared);
+    await verify(platform.places, move);
+    await switchOver(platform.places, move);
+    await finish(platform.places, move);
+    return move.to;
+  };
+  /** Writes all the time; what it was told is there, and how long each took. */
+  const writer = (tenantId: string) => {
+    let going = true;
+    const done = { orders: new Map<number, number>(), gone: new Set<number>(), longestMs: 0, errors: [] as unknown[] };
+    const loop = async (lane: number) => {
+      for (let n = 0; going; n++) {
+        const begun = performance.now();
+        const id = lane * 1_000_000 + n;
+        try {
+          await run(tenantId, sql`INSERT INTO orders (id, person, amount) VALUES (${id}, ${1 + (n % 50)}, 1)`);
+          done.orders.set(id, 1);
+          if (n % 3 === 0) {
+            await run(tenantId, sql`UPDATE orders SET amount = amount + 1 WHERE id = ${id}`);
+            done.orders.set(id, 2);
+          }
+          if (n % 7 === 0) {
+            await run(tenantId, sql`DELETE FROM orders WHERE id = ${id}`);
+            done.orders.delete(id);
+          }
+        } catch (error) {
+          done.errors.push(error);
+        }
+        done.longestMs = Math.max(done.longestMs, performance.now() - begun);
+        await sleep(5);
+      }
+    };
+    const lanes = [1, 2, 3].map(loop);
+    return {
+      done,
+      stop: async () => {
+        going = false;
+        await Promise.all(lanes);
+      },
+    };
+  };
+  const orders = async (tenantId: string) =>
+    new Map(
+      (await run(tenantId, sql`SELECT id::int AS id, amount FROM orders`)).map((row) => [row['id'] as number, row['amount'] as number]),
+    );
+
+  it('takes everything to every other level, while the tenant is written to, and loses and doubles nothing', async () => {
+    let place = await placed('dedicated');
+    const { tenantId } = place;
+    await addPeople(tenantId, 1, 3_000);
+    const bystander = await placed('shared');
+    await addPeople(bystander.tenantId, 1, 10);
+    const before = await content(bystander.tenantId);
+    const work = writer(tenantId);
+    const people = await run(tenantId, sql`SELECT p::text AS line FROM people p ORDER BY id`);
+    for (const level of ['isolated', 'shared', 'dedicated', 'shared', 'isolated', 'dedicated'] as const) {
+      const move = to(place, level);
+      place = await through(move);
+      await sleep(100);
+      await retire(platform.places, move);
+      expect(await tenants.placement(tenantId, { fresh: true })).toMatchObject({ isolation: level, generation: place.generation });
+      expect(await run(tenantId, sql`SELECT p::text AS line FROM people p ORDER BY id`)).toEqual(people);
+    }
+    await work.stop();
+    console.info(`longest wait of the writer: ${Math.round(work.done.longestMs)} ms, ${work.done.orders.size} orders`);
+    expect(work.done.errors).toEqual([]);
+    expect(await orders(tenantId)).toEqual(work.done.orders);
+    expect(await content(bystander.tenantId)).toEqual(before);
+    const { rows } = await platform.admin.query(
+      `SELECT (SELECT count(*)::int FROM pg_class WHERE relname LIKE 'changes\\_%') AS notes, (SELECT count(*)::int FROM pg_proc WHERE proname LIKE 'note\\_%') AS functions,
+        (SELECT count(*)::int FROM pg_trigger WHERE tgname LIKE 'tenantry\\_moving%') AS triggers,
+        (SELECT count(*)::int FROM pg_database WHERE datname LIKE 'tenantry\\_t\\_%') AS databases,
+        (SELECT rolcanlogin FROM pg_roles WHERE rolname = $1) AS login, (SELECT count(*)::int FROM app_shared.people) AS shared`,
+      [place.role],
+    );
+    expect(rows[0]).toEqual({ notes: 0, functions: 0, triggers: 0, databases: 0, login: false, shared: 10 });
+  }, 120_000);
+
+  it('goes back with what was written at the target, and may begin again', async () => {
+    const source = await placed('dedicated');
+    const { tenantId } = source;
+    await addPeople(tenantId, 1, 200);
+    const work = writer(tenantId);
+    const move = to(source, 'isolated');
+    await through(move);
+    await sleep(200);
+    const back = await switchBack(platform.places, move);
+    expect(back).toMatchObject({ isolation: 'dedicated', generation: 3 });
+    expect(await switchBack(platform.places, move)).toMatchObject({ generation: 3 });
+    await abandon(platform.places, move);
+    await abandon(platform.places, move);
+    const again = to(back!, 'shared');
+    await through(again);
+    await sleep(100);
+    await retire(platform.places, again);
+    await work.stop();
+    expect(work.done.errors).toEqual([]);
+    expect(await orders(tenantId)).toEqual(work.done.orders);
+  }, 60_000);
+
+  it('is undone from any step, and each step may be repeated', async () => {
+    for (const [from, level] of [
+      ['dedicated', 'isolated'],
+      ['shared', 'dedicated'],
+      ['dedicated', 'shared'],
+    ] as const) {
+      const source = await placed(from);
+      const { tenantId } = source;
+      await addPeople(tenantId, 1, 20);
+      await run(tenantId, sql`INSERT INTO orders (id, person, amount) VALUES (1, 1, 1)`);
+      const before = await content(tenantId);
+      const move = to(source, level);
+      let prepared = { structure: '' };
+      const steps = [
+        async () => {
+          prepared = await prepare(platform.places, move);
+        },
+        () => copy(platform.places, move),
+        () => catchUp(platform.places, move),
+        () => fence(platform.places, move, prepared),
+        () => verify(platform.places, move),
+      ];
+      for (const until of from === 'shared' ? [1, 3, 5] : [2, 4]) {
+        for (const step of steps.slice(0, until)) {
+          await step();
+          await step();
+        }
+        expect(await switchBack(platform.places, move)).toBeNull();
+        await reopen(platform.places, move);
+        await abandon(platform.places, move);
+        expect(await content(tenantId)).toEqual(before);
+      }
+      await through(move);
+      await switchOver(platform.places, move);
+      await retire(platform.places, move);
+      await retire(platform.places, move);
+      expect(await content(tenantId)).toEqual(before);
+    }
+  }, 120_000);
+
+  it('makes whatever a schema of the own holds again: keys, sequences, views, functions, triggers, rights', async () => {
+    const source = await placed('dedicated', `${product} ${ownOnly}`);
+    const { tenantId } = source;
+    await addPeople(tenantId, 1, 3);
+    await run(tenantId, sql`INSERT INTO numbered (parent, at) VALUES (NULL, 'a'), (1, 'b')`);
+    await run(tenantId, sql`INSERT INTO keyless VALUES ('same'), ('same')`);
+    await run(tenantId, sql`SELECT nextval('tickets'), nextval('tickets')`);
+    const move = to(source, 'isolated');
+    const prepared = await prepare(platform.places, move);
+    await copy(platform.places, move);
+    await run(tenantId, sql`INSERT INTO keyless VALUES ('late')`);
+    await run(tenantId, sql`UPDATE people SET id = 30 WHERE id = 3`);
+    await catchUp(platform.places, move);
+    await fence(platform.places, move, prepared);
+    await verify(platform.places, move);
+    await switchOver(platform.places, move);
+    await finish(platform.places, move);
+    await retire(platform.places, move);
+    expect(await run(tenantId, sql`SELECT word FROM keyless ORDER BY 1`)).toEqual([{ word: 'late' }, { word: 'same' }, { word: 'same' }]);
+    expect(await run(tenantId, sql`SELECT id FROM people ORDER BY id`)).toEqual([{ id: '1' }, { id: '2' }, { id: '30' }]);
+    expect(await run(tenantId, sql`SELECT nextval('tickets') AS n`)).toEqual([{ n: '7' }]);
+    expect(await run(tenantId, sql`INSERT INTO numbered (parent, at) VALUES (2, 'c') RETURNING id, at`)).toEqual([{ id: 3, at: 'c!' }]);
+    expect(await run(tenantId, sql`SELECT at FROM numbered ORDER BY id`)).toEqual([{ at: 'a!' }, { at: 'b!' }, { at: 'c!' }]);
+    expect(await run(tenantId, sql`SELECT * FROM rich`)).toEqual([]);
+    await expect(run(tenantId, sql`INSERT INTO numbered (parent) VALUES (99)`)).rejects.toThrow();
+    await expect(prepare(platform.places, to(move.to, 'shared'))).rejects.toMatchObject({ code: 'placement.not_movable' });
+  }, 60_000);
+
+  it('stops where the structure changes under it, with the gate open', async () => {
+    const source = await placed('dedicated');
+    const move = to(source, 'isolated');
+    const prepared = await prepare(platform.places, move);
+    await copy(platform.places, move);
+    await catchUp(platform.places, move);
+    await platform.admin.query(`ALTER TABLE "${source.appSchema}".people ADD COLUMN late int`);
+    await expect(fence(platform.places, move, prepared)).rejects.toMatchObject({ code: 'placement.not_movable' });
+    expect(await run(source.tenantId, sql`SELECT count(*)::int AS n FROM people`)).toEqual([{ n: 0 }]);
+  }, 60_000);
+});

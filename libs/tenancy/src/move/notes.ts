@@ -1,0 +1,126 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { tenantKey } from '@tenantry/contracts/ids';
+import type { Client } from 'pg';
+import type { Placement } from '../placement.js';
+import { identifier, literal, sqlState, uuidLiteral } from '../sql.js';
+import { asOwner, inSchema } from './side.js';
+import { type MovedTable, readTables } from './tables.js';
+
+/**
+ * While a tenant is moved, triggers on its product's tables note the primary keys that change, in the same transaction as the change.
+ * Whoever reads rows and notes in one snapshot misses nothing. A table without a primary key is noted as a whole.
+ */
+const nameOf = ({ tenantId, generation }: Placement) => `${tenantKey(tenantId)}_${generation}`;
+const notesOf = (place: Placement) => inSchema('tenancy', `changes_${nameOf(place)}`);
+const functionOf = (place: Placement) => inSchema('tenancy', `note_${nameOf(place)}`);
+const triggerOf = (place: Placement, suffix: string) =>
+  identifier(`tenantry_moving_${place.generation}_${tenantKey(place.tenantId).slice(0, 8)}_${suffix}`);
+
+const makeNotes = (place: Placement) => `
+  CREATE TABLE IF NOT EXISTS ${notesOf(place)} (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL, key jsonb);
+  CREATE OR REPLACE FUNCTION ${functionOf(place)}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $note$
+  DECLARE
+    columns text[] := TG_ARGV[1:TG_NARGS - 1];
+    before jsonb;
+    after jsonb;
+  BEGIN
+    IF TG_LEVEL = 'STATEMENT' THEN
+      INSERT INTO ${notesOf(place)} (name) VALUES (TG_ARGV[0]);
+      RETURN NULL;
+    END IF;
+    IF TG_OP <> 'INSERT' THEN
+      SELECT jsonb_object_agg(c, to_jsonb(OLD) -> c) INTO before FROM unnest(columns) c;
+      INSERT INTO ${notesOf(place)} (name, key) VALUES (TG_ARGV[0], before);
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+      SELECT jsonb_object_agg(c, to_jsonb(NEW) -> c) INTO after FROM unnest(columns) c;
+      IF after IS DISTINCT FROM before THEN
+        INSERT INTO ${notesOf(place)} (name, key) VALUES (TG_ARGV[0], after);
+      END IF;
+    END IF;
+    RETURN NULL;
+  END
+  $note$;
+  REVOKE ALL ON FUNCTION ${functionOf(place)}() FROM PUBLIC;`;
+
+function makeTriggers(place: Placement, { name, key }: MovedTable): string {
+  const on = inSchema(place.appSchema, name);
+  const call = (args: readonly string[]) => `EXECUTE FUNCTION ${functionOf(place)}(${args.map(literal).join(', ')});`;
+  const make = (suffix: string, event: string, level: string, args: readonly string[]) =>
+    `CREATE OR REPLACE TRIGGER ${triggerOf(place, suffix)} AFTER ${event} ON ${on} ${level} ${call(args)}`;
+  const truncated = make('t', 'TRUNCATE', 'FOR EACH STATEMENT', [name]);
+  if (key.length === 0) return `${make('a', 'INSERT OR UPDATE OR DELETE', 'FOR EACH STATEMENT', [name])} ${truncated}`;
+  // Of shared tables only this tenant's rows concern the move. NEW is not known to a deletion, OLD not to an insertion.
+  const isShared = place.isolation === 'shared';
+  const mine = (row: 'OLD' | 'NEW') =>
+    isShared ? `FOR EACH ROW WHEN (${row}.tenant_id = ${uuidLiteral(place.tenantId)})` : 'FOR EACH ROW';
+  return [
+    make('i', 'INSERT', mine('NEW'), [name, ...key]),
+    make('u', 'UPDATE', mine('OLD'), [name, ...key]),
+    make('d', 'DELETE', mine('OLD'), [name, ...key]),
+    ...(isShared ? [] : [truncated]),
+  ].join(' ');
+}
+
+const lockTimeoutMs = 250;
+const lockTries = 60;
+
+/** A trigger waits until who writes to its table has ended, and everybody waits behind it: shortly, and then again a moment later. */
+async function patiently<T>(work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (sqlState(error) !== '55P03' || tries === lockTries) throw error;
+      await sleep(100 + Math.random() * 200);
+    }
+  }
+}
+
+/** From the return of this on every change is noted. */
+export async function beginNotes(client: Client, place: Placement, tables: readonly MovedTable[]): Promise<void> {
+  await asOwner(client, place, () => client.query(makeNotes(place)));
+  for (const table of tables)
+    await patiently(() => asOwner(client, place, () => client.query(makeTriggers(place, table)), { lockTimeoutMs }));
+}
+
+export async function endNotes(client: Client, place: Placement): Promise<void> {
+  const tables = await asOwner(client, place, () => readTables(client, place.appSchema));
+  for (const { name } of tables) {
+    const drops = ['a', 'i', 'u', 'd', 't'].map(
+      (suffix) => `DROP TRIGGER IF EXISTS ${triggerOf(place, suffix)} ON ${inSchema(place.appSchema, name)};`,
+    );
+    await patiently(() => asOwner(client, place, () => client.query(drops.join(' ')), { lockTimeoutMs }));
+  }
+  await asOwner(client, place, () =>
+    client.query(`DROP FUNCTION IF EXISTS ${functionOf(place)}(); DROP TABLE IF EXISTS ${notesOf(place)}`),
+  );
+}
+
+export interface Notes {
+  ids: string[];
+  /** Tables to be copied as a whole. */
+  whole: Set<string>;
+  /** By table, as JSON texts. */
+  keys: Map<string, string[]>;
+}
+
+/** What the transaction sees of them, the first `limit`. */
+export async function readNotes(client: Client, place: Placement, limit: number): Promise<Notes> {
+  const { rows } = await client.query<{ name: string; keys: string[] | null; whole: boolean; ids: string[] }>(
+    `SELECT name, array_agg(DISTINCT key::text) FILTER (WHERE key IS NOT NULL) AS keys, bool_or(key IS NULL) AS whole, array_agg(id::text) AS ids
+     FROM (SELECT id, name, key FROM ${notesOf(place)} ORDER BY id LIMIT ${limit}) n GROUP BY name`,
+  );
+  return {
+    ids: rows.flatMap(({ ids }) => ids),
+    whole: new Set(rows.filter(({ whole }) => whole).map(({ name }) => name)),
+    keys: new Map(rows.filter(({ whole, keys }) => !whole && keys).map(({ name, keys }) => [name, keys ?? []])),
+  };
+}
+
+/** Those that were read: others of the same rows may have come since. */
+export const forgetNotes = (client: Client, place: Placement, ids: readonly string[]) =>
+  asOwner(client, place, () => client.query(`DELETE FROM ${notesOf(place)} WHERE id = ANY($1::bigint[])`, [ids]));
+
+export const forgetAllNotes = (client: Client, place: Placement) =>
+  asOwner(client, place, () => client.query(`DELETE FROM ${notesOf(place)}`));

@@ -1,0 +1,131 @@
+import type { ClientBase } from 'pg';
+import { identifier } from '../sql.js';
+import { inSchema } from './side.js';
+import type { MovedTable } from './tables.js';
+
+const targetBytes = 1_000_000;
+const mostRows = 5_000;
+
+/** A row as the text of its composite type: every type's own input and output, whatever it holds. In the order of the target's columns. */
+const asText = ({ columns }: MovedTable, alias = '') => `ROW(${columns.map(({ name }) => `${alias}${identifier(name)}`).join(', ')})::text`;
+
+/** Inserts rows given as texts in $1. Generated columns make themselves. */
+function insertText(schema: string, { name, columns }: MovedTable, onConflict = ''): string {
+  const given = columns.filter(({ generated }) => !generated).map((column) => identifier(column.name));
+  const into = inSchema(schema, name);
+  return `INSERT INTO ${into} (${given.join(', ')}) OVERRIDING SYSTEM VALUE
+    SELECT ${given.map((column) => `(g.r).${column}`).join(', ')} FROM (SELECT line::${into} AS r FROM unnest($1::text[]) AS lines(line) OFFSET 0) g ${onConflict}`;
+}
+
+/** All rows that the source's transaction sees, in batches: two of them in memory. Gives their number. */
+export async function copyTable(
+  source: ClientBase,
+  target: ClientBase,
+  fromSchema: string,
+  toSchema: string,
+  table: MovedTable,
+): Promise<number> {
+  await source.query(`DECLARE moving NO SCROLL CURSOR FOR SELECT ${asText(table)} AS line FROM ${inSchema(fromSchema, table.name)}`);
+  let size = 500;
+  const fetch = async () => {
+    const { rows } = await source.query<{ line: string }>(`FETCH ${size} FROM moving`);
+    const lines = rows.map(({ line }) => line);
+    const bytes = lines.reduce((sum, line) => sum + line.length, 0);
+    if (bytes > 0) size = Math.max(1, Math.min(mostRows, Math.floor((lines.length * targetBytes) / bytes)));
+    return lines;
+  };
+  const text = insertText(toSchema, table);
+  let copied = 0;
+  let next = fetch();
+  for (let lines = await next; lines.length > 0; lines = await next) {
+    next = fetch();
+    next.catch(() => undefined); // awaited above
+    await target.query({ text, values: [lines] });
+    copied += lines.length;
+  }
+  await source.query('CLOSE moving');
+  return copied;
+}
+
+/** What changed of one table. Keys are JSON texts, which no number passes through that JavaScript would round. */
+export interface Delta {
+  table: MovedTable;
+  keys: readonly string[];
+  /** The rows as they are now. */
+  present: string[];
+  /** The keys that have none any more. */
+  gone: string[];
+}
+const jsonArray = (keys: readonly string[]) => `[${keys.join(',')}]`;
+
+/** The rows of the keys as the source's transaction sees them. */
+export async function readDelta(source: ClientBase, schema: string, table: MovedTable, keys: readonly string[]): Promise<Delta> {
+  const from = inSchema(schema, table.name);
+  const given = [jsonArray(keys)];
+  const present = await source.query<{ line: string }>(
+    `SELECT ${asText(table, 's.')} AS line FROM ${from} s JOIN jsonb_populate_recordset(NULL::${from}, $1::jsonb) k ON ${matches(table, 's')}`,
+    given,
+  );
+  const gone =
+    present.rows.length === keys.length
+      ? []
+      : (
+          await source.query<{ key: string }>(
+            `SELECT e::text AS key FROM jsonb_array_elements($1::jsonb) e, LATERAL jsonb_populate_record(NULL::${from}, e) k
+             WHERE NOT EXISTS (SELECT FROM ${from} s WHERE ${matches(table, 's')})`,
+            given,
+          )
+        ).rows;
+  return { table, keys, present: present.rows.map(({ line }) => line), gone: gone.map(({ key }) => key) };
+}
+
+const matches = ({ key }: MovedTable, alias: string) =>
+  key.map((column) => `${alias}.${identifier(column)} = k.${identifier(column)}`).join(' AND ');
+
+const deleteKeys = (schema: string, table: MovedTable) => {
+  const into = inSchema(schema, table.name);
+  return `DELETE FROM ${into} t USING jsonb_populate_recordset(NULL::${into}, $1::jsonb) k WHERE ${matches(table, 't')}`;
+};
+
+/** Into tables without foreign keys and triggers: whatever was there of the keys goes first, so that unique values may have changed hands. */
+export async function replaceRows(target: ClientBase, schema: string, deltas: readonly Delta[]): Promise<void> {
+  for (const { table, keys } of deltas) await target.query(deleteKeys(schema, table), [jsonArray(keys)]);
+  for (const { table, present } of deltas) if (present.length > 0) await target.query(insertText(schema, table), [present]);
+}
+
+/** Into tables whose foreign keys are at work, parents first: a row that still is, is never deleted, because others may point to it. */
+export async function mergeRows(target: ClientBase, schema: string, deltas: readonly Delta[]): Promise<void> {
+  await target.query('SET CONSTRAINTS ALL DEFERRED');
+  for (const { table, gone } of [...deltas].reverse())
+    if (gone.length > 0) await target.query(deleteKeys(schema, table), [jsonArray(gone)]);
+  for (const { table, present } of deltas) {
+    if (present.length === 0) continue;
+    const key = new Set(table.key);
+    const set = table.columns
+      .filter(({ name, generated }) => !generated && !key.has(name))
+      .map(({ name }) => `${identifier(name)} = excluded.${identifier(name)}`);
+    const action = set.length > 0 ? `DO UPDATE SET ${set.join(', ')}` : 'DO NOTHING';
+    await target.query(insertText(schema, table, `ON CONFLICT (${table.key.map(identifier).join(', ')}) ${action}`), [present]);
+  }
+}
+
+/** Children first. */
+export async function emptyTables(target: ClientBase, schema: string, tables: readonly MovedTable[]): Promise<void> {
+  for (const { name } of [...tables].reverse()) await target.query(`DELETE FROM ${inSchema(schema, name)}`);
+}
+
+export interface Checksum {
+  rows: string;
+  sum: string;
+}
+
+/** Number of rows and a sum of their hashes: whatever order they are in. Restricted to some keys where there are any. */
+export async function checksum(client: ClientBase, schema: string, table: MovedTable, keys?: readonly string[]): Promise<Checksum> {
+  const from = inSchema(schema, table.name);
+  const only = keys ? `JOIN jsonb_populate_recordset(NULL::${from}, $1::jsonb) k ON ${matches(table, 's')}` : '';
+  const { rows } = await client.query<Checksum>(
+    `SELECT count(*)::text AS rows, coalesce(sum(hashtextextended(${asText(table, 's.')}, 0)::numeric), 0)::text AS sum FROM ${from} s ${only}`,
+    keys ? [jsonArray(keys)] : [],
+  );
+  return rows[0]!;
+}

@@ -1,0 +1,67 @@
+import type { ClientBase } from 'pg';
+
+export interface MovedTable {
+  name: string;
+  columns: { name: string; type: string; generated: boolean }[];
+  /** Columns of the primary key; empty where there is none. */
+  key: string[];
+  /** Tables of the same schema that a foreign key of this one names, and whether its check can wait for the end of the transaction. */
+  parents: { name: string; deferrable: boolean }[];
+  /** Triggers of the product's own. */
+  triggers: string[];
+  forced: boolean;
+}
+
+/** The tables of a schema, parents before their children where foreign keys allow an order at all. */
+export async function readTables(client: ClientBase, schema: string): Promise<MovedTable[]> {
+  const { rows } = await client.query<MovedTable>(query, [schema]);
+  return parentsFirst(rows);
+}
+
+/** Stable: of tables that nothing orders, the first stays first. In a circle the order is as given. */
+export function parentsFirst<T extends Pick<MovedTable, 'name' | 'parents'>>(tables: readonly T[]): T[] {
+  const ordered: T[] = [];
+  const placed = new Set<string>();
+  const names = new Set(tables.map(({ name }) => name));
+  let left = [...tables];
+  while (left.length > 0) {
+    const ready = left.filter(({ name, parents }) =>
+      parents.every((parent) => parent.name === name || placed.has(parent.name) || !names.has(parent.name)),
+    );
+    const next = ready.length > 0 ? ready : left.slice(0, 1);
+    for (const table of next) placed.add(table.name);
+    ordered.push(...next);
+    left = left.filter((table) => !placed.has(table.name));
+  }
+  return ordered;
+}
+
+/** Tables whose foreign keys lead back to themselves by checks that can't wait: no order of single rows satisfies them. */
+export function inCircles(tables: readonly Pick<MovedTable, 'name' | 'parents'>[]): string[] {
+  const strict = new Map(
+    tables.map(({ name, parents }) => [name, parents.filter(({ deferrable }) => !deferrable).map((parent) => parent.name)]),
+  );
+  const reaches = (from: string, to: string, seen = new Set<string>()): boolean =>
+    (strict.get(from) ?? []).some((parent) => {
+      if (parent === to) return true;
+      if (seen.has(parent)) return false;
+      return reaches(parent, to, seen.add(parent));
+    });
+  return tables.filter(({ name }) => reaches(name, name)).map(({ name }) => name);
+}
+
+const query = `
+SELECT c.relname AS name,
+  (SELECT json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'generated', a.attgenerated <> '') ORDER BY a.attnum)
+   FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
+  coalesce((SELECT json_agg(a.attname ORDER BY n)
+   FROM pg_index x CROSS JOIN LATERAL unnest(x.indkey::int2[]) WITH ORDINALITY u(num, n)
+   JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = u.num WHERE x.indrelid = c.oid AND x.indisprimary), '[]') AS key,
+  coalesce((SELECT json_agg(json_build_object('name', p.relname, 'deferrable', k.condeferrable))
+   FROM pg_constraint k JOIN pg_class p ON p.oid = k.confrelid AND p.relnamespace = c.relnamespace
+   WHERE k.conrelid = c.oid AND k.contype = 'f'), '[]') AS parents,
+  coalesce((SELECT json_agg(t.tgname ORDER BY t.tgname) FROM pg_trigger t
+   WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgname NOT LIKE 'tenantry\\_moving\\_%'), '[]') AS triggers,
+  c.relforcerowsecurity AS forced
+FROM pg_class c WHERE c.relnamespace = to_regnamespace(quote_ident($1)) AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+ORDER BY c.oid`;

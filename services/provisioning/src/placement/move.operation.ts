@@ -1,0 +1,168 @@
+import { Injectable } from '@nestjs/common';
+import { Clock } from '@tenantry/contracts/clock';
+import { DomainError } from '@tenantry/contracts/errors';
+import { Keyring } from '@tenantry/crypto/keyring';
+import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { ComeBack, GiveUp } from '@tenantry/messaging/effects';
+import { Database } from '@tenantry/service/database';
+import { Environment } from '@tenantry/service/environment';
+import { alone } from '@tenantry/tenancy/move/alone';
+import {
+  abandon,
+  catchUp,
+  copy,
+  fence,
+  finish,
+  prepare,
+  reopen,
+  retire,
+  switchBack,
+  switchOver,
+  verify,
+} from '@tenantry/tenancy/move/move';
+import type { Move } from '@tenantry/tenancy/move/side';
+import type { Placement } from '@tenantry/tenancy/placement';
+import type { PlaceContext } from '@tenantry/tenancy/provision-schema';
+import type { OperationContext, OperationStep, OperationType } from '../operation/operation-type.js';
+import { OperationTypes } from '../operation/operation-types.js';
+import type { Facts } from '../operation/stepped.js';
+import { moved, registered, tenant as tenantAggregate } from '../tenant/tenant.js';
+import { arrive, endMove, type Moving, type Place, placement, restartMove } from './placement.js';
+
+const busyMs = 500;
+const immovable: ReadonlySet<string> = new Set(['deleting', 'deleted']);
+
+/**
+ * Has a tenant live elsewhere while it is in use: copied under a snapshot, caught up with, a short fence in which both are compared, switched.
+ * Until the source is retired the move can be rolled back, with what was written at the target. In whatever step it dies, at most one
+ * gate is open.
+ */
+@Injectable()
+export class MoveOperation implements OperationType {
+  readonly type = 'move';
+  readonly effectiveAfter = 'switch';
+  readonly steps: readonly OperationStep[];
+  private readonly places: PlaceContext;
+
+  constructor(
+    private readonly log: TenantLog,
+    private readonly clock: Clock,
+    types: OperationTypes,
+    database: Database,
+    environment: Environment,
+    keyring: Keyring,
+  ) {
+    this.places = { pool: database.pool, url: environment.values.TENANTRY_POSTGRES_URL, keys: keyring };
+    this.steps = [
+      {
+        name: 'prepare',
+        run: async (context) => {
+          await this.claim(context);
+          return this.atWork(context, (move) => prepare(this.places, move));
+        },
+        undo: (context) => this.undoing(context, (move) => abandon(this.places, move)),
+      },
+      { name: 'copy', run: (context) => this.atWork(context, (move) => copy(this.places, move)) },
+      { name: 'catch-up', run: (context) => this.atWork(context, (move) => catchUp(this.places, move)) },
+      {
+        name: 'fence',
+        run: (context) =>
+          this.atWork(context, async (move) => {
+            await fence(this.places, move, context.results['prepare'] as { structure: string });
+            return null;
+          }),
+        undo: (context) => this.undoing(context, (move) => reopen(this.places, move)),
+      },
+      { name: 'verify', run: (context) => this.atWork(context, (move) => this.compare(move)) },
+      {
+        name: 'switch',
+        run: (context) => this.atWork(context, (move, { from, to }) => this.switched(context, move, from, to)),
+        undo: (context) => this.undoing(context, (move, { from, to }) => this.switchedBack(context, move, from, to)),
+      },
+      {
+        name: 'retire',
+        commits: true,
+        waitMs: (context) => this.keptForMs(context),
+        run: (context) =>
+          this.atWork(context, async (move) => {
+            await retire(this.places, move);
+            return null;
+          }),
+      },
+    ];
+    types.add(this);
+  }
+
+  async ended({ tenantId, operationId, command }: OperationContext, status: Parameters<typeof endMove>[1]): Promise<void> {
+    // What failed behind the point of no return is still to be finished: nothing else may begin before.
+    if (status === 'failed') return;
+    await this.log.transact(placement, { tenant: tenantId, command: command('ended') }, endMove(operationId, status));
+  }
+
+  /** The move is the tenant's one move: since it was asked for, or, where it was undone, from now on again. */
+  private async claim({ tenantId, operationId, input, command }: OperationContext): Promise<void> {
+    const { status } = registered((await this.log.load(tenantAggregate, { tenant: tenantId })).state);
+    if (immovable.has(status)) throw new DomainError('tenant.not_ready', { detail: `The tenant is ${status}; it is not moved any more.` });
+    await this.log.transact(
+      placement,
+      { tenant: tenantId, command: command('claim') },
+      restartMove(operationId, input as unknown as Moving),
+    );
+  }
+
+  private async atWork<T>(context: OperationContext, work: (move: Move, moving: Moving) => Promise<T>): Promise<T> {
+    const { tenantId, operationId } = context;
+    const { state } = await this.log.load(placement, { tenant: tenantId });
+    if (!state.placed || state.moving?.operationId !== operationId)
+      throw new Error(`The move ${operationId} is not the tenant's move any more`);
+    const { moving } = state;
+    const place = (at: Place): Placement => ({ tenantId, ready: true, ...at });
+    const done = await alone(this.places, tenantId, () => work({ from: place(moving.from), to: place(moving.to) }, moving));
+    if (done === null) throw new ComeBack(busyMs);
+    return done.result;
+  }
+
+  /** A move that could not even begin again has nothing to be undone. */
+  private async undoing(context: OperationContext, work: (move: Move, moving: Moving) => Promise<void>): Promise<void> {
+    const { state } = await this.log.load(placement, { tenant: context.tenantId });
+    if (state.placed && state.moving?.operationId === context.operationId) await this.atWork(context, work);
+  }
+
+  /** Everybody waits meanwhile: what goes wrong here ends the move, and the gate opens. */
+  private async compare(move: Move): Promise<Facts> {
+    try {
+      return await verify(this.places, move);
+    } catch (error) {
+      throw new GiveUp('The copy could not be compared', { cause: error });
+    }
+  }
+
+  private async switched(context: OperationContext, move: Move, from: Place, to: Place): Promise<Facts> {
+    await switchOver(this.places, move);
+    const switchedAt = this.clock.now();
+    await this.say(context, 'arrived', from, to);
+    await finish(this.places, move);
+    return { switchedAt };
+  }
+
+  private async switchedBack(context: OperationContext, move: Move, from: Place, to: Place): Promise<void> {
+    const back = await switchBack(this.places, move);
+    if (back) await this.say(context, 'returned', to, { ...from, generation: back.generation });
+  }
+
+  private async say({ tenantId, operationId, command }: OperationContext, name: string, before: Place, now: Place): Promise<void> {
+    await this.log.transact(placement, { tenant: tenantId, command: command(`${name}.placement`) }, arrive(now));
+    await this.log.transact(
+      tenantAggregate,
+      { tenant: tenantId, command: command(`${name}.tenant`) },
+      moved(operationId, before, now, this.clock.now()),
+    );
+  }
+
+  private async keptForMs({ tenantId, operationId, results }: OperationContext): Promise<number> {
+    const { state } = await this.log.load(placement, { tenant: tenantId });
+    if (!state.placed || state.moving?.operationId !== operationId) return 0;
+    const { switchedAt } = results['switch'] as { switchedAt: string };
+    return Date.parse(switchedAt) + state.moving.keepSourceMinutes * 60_000 - this.clock.nowMs();
+  }
+}

@@ -1,0 +1,68 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { operationSteps } from '@tenantry/contracts/tenant/operation-events';
+import { describe, expect, it } from 'vitest';
+import { notesOf, operationEnded, product, writer } from '../harness/move-load.js';
+import { type System, startSystem } from '../harness/system.js';
+import { activeTenant, PLATFORM } from '../harness/tenants.js';
+
+const perSecond = 200;
+const points = operationSteps.move.flatMap((step) => [`move.${step}.done`, `move.${step}.recorded`]);
+const route = ['isolated', 'shared', 'dedicated'];
+
+async function moveUnderLoad(system: System) {
+  const { tenant } = await activeTenant(system.api, { name: 'Mover', plan: 'enterprise', isolation: 'dedicated' });
+  const { key } = (await system.api.post(`${PLATFORM}/tenants/${tenant.id}/api-keys`, { name: 'writer' })).body;
+  const run = await system.run();
+  const database = await product(run, tenant.id);
+  const work = writer(database, () => run.gatewayUrl, key, tenant.id, perSecond);
+  const statuses: string[] = [];
+  for (const isolation of route) {
+    const asked = await system.api.post(`${PLATFORM}/tenants/${tenant.id}/moves`, { isolation }, { 'idempotency-key': `to-${isolation}` });
+    expect(asked.status, asked.text).toBe(202);
+    const ended = await operationEnded(system.api, asked.body.id, 300_000);
+    statuses.push(ended.status);
+    const placement = (await system.api.get(`${PLATFORM}/tenants/${tenant.id}/placement`)).body;
+    expect(placement.isolation).toBe(isolation);
+  }
+  await work.stop();
+  const notes = await notesOf(database, tenant.id);
+  const usage = await system.api.as(key).get(`/api/tenants/${tenant.id}/quotas`);
+  const used = usage.body.find((quota: any) => quota.resource_type === 'api_calls').current_usage;
+  await database.close();
+  return { done: work.done, notes, used, statuses };
+}
+
+describe('a tenant that is moved through all levels at 200 writes a second', () => {
+  it('loses nothing, doubles nothing, refuses nobody, and never waits for half a second', async () => {
+    const system = await startSystem();
+    try {
+      const { done, notes, used, statuses } = await moveUnderLoad(system);
+      console.info(`${done.writes} writes, the longest took ${Math.round(done.longestMs)} ms`);
+      expect(done.errors).toEqual([]);
+      expect(statuses).toEqual(route.map(() => 'succeeded'));
+      expect(notes).toEqual(done.notes);
+      expect(used).toBe(done.usage);
+      expect(done.longestMs).toBeLessThan(500);
+    } finally {
+      expect(await system.stop()).toBe(0);
+    }
+  });
+
+  it('is served from exactly one place, with everything in it, when provisioning dies at every stage', async () => {
+    const system = await startSystem({ TENANTRY_FAULT: points.map((point) => `provisioning:${point}:kill`).join(',') });
+    try {
+      const { done, notes, statuses } = await moveUnderLoad(system);
+      const fired = await readdir(join(system.dataDir, 'faults'));
+      expect(fired.filter((name) => name.startsWith('provisioning.move.'))).toHaveLength(points.length);
+      console.info(`${done.writes} writes through ${fired.length} deaths, the longest took ${Math.round(done.longestMs)} ms`);
+      expect(statuses).toEqual(route.map(() => 'succeeded'));
+      // While nobody drives the move the gate may be closed for longer than anybody waits: that is said, and nothing was written.
+      const others = done.errors.filter((error) => (error as { code?: string }).code !== 'placement.closed');
+      expect(others).toEqual([]);
+      expect(notes).toEqual(done.notes);
+    } finally {
+      expect(await system.stop()).toBe(0);
+    }
+  });
+});
