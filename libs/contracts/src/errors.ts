@@ -49,6 +49,7 @@ export const errorCodes = {
   'settings.not_found': { status: 404, title: 'There is no such setting' },
   'config_version.not_found': { status: 404, title: 'The configuration has no such version' },
   'approval.not_found': { status: 404, title: 'There is no such approval' },
+  'approval.needed': { status: 409, title: 'Others have to approve the change' },
   'approval.not_pending': { status: 409, title: 'The approval is decided already' },
   'approval.same_person': { status: 403, title: 'Who asked for a change cannot approve it' },
   'operation.not_found': { status: 404, title: 'There is no such operation' },

@@ -99,6 +99,23 @@ describe('one thing done to many tenants', () => {
     expect((await api.get(`${PLATFORM}/tenants/${ids[1]}`)).body.plan.id).toBe('business');
   });
 
+  it('sets settings and features, and changes nothing that others have to approve', async () => {
+    const params = { settings: { region_note: 'moved', timezone: 'Europe/Berlin' }, features: { beta: true } };
+    const { body } = await api.post(BULK, { action: 'settings', filter: { tag }, params });
+    expect((await ended(body.id)).counts).toMatchObject({ succeeded: COUNT, failed: 0 });
+    const id = ids[4] as string;
+    expect((await api.get(`${PLATFORM}/tenants/${id}/settings/region_note`)).body).toMatchObject({ value: 'moved', type: 'string' });
+    expect((await api.get(`${PLATFORM}/tenants/${id}`)).body).toMatchObject({ timezone: 'Europe/Berlin' });
+    const before = (await api.get(`${PLATFORM}/approval-policies`)).body.items;
+    const policy = { keys: [`guarded_${tag.replaceAll('-', '_')}`] };
+    expect((await api.put(`${PLATFORM}/approval-policies`, { items: [...before, policy] })).status).toBe(200);
+    const held = await api.post(BULK, { action: 'settings', filter: { tag }, params: { settings: { [policy.keys[0] as string]: 1 } } });
+    expect((await ended(held.body.id)).counts).toMatchObject({ succeeded: 0, failed: COUNT });
+    const [item] = (await api.get(`${PLATFORM}/operations/${held.body.id}/items`)).body.items;
+    expect(item.code).toBe('approval.needed');
+    await api.put(`${PLATFORM}/approval-policies`, { items: before });
+  });
+
   it('writes to the tenants, once each', async () => {
     const text = 'Hello <there>,\n\nwe have moved.';
     const { body } = await api.post(BULK, { action: 'notify', filter: { tag }, params: { subject: `About ${tag}`, text } });
@@ -120,6 +137,10 @@ describe('one thing done to many tenants', () => {
     expect(await refused({ action: 'plan', filter: { tag }, params: { plan: 'nonsense' } })).toEqual([422, 'params.plan']);
     expect(await refused({ action: 'plan', filter: { tag } })).toEqual([422, 'params']);
     expect((await refused({ action: 'suspend', tenantIds: ['nobody'] }))[0]).toBe(422);
+    expect(await refused({ action: 'settings', filter: { tag }, params: { settings: { security_level: 'none' } } })).toEqual([
+      422,
+      'params.settings.security_level',
+    ]);
     const weak = (await api.post(`${PLATFORM}/api-keys`, { name: 'weak', permissions: ['tenant:bulk'] })).body.key;
     expect((await api.as(weak).post(BULK, { action: 'suspend', filter: { tag } })).body.permission).toBe('tenant:suspend');
   });

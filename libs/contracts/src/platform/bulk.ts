@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { route } from '../route.js';
 import { OperationRef, OperationView, PlanInput, Tags, TenantFilter, tenantIdList, WhyBody } from '../tenant/bodies.js';
+import { PutConfigBody } from '../tenant/config-routes.js';
 import { longText, text, Uuid } from '../values.js';
 
 const how = {
@@ -25,6 +26,7 @@ export const BulkBody = z
     action('restore', WhyBody.optional()),
     action('plan', z.strictObject({ plan: PlanInput })),
     action('tags', z.strictObject({ add: Tags.optional(), remove: Tags.optional() })),
+    action('settings', PutConfigBody.pick({ settings: true, security: true, features: true })),
     action('notify', z.strictObject({ subject: text(200), text: longText(10_000) })),
   ])
   .refine(({ tenantIds, filter }) => (tenantIds === undefined) !== (filter === undefined), {
@@ -44,6 +46,7 @@ export const bulkPermissions: Record<BulkAction, string> = {
   restore: 'tenant:suspend',
   plan: 'billing:update',
   tags: 'tenant:update',
+  settings: 'settings:update',
   notify: 'tenant:notify',
 };
 

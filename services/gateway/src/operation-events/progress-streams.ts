@@ -17,7 +17,7 @@ const MAX_INTERVAL_MS = 2_000;
 const HEARTBEAT_MS = 15_000;
 const MAX_STREAMS = 500;
 
-/** `text/event-stream` of an operation: `event: step` for each step that changed, `event: done` at the end. */
+/** `text/event-stream` of an operation: `event: step` for each step that changed, `event: counts` when those of work over many tenants did, `event: done` at the end. */
 @Injectable()
 export class OperationEvents {
   private readonly open = new Set<() => void>();
@@ -65,6 +65,8 @@ export class OperationEvents {
     const write = (event: string, data: unknown) => raw.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
     const show = (operation: OperationView): void => {
       for (const step of changes(seen, operation)) write('step', step);
+      const counts = JSON.stringify(operation.counts);
+      if (operation.counts && counts !== JSON.stringify(seen?.counts)) write('counts', operation.counts);
       seen = operation;
       if (operation.finishedAt === null) return;
       write('done', operation);

@@ -1,15 +1,18 @@
 import { Module } from '@nestjs/common';
+import { ApprovalModule } from '../approval/approval.module.js';
+import { HistoryModule } from '../history/history.module.js';
 import { JobModule } from '../job/job.module.js';
 import { OperationModule } from '../operation/operation.module.js';
 import { PlanModule } from '../plan/plan.module.js';
 import { TenantSelection } from '../tenant/tenant-selection.js';
 import { Notify } from './notify.job.js';
+import { ChangeSettings } from './settings.job.js';
 import { StartBulkOperationRpc } from './start-bulk-operation.rpc.js';
 import { tenantDecisions } from './tenant-decisions.job.js';
 
 @Module({
-  imports: [JobModule, OperationModule, PlanModule],
+  imports: [JobModule, OperationModule, PlanModule, ApprovalModule, HistoryModule],
   controllers: [StartBulkOperationRpc],
-  providers: [TenantSelection, Notify, ...tenantDecisions],
+  providers: [TenantSelection, Notify, ChangeSettings, ...tenantDecisions],
 })
 export class BulkModule {}

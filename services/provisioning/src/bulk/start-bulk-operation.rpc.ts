@@ -5,10 +5,14 @@ import { type BulkBody, bulkPermissions, startBulkOperation } from '@tenantry/co
 import { Handles } from '@tenantry/messaging/handles';
 import type { Call, Reply } from '@tenantry/messaging/rpc';
 import { permits } from '@tenantry/service/authorize';
+import { invalid } from '@tenantry/service/validation';
+import { config } from '../config/config.js';
+import { configChangeOf } from '../config/config-input.js';
 import { Jobs } from '../job/jobs.js';
 import { Operations } from '../operation/operations.js';
 import { Plans } from '../plan/plans.js';
 import { TenantSelection } from '../tenant/tenant-selection.js';
+import type { ConfigPart } from './settings.job.js';
 
 const DEFAULT_CONCURRENCY = 8;
 
@@ -25,8 +29,9 @@ export class StartBulkOperationRpc {
   @Handles(startBulkOperation)
   async handle({ body, command }: Call<typeof startBulkOperation>): Reply<typeof startBulkOperation> {
     const { action, tenantIds, filter = {}, dryRun, expected, concurrency = DEFAULT_CONCURRENCY, stopAfterFailures } = body;
-    const permission = bulkPermissions[action];
-    if (!permits(command.principal.permissions, permission))
+    const needed = [bulkPermissions[action], ...(body.action === 'settings' && body.params.features ? ['feature:update'] : [])];
+    const permission = needed.find((one) => !permits(command.principal.permissions, one));
+    if (permission)
       throw new DomainError('auth.forbidden', {
         detail: `The permission ${permission} is needed to do this to a tenant`,
         extensions: { permission },
@@ -54,10 +59,22 @@ export class StartBulkOperationRpc {
 
   /** What every tenant gets is settled once: all of them the same version of a plan. @throws DomainError `plan.not_found` */
   private async params(body: BulkBody): Promise<unknown> {
+    if (body.action === 'settings') refuseFaults(body.params);
     if (body.action !== 'plan') return body.params ?? {};
     const { plan } = body.params;
     return typeof plan === 'string'
       ? await this.plans.current(canonicalPlan(plan), 'params.plan')
       : await this.plans.current(canonicalPlan(plan.id), 'params.plan.id');
+  }
+}
+
+/** What no tenant could be given is refused here, not tenant by tenant. @throws DomainError `request.invalid` with every fault */
+function refuseFaults(params: ConfigPart): void {
+  const anyone = { plan: { id: '', version: 0 }, tier: '', quotas: {}, features: {} } as unknown as Parameters<typeof configChangeOf>[1];
+  try {
+    configChangeOf(params, anyone, config.initial);
+  } catch (error) {
+    if (!(error instanceof DomainError)) throw error;
+    throw invalid(error.errors.map((fault) => ({ ...fault, field: `params.${fault.field}` })));
   }
 }

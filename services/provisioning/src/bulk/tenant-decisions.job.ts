@@ -1,13 +1,17 @@
 import type { FactoryProvider } from '@nestjs/common';
 import { Clock } from '@tenantry/contracts/clock';
+import type { ApprovableCommand } from '@tenantry/contracts/config/approval-routes';
 import { invalidField } from '@tenantry/contracts/errors';
 import type { Decision } from '@tenantry/event-store/aggregate';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { Holding } from '../approval/holding.js';
+import { changeOf } from '../config/change.js';
 import { itemCommand } from '../job/item-command.js';
 import { type ItemOutcome, JobHandler, type JobItem, type RunningJob } from '../job/job-handler.js';
 import type { PlanVersion } from '../plan/plans.js';
 import { changePlan, living, type Tenant, tenant, update, type Why } from '../tenant/tenant.js';
 import { transitions } from '../tenant/transitions.js';
+import { refuseUnapproved } from './approval-needed.js';
 
 type Decide<P> = (params: P, now: string) => Decision<Tenant, typeof tenant.events>;
 
@@ -16,7 +20,9 @@ class TenantDecision<P> extends JobHandler<P> {
   constructor(
     readonly type: string,
     private readonly decide: Decide<P>,
+    private readonly approvable: ApprovableCommand | null,
     private readonly log: TenantLog,
+    private readonly holding: Holding,
     private readonly clock: Clock,
   ) {
     super();
@@ -24,15 +30,20 @@ class TenantDecision<P> extends JobHandler<P> {
 
   override async run(item: JobItem, job: RunningJob<P>): Promise<ItemOutcome> {
     const target = { tenant: item.tenantId as string, command: itemCommand(job, item) };
-    await this.log.transact(tenant, target, this.decide(job.params, this.clock.now()));
+    const decide = this.decide(job.params, this.clock.now());
+    const before = await this.log.load(tenant, { tenant: target.tenant });
+    const events = decide(before.state);
+    if (this.approvable && events.length > 0) await refuseUnapproved(this.holding, changeOf(events, []), this.approvable);
+    await this.log.transact(tenant, target, decide, before);
     return { status: 'succeeded' };
   }
 }
 
-const decision = <P>(type: string, decide: Decide<P>): FactoryProvider => ({
+/** `approvable`: as what a policy may have it approved. */
+const decision = <P>(type: string, decide: Decide<P>, approvable: ApprovableCommand | null = null): FactoryProvider => ({
   provide: Symbol(type),
-  inject: [TenantLog, Clock],
-  useFactory: (log: TenantLog, clock: Clock) => new TenantDecision(type, decide, log, clock),
+  inject: [TenantLog, Holding, Clock],
+  useFactory: (log: TenantLog, holding: Holding, clock: Clock) => new TenantDecision(type, decide, approvable, log, holding, clock),
 });
 
 const why = ({ cause, reason }: Partial<Why>): Why => ({ cause: cause ?? 'manual', reason });
@@ -54,6 +65,6 @@ export const changeTags =
 
 export const tenantDecisions: FactoryProvider[] = [
   ...Object.entries(transitions).map(([name, decide]) => decision<Partial<Why>>(`bulk.${name}`, (params, now) => decide(why(params), now))),
-  decision<PlanVersion>('bulk.plan', changePlan),
-  decision<TagChange>('bulk.tags', changeTags),
+  decision<PlanVersion>('bulk.plan', changePlan, 'update'),
+  decision<TagChange>('bulk.tags', changeTags, 'update'),
 ];

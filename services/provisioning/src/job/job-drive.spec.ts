@@ -15,6 +15,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { OperationIndex } from '../operation/operation-index.js';
 import { OperationKinds } from '../operation/operation-kinds.js';
+import { ForgetJobs } from './forget-jobs.job.js';
 import { JobDrive } from './job-drive.js';
 import { type ItemOutcome, JobHandler, type JobItem, type NewItem } from './job-handler.js';
 import { JobRows } from './job-rows.js';
@@ -80,7 +81,7 @@ async function given(
     await one.run(signal).finally(() => rows.release(id, driver));
   };
   return {
-    ...{ id, at, jobs, rows, seen, peak, drive, start: () => jobs.start(start, first) },
+    ...{ id, at, log, jobs, rows, seen, peak, drive, start: () => jobs.start(start, first) },
     view: async () => (await jobs.view({ id })).view,
     items: async (status?: 'failed' | 'skipped' | 'quarantined' | 'pending') => (await jobs.items(at, { limit: 200, status })).items,
   };
@@ -278,5 +279,27 @@ describe('a job whose driver dies', () => {
     await job.drive('a');
     expect(await job.items()).toMatchObject([{ status: 'failed', code: 'operation.item_interrupted' }]);
     expect(job.seen).toEqual([]);
+  });
+});
+
+describe('the items of old jobs', () => {
+  it('are removed once the job is over, or where it never came', async () => {
+    const done = await given(tenants(2), () => Promise.reject(new DomainError('tenant.not_ready')));
+    await done.drive('a');
+    const open = await given(tenants(1), async () => undefined);
+    const orphan = newId();
+    await done.rows.add(orphan, 'test', { enc: '' }, tenants(1));
+    const ofAll = { load: (of: never, at: { stream: string }) => (at.stream.endsWith(open.id) ? open : done).log.load(of, at as never) };
+    const forget = new ForgetJobs(ofAll as never, done.rows, silentLogger, { values: {} as never });
+    await forget.sweep();
+    expect(await done.rows.exist(done.id)).toBe(true);
+    await pool.query(`UPDATE provisioning.jobs SET created_at = now() - interval '91 days' WHERE operation_id = ANY($1)`, [
+      [done.id, open.id, orphan],
+    ]);
+    await forget.sweep();
+    expect(await Promise.all([done.id, open.id, orphan].map((id) => done.rows.exist(id)))).toEqual([false, true, false]);
+    expect(await done.view()).toMatchObject({ status: 'failed', counts: { failed: 2 } });
+    expect(await done.items()).toEqual([]);
+    await expect(done.jobs.retry(done.at, undefined, command())).rejects.toMatchObject({ code: 'operation.not_retriable' });
   });
 });

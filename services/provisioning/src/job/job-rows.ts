@@ -34,6 +34,7 @@ export interface Open {
 
 const CHUNK = 5_000;
 const LEASE_MS = 15_000;
+export const rowsKeptDays = 90;
 
 /** The rows of work over many tenants: which items there are and how each went. Statements, no rules. */
 @Injectable()
@@ -204,5 +205,30 @@ export class JobRows {
       [operationId, after, limit, status ?? null],
     );
     return rows;
+  }
+
+  async exist(operationId: string): Promise<boolean> {
+    const { rowCount } = await this.database.pool.query('SELECT FROM provisioning.jobs WHERE operation_id = $1', [operationId]);
+    return rowCount === 1;
+  }
+
+  /** Oldest first. @param after the last one of the page before */
+  async olderThan(
+    days: number,
+    after: { id: string; createdAt: string } | null,
+    limit: number,
+  ): Promise<{ id: string; createdAt: string }[]> {
+    const { rows } = await this.database.pool.query<{ id: string; createdAt: string }>(
+      `SELECT operation_id AS id, created_at::text AS "createdAt" FROM provisioning.jobs
+       WHERE created_at < now() - $1 * interval '1 day' AND ($2::timestamptz IS NULL OR (created_at, operation_id) > ($2, $3::uuid))
+       ORDER BY created_at, operation_id LIMIT $4`,
+      [days, after?.createdAt ?? null, after?.id ?? null, limit],
+    );
+    return rows;
+  }
+
+  /** With their items. */
+  async remove(operationIds: readonly string[]): Promise<void> {
+    await this.database.pool.query('DELETE FROM provisioning.jobs WHERE operation_id = ANY($1)', [operationIds]);
   }
 }

@@ -19,7 +19,7 @@ import {
 } from '../operation/operation-kinds.js';
 import { cancel, type Job, job, jobId, pause, request, resume, retryFailed } from './job.js';
 import type { NewItem } from './job-handler.js';
-import { JobRows } from './job-rows.js';
+import { JobRows, rowsKeptDays } from './job-rows.js';
 
 export interface NewJob {
   /** Which handler does it. */
@@ -81,6 +81,10 @@ export class Jobs implements OperationKind {
     await this.decide(id, command, cancel(reason, this.clock.now()));
   }
   async retry({ id }: OperationAddress, reason: string | undefined, command: Command): Promise<string> {
+    if (!(await this.rows.exist(id)))
+      throw new DomainError('operation.not_retriable', {
+        detail: `Its items were removed ${rowsKeptDays} days after it began; ask for it again.`,
+      });
     await this.decide(id, command, retryFailed(reason, this.clock.now()));
     return id;
   }
