@@ -45,7 +45,8 @@ const brokenOf = (report: any) =>
 describe('an isolation check', () => {
   it('tries every boundary of tenants of every level, and finds that they hold', async () => {
     const subscribed = tenants[1]!.id;
-    const created = await api.post(`${PLATFORM}/event-subscriptions`, { name: 'x', tenants: [subscribed], contexts: 'all', from: 'new' });
+    const { key } = (await api.post(`${PLATFORM}/tenants/${subscribed}/api-keys`, { name: 'x' })).body;
+    const created = await api.as(key).post(`/api/tenants/${subscribed}/event-subscriptions`, { name: 'x', contexts: 'all', from: 'new' });
     expect(created.status).toBe(201);
     const { operation, report } = await check(idsOf(tenants));
     expect(brokenOf(report)).toEqual([]);
