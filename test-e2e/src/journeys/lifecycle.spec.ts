@@ -44,8 +44,8 @@ describe('a tenant that is archived', () => {
       what: 'the archive to be felt',
     });
     expect((await api.post(url(tenant.id, '/quotas/check'), { resource: 'api_calls' })).body.code).toBe('tenant.archived');
-    const listed = await api.get(`${PLATFORM}/tenants?status=inactive&q=${tenant.slug}`);
-    expect(listed.body.items.map(({ id }: any) => id)).toEqual([tenant.id]);
+    const listed = async () => (await api.get(`${PLATFORM}/tenants?status=inactive&q=${tenant.slug}`)).body.items;
+    await eventually(async () => (await listed())[0]?.id === tenant.id, { timeoutMs: 5_000, what: 'the list to show it as archived' });
     expect((await api.get(url(tenant.id, '/settings/motto'))).body.value).toBe('kept');
     expect((await api.post(url(tenant.id, '/reactivate'))).body.code).toBe('tenant.transition_not_allowed');
     expect((await api.post(url(tenant.id, '/restore'))).body).toMatchObject({ status: 'suspended', statusCause: 'manual' });
