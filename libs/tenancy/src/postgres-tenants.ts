@@ -63,7 +63,7 @@ export class PostgresTenants extends Tenants {
       placementTtlMs: 60_000,
       breakerMs: { first: 1_000, longest: 15_000 },
       isolatedPools: 50,
-      tenantsPerConnection: 500,
+      tenantsPerConnection: 100,
       onIdleError: () => undefined,
       ...given,
       gate: { waiters: 250, waitMs: 5_000, probeMs: 25, ...options.gate },
