@@ -27,14 +27,14 @@ beforeAll(async () => {
   });
 });
 
-const ended = (id: string) =>
+const ended = (id: string, timeoutMs = 20_000) =>
   eventually(
     async () => {
       const { body } = await api.get(`${PLATFORM}/operations/${id}`);
       if (body.finishedAt === null) throw new Error(`the operation is ${body.status}`);
       return body;
     },
-    { timeoutMs: 20_000, what: `operation ${id} to end` },
+    { timeoutMs, what: `operation ${id} to end` },
   );
 const outbox = async (query: string): Promise<any[]> => (await (await fetch(`${run.mailOutboxUrl}?${query}`)).json()) as any[];
 const statuses = async () => (await Promise.all(ids.map((id) => api.get(`${PLATFORM}/tenants/${id}`)))).map(({ body }) => body.status);
@@ -114,6 +114,16 @@ describe('one thing done to many tenants', () => {
     const [item] = (await api.get(`${PLATFORM}/operations/${held.body.id}/items`)).body.items;
     expect(item.code).toBe('approval.needed');
     await api.put(`${PLATFORM}/approval-policies`, { items: before });
+  });
+
+  it('moves tenants, each as an operation of its own', async () => {
+    const [first, second] = ids as [string, string];
+    const { body } = await api.post(BULK, { action: 'move', tenantIds: [first, second], params: { isolation: 'dedicated' } });
+    expect(await ended(body.id, 90_000)).toMatchObject({ status: 'succeeded', counts: { succeeded: 2 } });
+    for (const id of [first, second])
+      expect((await api.get(`${PLATFORM}/tenants/${id}/placement`)).body).toMatchObject({ isolation: 'dedicated' });
+    const again = await api.post(BULK, { action: 'move', tenantIds: [first], params: { isolation: 'dedicated' } });
+    expect((await ended(again.body.id)).counts).toMatchObject({ skipped: 1, failed: 0 });
   });
 
   it('writes to the tenants, once each', async () => {

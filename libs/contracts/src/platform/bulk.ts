@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { route } from '../route.js';
 import { OperationRef, OperationView, PlanInput, Tags, TenantFilter, tenantIdList, WhyBody } from '../tenant/bodies.js';
 import { PutConfigBody } from '../tenant/config-routes.js';
+import { MoveBody } from '../tenant/routes.js';
 import { longText, text, Uuid } from '../values.js';
 
 const how = {
@@ -11,7 +12,7 @@ const how = {
   ),
   dryRun: z.boolean().optional().describe('Says which tenants it would be, and changes nothing'),
   expected: z.number().int().min(0).optional().describe('How many tenants it is to be: refused where it would be another number'),
-  concurrency: z.number().int().min(1).max(32).optional().describe('Tenants at once; 8 unless given'),
+  concurrency: z.number().int().min(1).max(32).optional().describe('Tenants at once; 8 unless given, of moves 2'),
   stopAfterFailures: z.number().int().min(1).optional().describe('So many failed tenants pause it; it goes through all unless given'),
 };
 const action = <A extends string, P extends z.ZodType>(name: A, params: P) => z.strictObject({ action: z.literal(name), params, ...how });
@@ -27,6 +28,7 @@ export const BulkBody = z
     action('plan', z.strictObject({ plan: PlanInput })),
     action('tags', z.strictObject({ add: Tags.optional(), remove: Tags.optional() })),
     action('settings', PutConfigBody.pick({ settings: true, security: true, features: true })),
+    action('move', MoveBody),
     action('notify', z.strictObject({ subject: text(200), text: longText(10_000) })),
   ])
   .refine(({ tenantIds, filter }) => (tenantIds === undefined) !== (filter === undefined), {
@@ -47,6 +49,7 @@ export const bulkPermissions: Record<BulkAction, string> = {
   plan: 'billing:update',
   tags: 'tenant:update',
   settings: 'settings:update',
+  move: 'tenant:move',
   notify: 'tenant:notify',
 };
 

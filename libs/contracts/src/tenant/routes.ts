@@ -121,6 +121,18 @@ export const getDatabaseLogin = route({
   params: ById,
   answers: { 200: z.object({ database: z.string(), user: z.string(), password: z.string(), generation: z.number().int() }) },
 });
+export const MoveBody = z.strictObject({
+  isolation: Isolation,
+  server: z.string().max(63).optional(),
+  database: z.string().max(63).optional(),
+  keepSourceMinutes: z
+    .number()
+    .int()
+    .min(0)
+    .max(30 * 24 * 60)
+    .optional()
+    .describe('How long the old place is kept, so that the move can be rolled back; 0 unless given'),
+});
 export const moveTenant = route({
   name: 'tenants.move',
   summary: 'Have the tenant live at another level of isolation or in another database, while it is in use',
@@ -131,18 +143,7 @@ export const moveTenant = route({
   method: 'POST',
   path: `${base}/:tenantId/moves`,
   params: ById,
-  body: z.strictObject({
-    isolation: Isolation,
-    server: z.string().max(63).optional(),
-    database: z.string().max(63).optional(),
-    keepSourceMinutes: z
-      .number()
-      .int()
-      .min(0)
-      .max(30 * 24 * 60)
-      .optional()
-      .describe('How long the old place is kept, so that the move can be rolled back; 0 unless given'),
-  }),
+  body: MoveBody,
   answers: { 202: OperationView },
 });
 const OperationId = z.strictObject({ operationId: Uuid });

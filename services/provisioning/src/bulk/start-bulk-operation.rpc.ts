@@ -15,6 +15,8 @@ import { TenantSelection } from '../tenant/tenant-selection.js';
 import type { ConfigPart } from './settings.job.js';
 
 const DEFAULT_CONCURRENCY = 8;
+/** A move copies: several of them at once take the disk from everybody else. */
+const MOVES_AT_ONCE = 2;
 
 /** Which tenants it is about is settled here, once: who joins later is not among them. */
 @Controller()
@@ -28,7 +30,8 @@ export class StartBulkOperationRpc {
 
   @Handles(startBulkOperation)
   async handle({ body, command }: Call<typeof startBulkOperation>): Reply<typeof startBulkOperation> {
-    const { action, tenantIds, filter = {}, dryRun, expected, concurrency = DEFAULT_CONCURRENCY, stopAfterFailures } = body;
+    const { action, tenantIds, filter = {}, dryRun, expected, stopAfterFailures } = body;
+    const concurrency = body.concurrency ?? (action === 'move' ? MOVES_AT_ONCE : DEFAULT_CONCURRENCY);
     const needed = [bulkPermissions[action], ...(body.action === 'settings' && body.params.features ? ['feature:update'] : [])];
     const permission = needed.find((one) => !permits(command.principal.permissions, one));
     if (permission)

@@ -23,7 +23,7 @@ import { Jobs, type NewJob } from './jobs.js';
 
 let server: RunningPostgres;
 let pool: pg.Pool;
-const migrations = ['0001_provisioning.sql', '0003_jobs.sql'];
+const migrations = ['0001_provisioning.sql', '0003_jobs.sql', '0003_jobs_retried.sql'];
 beforeAll(async () => {
   server = await startPostgres();
   pool = new pg.Pool({ connectionString: server.url });
@@ -138,6 +138,26 @@ describe('working on a job', () => {
     expect(job.seen).toHaveLength(12);
   });
 
+  it('leaves what failed in this round as it is when another driver takes over', async () => {
+    const items = [...tenants(2, { wave: 0 }), ...tenants(2, { wave: 1 })];
+    const job = await given(items, ({ ordinal }) => (ordinal < 3 ? Promise.reject(new DomainError('tenant.not_ready')) : soon()), {
+      stopAfterFailures: 1,
+      concurrency: 1,
+    });
+    await job.drive('a');
+    await job.jobs.retry(job.at, undefined, command());
+    await job.drive('a');
+    expect(job.seen).toEqual([0, 0]);
+    await job.jobs.resume(job.at, undefined, command());
+    await job.drive('b');
+    await job.jobs.resume(job.at, undefined, command());
+    await job.drive('b');
+    expect(job.seen).toEqual([0, 0, 1, 2]);
+    await job.jobs.resume(job.at, undefined, command());
+    await job.drive('b');
+    expect(await job.view()).toMatchObject({ status: 'failed', counts: { failed: 3, succeeded: 1 } });
+  });
+
   it('tries again what failed for a reason of its own making, with a pause in between', async () => {
     let calls = 0;
     const job = await given(tenants(1), async () => {
@@ -248,6 +268,7 @@ describe('a job whose driver dies', () => {
       held.map(({ ordinal, claims }) => ({
         ...{ ordinal, claims, status: 'failed' as const, durationMs: 1, error: null, delayMs: 0, uncounted: false },
       })),
+      0,
     );
     expect((await job.rows.counts(job.id)).failed).toBe(0);
     expect(await job.rows.claim(job.id, 'dead', 4, false)).toEqual([]);

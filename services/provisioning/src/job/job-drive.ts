@@ -48,13 +48,17 @@ export class JobDrive {
   private canaryOver = false;
   private wake = (): void => undefined;
   private readonly stop = new AbortController();
+  /** That this driver works on; it ends with it. */
+  private readonly round: number;
 
   private constructor(
     private readonly id: string,
     private readonly cause: { causationId: string; traceparent?: string },
     private known: { state: Job; version: number },
     private readonly parts: DriveParts,
-  ) {}
+  ) {
+    this.round = known.state.round;
+  }
 
   static async of(id: string, cause: { causationId: string; traceparent?: string }, parts: DriveParts): Promise<JobDrive> {
     return new JobDrive(id, cause, await load(parts.log, id), parts);
@@ -69,20 +73,21 @@ export class JobDrive {
   /** The lease is held. @throws ComeBack where there is more to do, later */
   async run(signal: AbortSignal): Promise<void> {
     const { rows } = this.parts;
-    const { requested, actor, round } = this.known.state;
+    const { requested, actor } = this.known.state;
     if (!requested || !actor) return;
     const handler = this.parts.handlerOf(requested.type);
     const running: RunningJob = {
       ...{ operationId: this.id, params: await this.parts.paramsOf(this.id), actor },
       ...this.cause,
     };
-    await rows.reopen(this.id, round);
+    await rows.reopen(this.id, this.round);
     const aborted = () => this.stop.abort(signal.reason);
     signal.addEventListener('abort', aborted, { once: true });
     try {
       for (;;) {
         await this.look();
-        if (this.stop.signal.aborted || !goesOn(this.known.state)) break;
+        // Retried meanwhile: who takes it up anew opens the failed items again.
+        if (this.stop.signal.aborted || !goesOn(this.known.state) || this.known.state.round !== this.round) break;
         if (this.queue.length === 0) this.queue = await this.claim(requested.concurrency);
         while (this.running.size < requested.concurrency && this.queue.length > 0)
           void this.begin(this.queue.shift() as ClaimedItem, handler, running);
@@ -204,7 +209,7 @@ export class JobDrive {
     const endings = this.endings;
     if (endings.length === 0) return false;
     this.endings = []; // those that come while this is written wait for the next time
-    await this.parts.rows.settle(this.id, endings);
+    await this.parts.rows.settle(this.id, endings, this.round);
     await faultPoint('item.recorded');
     return endings.some(({ status }) => status === 'failed');
   }
@@ -215,7 +220,7 @@ export class JobDrive {
       ...{ status: 'pending' as const, uncounted: true },
     }));
     this.queue = [];
-    if (back.length > 0) await this.parts.rows.settle(this.id, back);
+    if (back.length > 0) await this.parts.rows.settle(this.id, back, this.round);
   }
 
   /** Nothing runs, and all outcomes are written. */
@@ -224,7 +229,7 @@ export class JobDrive {
     if (this.known.state.cancelled)
       await rows.skipPending(this.id, { code: 'operation.cancelled', detail: 'The operation was cancelled before it came to this one.' });
     const { begun: _, ...counts } = await rows.counts(this.id);
-    await this.decide('end', end(counts, clock.now()));
+    await this.decide('end', (state) => (state.round === this.round ? end(counts, clock.now())(state) : []));
   }
 
   private pauseFor =

@@ -13,6 +13,8 @@ export interface JobItem {
   tenantId: string | null;
   target: string | null;
   wave: number;
+  /** How often it was tried again after it had failed for good. */
+  retries: number;
   /** This one counts. */
   attempt: number;
 }
@@ -27,7 +29,7 @@ export interface RunningJob<P = unknown> {
   causationId: string;
 }
 
-export type ItemOutcome = { status: 'succeeded' } | { status: 'skipped' | 'quarantined'; why: Failure };
+export type ItemOutcome = { status: 'succeeded' } | { status: 'skipped' | 'quarantined' | 'failed'; why: Failure };
 
 /**
  * Does the items of one type of job. A provider of its feature's module; found by its class.

@@ -102,8 +102,10 @@ export class JobRows {
   /** For a driver that begins: what runs was another's, which died, and what failed before this round is tried again. */
   async reopen(operationId: string, round: number): Promise<void> {
     await this.database.pool.query(
-      `UPDATE provisioning.job_items SET status = 'pending', due_at = now(), round = $2,
-         attempts = CASE status WHEN 'failed' THEN 0 ELSE attempts END, interruptions = CASE status WHEN 'failed' THEN 0 ELSE interruptions + 1 END
+      `UPDATE provisioning.job_items SET status = 'pending', due_at = now(),
+         attempts = CASE status WHEN 'failed' THEN 0 ELSE attempts END,
+         retries = CASE status WHEN 'failed' THEN retries + 1 ELSE retries END,
+         interruptions = CASE status WHEN 'failed' THEN 0 ELSE interruptions + 1 END
        WHERE operation_id = $1 AND (status = 'running' OR (status = 'failed' AND round < $2))`,
       [operationId, round],
     );
@@ -122,18 +124,19 @@ export class JobRows {
                ORDER BY i.ordinal LIMIT $3 FOR UPDATE SKIP LOCKED)
              UPDATE provisioning.job_items i SET status = 'running', claims = i.claims + 1, attempts = i.attempts + 1
              FROM due WHERE i.operation_id = $1 AND i.ordinal = due.ordinal
-             RETURNING i.ordinal, i.tenant_id AS "tenantId", i.target, i.wave, i.attempts AS attempt, i.claims, i.interruptions`,
+             RETURNING i.ordinal, i.tenant_id AS "tenantId", i.target, i.wave, i.attempts AS attempt, i.claims, i.interruptions, i.retries`,
       values: [operationId, driver, limit, canaryOnly],
     });
     return rows.sort((a, b) => a.ordinal - b.ordinal);
   }
 
-  async settle(operationId: string, endings: readonly ItemEnding[]): Promise<void> {
+  /** @param round how often the job was retried: what fails in it waits for the next */
+  async settle(operationId: string, endings: readonly ItemEnding[], round: number): Promise<void> {
     await this.database.pool.query({
       name: 'job-settle',
       text: `UPDATE provisioning.job_items i
              SET status = r.status, duration_ms = r.duration_ms, error_code = r.code, error = r.error,
-                 attempts = i.attempts - r.uncounted::int, due_at = now() + r.delay_ms * interval '1 ms'
+                 attempts = i.attempts - r.uncounted::int, round = CASE r.status WHEN 'failed' THEN $3 ELSE i.round END, due_at = now() + r.delay_ms * interval '1 ms'
              FROM json_to_recordset($2::json)
                AS r(ordinal int, claims int, status text, duration_ms double precision, code text, error text, delay_ms double precision, uncounted boolean)
              WHERE i.operation_id = $1 AND i.ordinal = r.ordinal AND i.claims = r.claims AND i.status = 'running'`,
@@ -145,6 +148,7 @@ export class JobRows {
             ...{ code: error?.code, error: error?.detail.replaceAll('\0', '').slice(0, 1_000) },
           })),
         ),
+        round,
       ],
     });
   }

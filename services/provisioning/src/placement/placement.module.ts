@@ -5,11 +5,13 @@ import { DatabaseLoginRpc } from './database-login.rpc.js';
 import { GetPlacementRpc } from './get-placement.rpc.js';
 import { MoveOperation } from './move.operation.js';
 import { MoveTenantRpc } from './move-tenant.rpc.js';
+import { Moves } from './moves.js';
 import { moving } from './moving.process.js';
 
 @Module({
   imports: [OperationModule],
   controllers: [GetPlacementRpc, DatabaseLoginRpc, MoveTenantRpc],
-  providers: [MoveOperation, provide(moving)],
+  providers: [MoveOperation, Moves, provide(moving)],
+  exports: [Moves],
 })
 export class PlacementModule {}

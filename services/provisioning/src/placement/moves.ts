@@ -1,0 +1,37 @@
+import { Injectable } from '@nestjs/common';
+import { DomainError } from '@tenantry/contracts/errors';
+import { derivedId } from '@tenantry/contracts/ids';
+import type { MoveBody } from '@tenantry/contracts/tenant/routes';
+import { type Target, TenantLog } from '@tenantry/event-store/tenant-log';
+import { placementFor } from '@tenantry/tenancy/names';
+import type { z } from 'zod';
+import { OperationIndex } from '../operation/operation-index.js';
+import { registered, tenant as tenantAggregate } from '../tenant/tenant.js';
+import { placement, startMove } from './placement.js';
+
+/** States in which the tenant has a place and keeps it. */
+const movable: ReadonlySet<string> = new Set(['trial', 'active', 'suspended', 'archived']);
+
+/** Moves as they are asked for, for one tenant or for many. */
+@Injectable()
+export class Moves {
+  constructor(
+    private readonly log: TenantLog,
+    private readonly index: OperationIndex,
+  ) {}
+
+  /** The command decides the operation's id: a repeat finds the same move. @throws DomainError where it can't be moved there */
+  async begin(tenantId: string, body: z.infer<typeof MoveBody>, command: Target['command']): Promise<string> {
+    const { status } = registered((await this.log.load(tenantAggregate, { tenant: tenantId })).state);
+    if (status === 'deleted') throw new DomainError('tenant.deleted');
+    if (!movable.has(status))
+      throw new DomainError('tenant.not_ready', {
+        detail: `The tenant is ${status}; it can be moved once it is in use, and until it is deleted.`,
+      });
+    const { tenantId: _, ready: __, generation: ___, workerGroup: ____, ...chosen } = placementFor(tenantId, body.isolation);
+    const operationId = derivedId('operation', 'move', command.id);
+    await this.index.add(operationId, tenantId, 'move');
+    await this.log.transact(placement, { tenant: tenantId, command }, startMove(operationId, chosen, body.keepSourceMinutes ?? 0));
+    return operationId;
+  }
+}
