@@ -19,6 +19,8 @@ const programs = {
   bench: 'bench.js',
   demo: 'demo.js',
   doctor: 'doctor.js',
+  'verify-certificate': 'tenantry.js',
+  'open-export': 'tenantry.js',
 };
 
 const [verb = '', ...rest] = process.argv.slice(2);

@@ -80,6 +80,8 @@ export const errorCodes = {
   'placement.not_movable': { status: 409, title: 'The tenant cannot be moved there as it is' },
   'placement.move_running': { status: 409, title: 'The tenant is being moved already' },
   'placement.copy_differs': { status: 500, title: 'The copy of the tenant is not what the original is' },
+  'erasure.not_found': { status: 404, title: 'The tenant was not erased' },
+  'erasure.export_expired': { status: 410, title: 'The export of the tenant has expired' },
   'keys.destroyed': { status: 410, title: "The tenant's keys were destroyed" },
 } as const satisfies Record<string, { status: number; title: string }>;
 

@@ -15,6 +15,7 @@ import { maintenanceRoutes } from './platform/maintenance.js';
 import { quotaFaces, quotaRoutes } from './quota/routes.js';
 import type { Face, Route } from './route.js';
 import { tenantConfigRoutes } from './tenant/config-routes.js';
+import { erasureRoutes } from './tenant/erasure-routes.js';
 import { eventFaces, eventRoutes } from './tenant/event-routes.js';
 import { historyFaces, historyRoutes } from './tenant/history-routes.js';
 import { lifecycleFaces, lifecycleRoutes } from './tenant/lifecycle-routes.js';
@@ -28,6 +29,7 @@ export const routes: Route[] = [
   ...lifecycleRoutes,
   ...historyRoutes,
   ...eventRoutes,
+  ...erasureRoutes,
   ...configRoutes,
   ...tenantConfigRoutes,
   ...configVersionRoutes,

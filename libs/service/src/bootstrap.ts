@@ -7,6 +7,7 @@ import { ensureKeys } from '@tenantry/contracts/identity/operations';
 import { consumerServices } from '@tenantry/contracts/platform/consumers';
 import { faces } from '@tenantry/contracts/registry';
 import type { ServiceName } from '@tenantry/contracts/route';
+import { Keyring } from '@tenantry/crypto/keyring';
 import { CachingKeyring } from '@tenantry/crypto/remote-keyring';
 import { TokenSigner, TokenVerifier } from '@tenantry/crypto/token';
 import { type Consumer, consumerOf } from '@tenantry/messaging/consumer';
@@ -161,6 +162,14 @@ async function run(options: BootstrapOptions, values: ProcessEnvironment, logger
   @Module({ imports: [platform, ...options.imports] })
   class Root {}
   const app = await NestFactory.createMicroservice(Root, { strategy: server, logger: new NestLogger(logger), abortOnError: false });
+
+  // What is left of an erased tenant's keys in memory. A message that is lost costs the cache's five minutes.
+  const keys = app.get(Keyring);
+  connection.subscribe('tenantry.events.*.tenant.TenantErased', {
+    callback: (error, { subject }) => {
+      if (error === null) keys.forget(subject.split('.')[2] ?? '');
+    },
+  });
 
   const providers = app
     .get(DiscoveryService, { strict: false })

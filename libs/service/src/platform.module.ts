@@ -20,6 +20,7 @@ import { Database } from './database.js';
 import { Environment } from './environment.js';
 import { openStorage } from './open-storage.js';
 import { oversightController } from './oversight.controller.js';
+import { storesController } from './stores.controller.js';
 
 /** What is there before Nest is: connections and what was made of them. */
 export interface PlatformParts {
@@ -100,7 +101,7 @@ export function platformModule(service: ServiceName, parts: PlatformParts, keyri
     global: true,
     imports: [DiscoveryModule, ...(keyring.imports ?? [])],
     providers,
-    controllers: parts.oversight ? [oversightController(service)] : [],
+    controllers: [storesController(service), ...(parts.oversight ? [oversightController(service)] : [])],
     exports: [DiscoveryModule, ...providers.map((provider) => (provider as { provide: any }).provide)],
   };
 }

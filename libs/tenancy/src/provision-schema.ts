@@ -113,7 +113,9 @@ async function dropShared({ pool }: PlaceContext, placement: Placement): Promise
   await onPool(pool, (client) =>
     inOneMessage(
       client,
-      `${forgetPlacement(placement)} SET LOCAL ROLE ${identifier(placement.role)};
+      // Alone: a transaction of the tenant that has begun would leave rows behind.
+      `SET LOCAL lock_timeout = '5s'; SELECT pg_advisory_xact_lock(tenancy.tenant_lock(${uuidLiteral(placement.tenantId)}));
+       ${forgetPlacement(placement)} SET LOCAL ROLE ${identifier(placement.role)};
        SET LOCAL search_path = ${identifier(placement.schema)}, ${identifier(placement.appSchema)};
        SET LOCAL app.tenant_id = ${uuidLiteral(placement.tenantId)}; ${deletes.join(' ')}`,
     ),

@@ -3,6 +3,7 @@ import { ApprovalModule } from './approval/approval.module.js';
 import { BulkModule } from './bulk/bulk.module.js';
 import { ConfigModule } from './config/config.module.js';
 import { DiagnoseModule } from './diagnose/diagnose.module.js';
+import { ErasureModule } from './erasure/erasure.module.js';
 import { EventModule } from './event/event.module.js';
 import { FeatureModule } from './feature/feature.module.js';
 import { IsolationModule } from './isolation/isolation.module.js';
@@ -28,6 +29,7 @@ import { TenantModule } from './tenant/tenant.module.js';
     ApprovalModule,
     FeatureModule,
     PreviewModule,
+    ErasureModule,
     EventModule,
     SagaModule,
     IsolationModule,

@@ -106,3 +106,12 @@ export const probeSubscriptions = operation({
   input: z.object({ tenantId: Uuid, foreignTenantId: Uuid.nullable() }),
   output: z.object({ attempts: z.array(z.object({ what: z.enum(['publish', 'subscribe']), subject: z.string(), refused: z.boolean() })) }),
 });
+
+/** Destroys the key of an export of the platform: what was encrypted with it can't be read any more. Idempotent. */
+export const destroyExportKey = operation({
+  name: 'keys.destroy-export',
+  owner,
+  callers: ['provisioning'],
+  input: z.object({ subject: z.string().regex(/^export-[0-9a-f-]{36}$/) }),
+  output: z.object({}),
+});

@@ -3,6 +3,7 @@ import { event, personal } from '../events.js';
 
 /** Long work on one tenant that goes step by step, by its type, and its steps in their order. Provisioning has events of its own. */
 export const operationSteps = {
+  erasure: ['export', 'close', 'broker', 'rows', 'files', 'place', 'keys', 'check', 'certify', 'finish'],
   move: ['prepare', 'copy', 'catch-up', 'fence', 'verify', 'switch', 'retire'],
 } as const satisfies Record<string, readonly string[]>;
 export type SteppedType = keyof typeof operationSteps;

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { DomainError } from '@tenantry/contracts/errors';
+import { DomainError, errorCodes } from '@tenantry/contracts/errors';
 import { derivedId, newId } from '@tenantry/contracts/ids';
 import type { CommandContext, RouteInput } from '@tenantry/contracts/route';
 import { canonicalJson } from '@tenantry/event-store/hash';
@@ -61,10 +61,25 @@ export class Forwarder {
       await faultPoint('forward.done');
       const tenantId = (input.params as { tenantId?: string }).tenantId ?? answer.position?.tenantId;
       return { rendered: renderAnswer(endpoint, answer), secret: answer.secret, tenantId };
-    } catch (error) {
+    } catch (refusal) {
+      const error = await this.ofErased(refusal, (input.params as { tenantId?: string }).tenantId);
       if (!(error instanceof DomainError)) this.logger.error({ err: error, endpoint: endpoint.id }, 'an answer could not be made');
       const rendered = renderProblem(error, command.traceparent, endpoint.fieldNames);
       return { rendered, code: error instanceof DomainError ? error.code : 'internal.error' };
+    }
+  }
+
+  /** Of an erased tenant there is nothing, whatever each owner misses: all of it is gone. Only refusals cost the look. */
+  private async ofErased(error: unknown, tenantId: string | undefined): Promise<unknown> {
+    if (tenantId === undefined || !(error instanceof DomainError) || ![404, 409, 410].includes(errorCodes[error.code].status)) return error;
+    if (error.code.startsWith('erasure.')) return error;
+    try {
+      return (await this.gate.access(tenantId)) === 'deleted'
+        ? new DomainError('tenant.deleted', { detail: erased(tenantId), cause: error })
+        : error;
+    } catch (unknown) {
+      this.logger.warn({ err: unknown, tenantId }, 'it is not known whether a tenant was erased');
+      return error;
     }
   }
 
@@ -77,6 +92,8 @@ export class Forwarder {
     return position;
   }
 }
+
+const erased = (tenantId: string) => `The tenant was erased: see /api/v1/platform/tenants/${tenantId}/erasure-certificate`;
 
 const one = (header: string | string[] | undefined): string | undefined => (Array.isArray(header) ? header.join() : header);
 

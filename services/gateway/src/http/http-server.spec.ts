@@ -2,6 +2,7 @@ import { SystemClock } from '@tenantry/contracts/clock';
 import { DomainError } from '@tenantry/contracts/errors';
 import type { StoredEvent } from '@tenantry/contracts/events';
 import { authenticate } from '@tenantry/contracts/identity/operations';
+import { newId } from '@tenantry/contracts/ids';
 import type { Answer, CommandContext, Operation, Principal, Route, RouteInput } from '@tenantry/contracts/route';
 import type { OperationView } from '@tenantry/contracts/tenant/bodies';
 import { createApiKey, hashApiKey } from '@tenantry/crypto/api-key';
@@ -287,6 +288,22 @@ describe('a tenant under maintenance', () => {
     expect((await ask('GET', `/api/tenants/${tenantB}`)).status).toBe(200);
     windows.push({ type: 'MaintenanceEnded', data: { windowId } });
     expect((await ask('GET', `/api/tenants/${tenantA}`, { key: keyOfA })).status).toBe(200);
+  });
+});
+
+describe('an erased tenant', () => {
+  it('is gone, whatever its owner misses; other tenants’ refusals, and its certificate’s, are the owner’s', async () => {
+    const gone = newId();
+    life.set(gone, ['TenantDeletionScheduled', 'TenantErasureStarted', 'TenantErased']);
+    owners.answer = () => {
+      throw new DomainError('placement.not_found');
+    };
+    expect(await ask('GET', `/api/v1/platform/tenants/${gone}/settings`)).toMatchObject({ status: 410, json: { code: 'tenant.deleted' } });
+    expect(await ask('GET', `/api/v1/platform/tenants/${tenantB}/settings`)).toMatchObject({ json: { code: 'placement.not_found' } });
+    owners.answer = () => {
+      throw new DomainError('erasure.export_expired');
+    };
+    expect(await ask('GET', `/api/v1/platform/tenants/${gone}/erasure-export`)).toMatchObject({ json: { code: 'erasure.export_expired' } });
   });
 });
 

@@ -20,6 +20,7 @@ import { ProbeEventSubscriptionsRpc } from './probe-event-subscriptions.rpc.js';
 import { ReadEventSubscriptionsRpc } from './read-event-subscriptions.rpc.js';
 import { Shown } from './shown.js';
 import { SubscriptionTable } from './subscription-table.js';
+import { SubscriptionsStore } from './subscriptions.store.js';
 
 @Module({
   controllers: [CreateEventSubscriptionRpc, ReadEventSubscriptionsRpc, ChangeEventSubscriptionRpc, ProbeEventSubscriptionsRpc],
@@ -32,6 +33,7 @@ import { SubscriptionTable } from './subscription-table.js';
         Broker.open({ environment, nats, log, table, logger }),
     },
     Shown,
+    SubscriptionsStore,
     ApplyEventSubscriptionEffect,
     FollowTenantEffect,
     CheckJob,

@@ -86,14 +86,21 @@ describe('keys of a tenant', () => {
     const store = new KeyStore(database.pool, kms);
     const [tenantId, erased] = [newId(), newId()];
     await Promise.all([store.ensure(tenantId, ['member-1', 'member-2']), store.ensure(erased, ['x'])]);
-    await database.pool.query(
-      `UPDATE identity.subject_keys SET wrapped = NULL, destroyed_at = now() WHERE tenant_id = $1 AND subject = 'member-1'`,
-      [tenantId],
-    );
-    await database.pool.query('UPDATE identity.tenant_keys SET wrapped = NULL, destroyed_at = now() WHERE tenant_id = $1', [erased]);
+    await store.destroySubject(tenantId, 'member-1');
+    expect(await store.countUsable(erased)).toBe(2);
+    await store.destroy(erased);
+    await store.destroy(erased);
+    expect(await store.countUsable(erased)).toBe(0);
     await expect(store.ensure(tenantId, ['member-1'])).rejects.toMatchObject({ code: 'keys.destroyed' });
     await expect(store.ensure(erased, ['x', 'y'])).rejects.toMatchObject({ code: 'keys.destroyed' });
     expect((await store.ensure(tenantId, ['member-2'])).keys).toHaveLength(1);
+  });
+
+  it('are never made for a tenant that was erased before it had any', async () => {
+    const store = new KeyStore(database.pool, kms);
+    const tenantId = newId();
+    await store.destroy(tenantId);
+    await expect(store.ensure(tenantId, ['x'])).rejects.toMatchObject({ code: 'keys.destroyed' });
   });
 
   it('encrypt and reveal through the keyring', async () => {

@@ -93,6 +93,43 @@ export class KeyStore {
     throw new Error(`keys of tenant ${tenantId} could not be agreed on`);
   }
 
+  /**
+   * Destroys the tenant's key and those of its subjects, for good: a tenant that has none yet gets none any more. Idempotent.
+   * What another process still holds in its memory ends with its cache.
+   */
+  async destroy(tenantId: string): Promise<void> {
+    await this.pool.query(
+      `WITH tenant AS (
+         INSERT INTO identity.tenant_keys (tenant_id, version, wrapped, destroyed_at)
+         SELECT $1, coalesce(max(version), ${FIRST}), NULL, now() FROM identity.tenant_keys WHERE tenant_id = $1
+         ON CONFLICT (tenant_id, version) DO NOTHING
+       ), wrapping AS (
+         UPDATE identity.tenant_keys SET wrapped = NULL, destroyed_at = now() WHERE tenant_id = $1 AND wrapped IS NOT NULL
+       )
+       UPDATE identity.subject_keys SET wrapped = NULL, destroyed_at = now() WHERE tenant_id = $1 AND wrapped IS NOT NULL`,
+      [tenantId],
+    );
+    for (const context of this.tenantKeys.keys()) if (context.startsWith(`tenant/${tenantId}/`)) this.tenantKeys.delete(context);
+  }
+
+  /** Destroys one subject's key. Idempotent. */
+  async destroySubject(tenantId: string, subject: string): Promise<void> {
+    await this.pool.query(
+      `UPDATE identity.subject_keys SET wrapped = NULL, destroyed_at = now() WHERE tenant_id = $1 AND subject = $2 AND wrapped IS NOT NULL`,
+      [tenantId, subject],
+    );
+  }
+
+  /** Keys of the tenant and its subjects that can still be unwrapped. */
+  async countUsable(tenantId: string): Promise<number> {
+    const { rows } = await this.pool.query<{ found: string }>(
+      `SELECT (SELECT count(*) FROM identity.tenant_keys WHERE tenant_id = $1 AND wrapped IS NOT NULL)
+            + (SELECT count(*) FROM identity.subject_keys WHERE tenant_id = $1 AND wrapped IS NOT NULL) AS found`,
+      [tenantId],
+    );
+    return Number(rows[0]?.found);
+  }
+
   /** Keys in clear stay in memory for at most 5 minutes, so that a distant KMS isn't asked each time. */
   private async unwrapTenantKey(tenantId: string, version: number, wrapped: Buffer): Promise<Buffer> {
     const context = tenantContext(tenantId, version);

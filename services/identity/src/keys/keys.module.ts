@@ -2,11 +2,13 @@ import { Module } from '@nestjs/common';
 import { Kms, LocalKms } from '@tenantry/crypto/kms';
 import { Database } from '@tenantry/service/database';
 import { Environment } from '@tenantry/service/environment';
+import { DestroyExportKeyRpc } from './destroy-export-key.rpc.js';
 import { EnsureKeysRpc } from './ensure-keys.rpc.js';
 import { KeyStore } from './key-store.js';
+import { EventStreamStore, TenantKeys, TenantLogStore } from './tenant-keys.store.js';
 
 @Module({
-  controllers: [EnsureKeysRpc],
+  controllers: [EnsureKeysRpc, DestroyExportKeyRpc],
   providers: [
     {
       provide: Kms,
@@ -17,6 +19,9 @@ import { KeyStore } from './key-store.js';
         return LocalKms.fromFile(path);
       },
     },
+    TenantKeys,
+    TenantLogStore,
+    EventStreamStore,
     { provide: KeyStore, inject: [Database, Kms], useFactory: ({ pool }: Database, kms: Kms) => new KeyStore(pool, kms) },
   ],
   exports: [KeyStore, Kms],

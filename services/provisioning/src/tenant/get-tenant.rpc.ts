@@ -27,6 +27,7 @@ export class GetTenantRpc {
   async handle({ tenantId, query, command }: Call<typeof getTenant>): Reply<typeof getTenant> {
     if (query.at !== undefined) return this.at(tenantId, query.at, command.principal.permissions);
     const { state, version, position } = await this.log.load(tenant, { tenant: tenantId });
+    if (state.status === 'deleted') throw new DomainError('tenant.deleted');
     const body = await tenantView(this.keyring, tenantId, registered(state), { version, position });
     return { status: 200, body, version, position: { tenantId, position } };
   }

@@ -27,9 +27,10 @@ let meter: UsageMeter;
 let tenantId: string;
 beforeEach(() => {
   clock = new ManualClock(Date.parse('2026-01-15T10:00:00.000Z'));
-  log = new DefaultTenantLog(new MemoryEventStore(), new MemoryKeyring());
+  const keyring = new MemoryKeyring();
+  log = new DefaultTenantLog(new MemoryEventStore(), keyring);
   ledger = new Ledger(database);
-  meter = new UsageMeter(ledger, log, clock);
+  meter = new UsageMeter(ledger, log, keyring, clock);
   tenantId = randomUUID();
 });
 

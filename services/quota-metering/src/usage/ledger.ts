@@ -1,5 +1,6 @@
 import { type Cycle, type Period, periodAt } from '@tenantry/contracts/billing/period';
 import type { Instant } from '@tenantry/contracts/clock';
+import type { Personal } from '@tenantry/contracts/events';
 import type { totalUsage } from '@tenantry/contracts/quota/routes';
 import type { Database } from '@tenantry/service/database';
 import type { z } from 'zod';
@@ -26,7 +27,8 @@ export interface Change {
   resource: string;
   /** In the resource's unit; negative gives back. */
   amount: number;
-  description: string | undefined;
+  /** Encrypted: the ledger keeps it as it is given. */
+  description: Personal | undefined;
   now: Instant;
   /** `now` as a day in the tenant's time zone, `YYYY-MM-DD`. */
   day: string;
@@ -39,7 +41,7 @@ export interface UsageLogLine {
   resource: string;
   amount: number;
   usageDate: string;
-  description: string | null;
+  description: Personal | null;
   createdAt: Instant;
 }
 
@@ -174,7 +176,7 @@ export class Ledger {
         change.requestHash,
         change.resource,
         change.amount,
-        change.description ?? null,
+        change.description === undefined ? null : JSON.stringify(change.description),
         change.now,
         change.day,
         change.period.start,

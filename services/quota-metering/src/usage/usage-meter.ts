@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Clock } from '@tenantry/contracts/clock';
 import { DomainError } from '@tenantry/contracts/errors';
 import type { CommandContext } from '@tenantry/contracts/route';
+import { Keyring } from '@tenantry/crypto/keyring';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Calendars } from './calendars.js';
 import { Ledger } from './ledger.js';
@@ -14,6 +15,7 @@ export class UsageMeter {
   constructor(
     private readonly ledger: Ledger,
     private readonly log: TenantLog,
+    private readonly keyring: Keyring,
     private readonly clock: Clock,
   ) {
     this.calendars = new Calendars(ledger);
@@ -37,7 +39,8 @@ export class UsageMeter {
   async change(tenantId: string, command: CommandContext, asked: { resource: string; amount: number; description?: string }) {
     const now = this.clock.now();
     const calendar = (await this.calendars.at(tenantId, now)) ?? (await this.refuseTenant(tenantId));
-    const change = { tenantId, commandId: command.id, requestHash: command.requestHash, description: asked.description, now, ...calendar };
+    const description = asked.description === undefined ? undefined : await this.keyring.encrypt(tenantId, 'usage', asked.description);
+    const change = { tenantId, commandId: command.id, requestHash: command.requestHash, description, now, ...calendar };
     const result = await this.ledger.change({ ...change, resource: asked.resource, amount: asked.amount });
     if (result.outcome === 'unknown_resource') return this.refuseResource(tenantId, asked.resource);
     if (result.outcome === 'unassigned') {

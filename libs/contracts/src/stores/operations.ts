@@ -1,0 +1,41 @@
+import { z } from 'zod';
+import { operation, type ServiceName, services } from '../route.js';
+import { Uuid } from '../values.js';
+
+const callers = ['provisioning'] as const;
+const names = z.array(z.string().max(200)).max(500);
+
+const calls = (owner: ServiceName) => ({
+  /** Removes what the stores hold of the tenant, in their order. Idempotent. */
+  erase: operation({
+    name: 'stores.erase',
+    owner,
+    callers,
+    timeoutMs: 60_000,
+    input: z.object({ tenantId: Uuid, stores: names }),
+    output: z.object({}),
+  }),
+  /** How much of the tenant is left in each that erasing would have removed. */
+  check: operation({
+    name: 'stores.check',
+    owner,
+    callers,
+    timeoutMs: 60_000,
+    input: z.object({ tenantId: Uuid, stores: names }),
+    output: z.object({ found: z.array(z.object({ name: z.string(), found: z.number().int().min(0) })) }),
+  }),
+  /** A page of what an exported table has of the tenant, as it is stored; `next` goes into `after` for the one that follows. */
+  page: operation({
+    name: 'stores.page',
+    owner,
+    callers,
+    timeoutMs: 30_000,
+    input: z.object({ tenantId: Uuid, store: z.string().max(200), after: z.json() }),
+    output: z.object({ rows: z.array(z.record(z.string(), z.json())), next: z.json() }),
+  }),
+});
+export type StoreCalls = ReturnType<typeof calls>;
+
+const byService = new Map(services.map((name) => [name, calls(name)]));
+/** What a service is asked about its stores. */
+export const storeCallsOf = (service: ServiceName): StoreCalls => byService.get(service) as StoreCalls;

@@ -1,0 +1,8 @@
+/** A store of tenants' data that is no table, by its name in the registry. Found among the providers of its owner's modules. */
+export abstract class TenantStore {
+  abstract readonly store: string;
+  /** Removes what it holds of the tenant. Idempotent. */
+  abstract erase(tenantId: string): Promise<void>;
+  /** How much of the tenant is left. */
+  abstract count(tenantId: string): Promise<number>;
+}

@@ -1,0 +1,19 @@
+import { Injectable } from '@nestjs/common';
+import { TenantStore } from '@tenantry/service/tenant-store';
+import { Storage } from '@tenantry/tenancy/storage';
+
+@Injectable()
+export class TenantFiles extends TenantStore {
+  readonly store = 'files';
+  constructor(private readonly storage: Storage) {
+    super();
+  }
+  override erase(tenantId: string): Promise<void> {
+    return this.storage.release(tenantId);
+  }
+  override async count(tenantId: string): Promise<number> {
+    let found = 0;
+    for await (const _ of this.storage.list(tenantId)) found++;
+    return found;
+  }
+}

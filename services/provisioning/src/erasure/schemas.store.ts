@@ -1,0 +1,54 @@
+import { Injectable } from '@nestjs/common';
+import { derivedId } from '@tenantry/contracts/ids';
+import { Isolation } from '@tenantry/contracts/values';
+import { Keyring } from '@tenantry/crypto/keyring';
+import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { Database } from '@tenantry/service/database';
+import { Environment } from '@tenantry/service/environment';
+import { TenantStore } from '@tenantry/service/tenant-store';
+import { leftInPlace } from '@tenantry/tenancy/left-in-place';
+import { removePlace } from '@tenantry/tenancy/move/places';
+import { placementFor } from '@tenantry/tenancy/names';
+import type { Placement } from '@tenantry/tenancy/placement';
+import { dropPlace, type PlaceContext } from '@tenantry/tenancy/provision-schema';
+import { type Place, type PlacementState, placement, unplace } from '../placement/placement.js';
+import { systemCommand } from '../saga/system-command.js';
+
+/** Where the tenant lives: its rows, schemas, database and role, and the record of it. */
+@Injectable()
+export class TenantSchemas extends TenantStore {
+  readonly store = 'schemas';
+  private readonly places: PlaceContext;
+
+  constructor(
+    private readonly log: TenantLog,
+    database: Database,
+    environment: Environment,
+    keyring: Keyring,
+  ) {
+    super();
+    this.places = { pool: database.pool, url: environment.values.TENANTRY_POSTGRES_URL, keys: keyring };
+  }
+
+  override async erase(tenantId: string): Promise<void> {
+    const { state } = await this.log.load(placement, { tenant: tenantId });
+    if (state.placed) await this.drop(tenantId, state);
+    // Something was found nevertheless: wherever the tenant may have been, each is a look where there is nothing.
+    else for (const isolation of Isolation.options) await dropPlace(this.places, placementFor(tenantId, isolation, state));
+    const command = systemCommand(derivedId('erase', tenantId, 'place', state.generation));
+    await this.log.transact(placement, { tenant: tenantId, command }, unplace);
+  }
+
+  /** The place, and what a move that has had its effect still keeps of the one before. */
+  private async drop(tenantId: string, { placed: _, moving, ...at }: Extract<PlacementState, { placed: true }>): Promise<void> {
+    const place = (of: Place): Placement => ({ tenantId, ...of, ready: false });
+    const others = moving === null ? [] : [moving.from, moving.to].filter(({ generation }) => generation !== at.generation);
+    for (const other of others) await removePlace(this.places, place(other), place(at));
+    await dropPlace(this.places, place(at));
+  }
+
+  override async count(tenantId: string): Promise<number> {
+    const { state } = await this.log.load(placement, { tenant: tenantId });
+    return (state.placed ? 1 : 0) + (await leftInPlace(this.places, tenantId));
+  }
+}
