@@ -29,16 +29,16 @@ export class DeletionGrace extends EffectHandler {
     if (state.status !== 'deleting' || !state.deletion || state.deletion.erasing || state.legalHold) return;
     const { operationId, graceEndsAt } = state.deletion;
     comeBackAt(graceEndsAt, this.clock);
-    // A provisioning that began before makes what the erasure would look for; it stops by itself, and none begins any more.
-    if (await this.isProvisioning(tenantId)) throw new ComeBack(LOOK_AGAIN_MS);
+    // A provisioning or a move that began before makes what the erasure would look for; it stops by itself, and none begins any more.
+    if (await this.isWorkedOn(tenantId)) throw new ComeBack(LOOK_AGAIN_MS);
     const command = systemCommand(derivedId('command', operationId, 'erasure'), { causationId, correlationId: operationId });
     await this.log.transact(tenant, { tenant: tenantId, command }, startErasure(operationId, this.clock.now()));
   }
 
-  private async isProvisioning(tenantId: string): Promise<boolean> {
+  private async isWorkedOn(tenantId: string): Promise<boolean> {
     const { rowCount } = await this.database.pool.query({
-      name: 'provisioning-goes-on',
-      text: `SELECT 1 FROM provisioning.effects WHERE tenant_id = $1 AND name = 'provision' AND state IN ('pending', 'running') LIMIT 1`,
+      name: 'tenant-is-worked-on',
+      text: `SELECT 1 FROM provisioning.effects WHERE tenant_id = $1 AND name IN ('provision', 'operation') AND state IN ('pending', 'running') LIMIT 1`,
       values: [tenantId],
     });
     return rowCount !== 0;

@@ -17,7 +17,7 @@ const HOUR_MS = 3_600_000;
 const tenantId = newId();
 let clock: ManualClock;
 let log: DefaultTenantLog;
-let provisionings: number;
+let atWork: number;
 let grace: DeletionGrace;
 
 const own = (decide: (state: Tenant) => any[]) =>
@@ -49,8 +49,8 @@ const schedule = (operationId = 'op-2', graceDays = 7) => own(scheduleDeletion({
 beforeEach(async () => {
   clock = new ManualClock();
   log = new DefaultTenantLog(new MemoryEventStore(), new MemoryKeyring());
-  provisionings = 0;
-  const database = { pool: { query: async () => ({ rowCount: provisionings }) } } as unknown as Database;
+  atWork = 0;
+  const database = { pool: { query: async () => ({ rowCount: atWork }) } } as unknown as Database;
   grace = new DeletionGrace(log, database, clock);
   const found = {
     ...{ operationId: 'op-1', slug: 'acme', domain: { type: 'subdomain', host: 'acme.tenantry.localhost', ssl: true } as const },
@@ -94,13 +94,13 @@ describe('the grace of a deletion', () => {
     expect(await begun()).toBe(1);
   });
 
-  it('lets a provisioning that is at work come to its end first', async () => {
+  it('lets a provisioning or a move that is at work come to its end first', async () => {
     await schedule();
     clock.advance(8 * DAY_MS);
-    provisionings = 1;
+    atWork = 1;
     expect(await run()).toBeLessThan(HOUR_MS);
     expect(await begun()).toBe(0);
-    provisionings = 0;
+    atWork = 0;
     expect(await run()).toBe('done');
     expect(await begun()).toBe(1);
   });
