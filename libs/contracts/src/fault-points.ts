@@ -13,11 +13,13 @@ const operations = Object.entries(operationSteps).flatMap(([type, names]) =>
 );
 /** Of work over many tenants: an item, whatever it does. */
 const items = ['item.done', 'item.recorded'] as const;
+/** Of a change of a file: room for it is held; it is written. Neither is settled yet. */
+const files = ['file.held', 'file.written'] as const;
 const steps = provisioningSteps.flatMap((step) => [`${step}.done`, `${step}.recorded`] as const);
 
 export const faultPoints = {
   gateway: ['forward.before', 'forward.done', 'answer.recorded'],
-  provisioning: [...steps, ...operations, ...items, ...projection, ...effect],
+  provisioning: [...steps, ...operations, ...items, ...files, ...projection, ...effect],
   'quota-metering': ['assign.done', 'assign.recorded', ...projection],
   'domain-ssl': ['claim.done', 'claim.recorded', ...projection],
   billing: ['open.done', 'open.recorded', ...projection],
@@ -27,5 +29,5 @@ export const faultPoints = {
 } as const satisfies Record<string, readonly string[]>;
 /** Those that the creation of a tenant passes. */
 export const pointsOfCreation = (process: keyof typeof faultPoints): readonly string[] =>
-  faultPoints[process].filter((point) => ![...operations, ...items].some((other) => other === point));
+  faultPoints[process].filter((point) => ![...operations, ...items, ...files].some((other) => other === point));
 export const faultActions = ['kill', 'fail', 'hang', 'kill-postgres', 'kill-nats'] as const;

@@ -17,6 +17,7 @@ import type { Face, Route } from './route.js';
 import { tenantConfigRoutes } from './tenant/config-routes.js';
 import { erasureRoutes } from './tenant/erasure-routes.js';
 import { eventFaces, eventRoutes } from './tenant/event-routes.js';
+import { fileFaces, fileRoutes } from './tenant/file-routes.js';
 import { historyFaces, historyRoutes } from './tenant/history-routes.js';
 import { lifecycleFaces, lifecycleRoutes } from './tenant/lifecycle-routes.js';
 import { metricsFaces, metricsRoutes } from './tenant/metrics-routes.js';
@@ -46,6 +47,7 @@ export const routes: Route[] = [
   startBulkOperation,
   ...maintenanceRoutes,
   ...isolationRoutes,
+  ...fileRoutes,
 ] as Route[];
 
 /** Every second face: the tenant surface. */
@@ -64,4 +66,5 @@ export const faces: Face[] = [
   ...auditFaces,
   ...identityFaces,
   ...eventSubscriptionFaces,
+  ...fileFaces,
 ];

@@ -55,6 +55,15 @@ export class LocalStorage extends Storage {
     return (await this.#open(tenantId, key))?.createReadStream() ?? null;
   }
 
+  override async size(tenantId: string, key: string): Promise<number | null> {
+    const file = await this.#open(tenantId, key);
+    try {
+      return file && (await file.stat()).size;
+    } finally {
+      await file?.close();
+    }
+  }
+
   override async *list(tenantId: string): AsyncIterable<{ key: string; bytes: number }> {
     const prefix = this.#prefix(tenantId);
     const folders = [''];

@@ -74,6 +74,15 @@ export class S3Storage extends Storage {
     return (await this.#get(tenantId, key)) as Readable | null;
   }
 
+  override async size(tenantId: string, key: string): Promise<number | null> {
+    try {
+      return (await this.#client.send(new HeadObjectCommand(this.#object(tenantId, key)))).ContentLength ?? 0;
+    } catch (error) {
+      if (isMissing(error)) return null;
+      throw error;
+    }
+  }
+
   override async *list(tenantId: string): AsyncIterable<{ key: string; bytes: number }> {
     const prefix = this.#folder(tenantId);
     for await (const page of this.#pages(prefix)) for (const { key, bytes } of page) yield { key: key.slice(prefix.length), bytes };

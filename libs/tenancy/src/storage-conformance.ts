@@ -36,6 +36,7 @@ export function storageConformance(
         bytes: 4,
       });
       expect((await storage.get(tenant, 'reports/2026/may.pdf'))?.toString()).toBe('two!');
+      expect([await storage.size(tenant, 'reports/2026/may.pdf'), await storage.size(tenant, 'reports/2026')]).toEqual([4, null]);
       await storage.allocate(tenant);
       await storage.allocate(other);
       expect(await storage.get(other, 'reports/2026/may.pdf')).toBeNull();
@@ -87,6 +88,7 @@ export function storageConformance(
       await expect(storage.put(tenant, key, Buffer.from('x'))).rejects.toMatchObject(refusal);
       await expect(storage.get(tenant, key)).rejects.toMatchObject(refusal);
       await expect(storage.read(tenant, key)).rejects.toMatchObject(refusal);
+      await expect(storage.size(tenant, key)).rejects.toMatchObject(refusal);
       await expect(storage.delete(tenant, key)).rejects.toMatchObject(refusal);
     });
 

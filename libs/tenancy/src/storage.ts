@@ -9,6 +9,8 @@ export abstract class Storage {
   abstract get(tenantId: string, key: string): Promise<Buffer | null>;
   /** The file's bytes as they come; null where there is no such file. */
   abstract read(tenantId: string, key: string): Promise<Readable | null>;
+  /** Null where there is no such file. */
+  abstract size(tenantId: string, key: string): Promise<number | null>;
   /** Every file of the tenant, in no particular order; none where the prefix does not exist. */
   abstract list(tenantId: string): AsyncIterable<{ key: string; bytes: number }>;
   abstract delete(tenantId: string, key: string): Promise<void>;

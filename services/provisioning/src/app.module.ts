@@ -6,6 +6,7 @@ import { DiagnoseModule } from './diagnose/diagnose.module.js';
 import { ErasureModule } from './erasure/erasure.module.js';
 import { EventModule } from './event/event.module.js';
 import { FeatureModule } from './feature/feature.module.js';
+import { FileModule } from './file/file.module.js';
 import { IsolationModule } from './isolation/isolation.module.js';
 import { JobModule } from './job/job.module.js';
 import { MaintenanceModule } from './maintenance/maintenance.module.js';
@@ -34,6 +35,7 @@ import { TenantModule } from './tenant/tenant.module.js';
     SagaModule,
     IsolationModule,
     DiagnoseModule,
+    FileModule,
   ],
 })
 export class AppModule {}

@@ -139,6 +139,14 @@ export const totalUsage = operation({
     health: z.object({ healthy: z.number().int(), warning: z.number().int(), critical: z.number().int() }),
   }),
 });
+/** Consumes an amount for what the platform itself keeps for the tenant, or gives back a negative one. Idempotent by `commandId`. @throws `quota.exceeded` */
+export const holdUsage = operation({
+  name: 'usage.hold',
+  owner: 'quota-metering',
+  callers: ['provisioning'],
+  input: z.object({ tenantId: Uuid, commandId: z.string().min(1).max(200), resource: z.string(), amount: z.number().int() }),
+  output: z.object({}),
+});
 /** Undoes `quotas.assign`. Idempotent. */
 export const withdrawQuotas = operation({
   name: 'quotas.withdraw',

@@ -36,7 +36,11 @@ export class UsageMeter {
    * Consumes an amount, or gives back a negative one.
    * @throws DomainError as `standing`, and those of `answerOf`
    */
-  async change(tenantId: string, command: CommandContext, asked: { resource: string; amount: number; description?: string }) {
+  async change(
+    tenantId: string,
+    command: Pick<CommandContext, 'id' | 'requestHash'>,
+    asked: { resource: string; amount: number; description?: string },
+  ) {
     const now = this.clock.now();
     const calendar = (await this.calendars.at(tenantId, now)) ?? (await this.refuseTenant(tenantId));
     const description = asked.description === undefined ? undefined : await this.keyring.encrypt(tenantId, 'usage', asked.description);

@@ -1,0 +1,8 @@
+import { Module } from '@nestjs/common';
+import { FileWrites } from './file-writes.js';
+import { FilesRpc } from './files.rpc.js';
+import { SettleFiles } from './settle-files.job.js';
+import { TenantFiles } from './tenant-files.js';
+
+@Module({ controllers: [FilesRpc], providers: [FileWrites, TenantFiles, SettleFiles] })
+export class FileModule {}

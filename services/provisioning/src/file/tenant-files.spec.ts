@@ -1,0 +1,164 @@
+import { readFile } from 'node:fs/promises';
+import { DomainError } from '@tenantry/contracts/errors';
+import type { RpcClient } from '@tenantry/messaging/rpc';
+import { LocalStorage } from '@tenantry/tenancy/local-storage';
+import { startPostgres } from '@tenantry/testing/postgres';
+import { temporaryFolder } from '@tenantry/testing/tmp';
+import { drizzle } from 'drizzle-orm/node-postgres';
+import fc from 'fast-check';
+import pg from 'pg';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { FileWrites } from './file-writes.js';
+import { TenantFiles } from './tenant-files.js';
+
+const tenant = '6f1d3c52-7c0e-4c0a-9d5e-1f5a8f3c2b77';
+const LIMIT = 100;
+
+/** The gauge as quota-metering keeps it: idempotent by command, never over its limit, never below zero. */
+class Gauge {
+  used = 0;
+  private readonly seen = new Map<string, number>();
+  /** The next call is served, and its answer lost. */
+  loseAnswer = false;
+
+  readonly rpc = {
+    call: async (_operation: unknown, { commandId, amount }: { commandId: string; amount: number }) => {
+      const earlier = this.seen.get(commandId);
+      if (earlier === undefined) {
+        if (amount > 0 && this.used + amount > LIMIT) throw new DomainError('quota.exceeded');
+        this.used = Math.max(0, this.used + amount);
+        this.seen.set(commandId, amount);
+      } else if (earlier !== amount) throw new DomainError('idempotency.mismatch');
+      if (this.loseAnswer) {
+        this.loseAnswer = false;
+        throw new DomainError('service.timeout');
+      }
+      return {};
+    },
+  } as unknown as RpcClient;
+}
+/** A process that dies at a call of the storage: before it, or after it. */
+class Dying extends LocalStorage {
+  dies: { at: 'put' | 'delete' | 'size'; when: 'before' | 'after' } | null = null;
+  private async mortal<T>(at: 'put' | 'delete' | 'size', work: () => Promise<T>): Promise<T> {
+    const dies = this.dies?.at === at ? this.dies.when : null;
+    if (dies === 'before') throw new Error('died');
+    const result = await work();
+    if (dies === 'after') throw new Error('died');
+    return result;
+  }
+  override put(...args: Parameters<LocalStorage['put']>) {
+    return this.mortal('put', () => super.put(...args));
+  }
+  override delete(...args: Parameters<LocalStorage['delete']>) {
+    return this.mortal('delete', () => super.delete(...args));
+  }
+  override size(...args: Parameters<LocalStorage['size']>) {
+    return this.mortal('size', () => super.size(...args));
+  }
+}
+
+describe('files within a quota', () => {
+  let pool: pg.Pool;
+  let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+  let stop: () => Promise<void>;
+  let storage: Dying;
+  let gauge: Gauge;
+  let writes: FileWrites;
+  let files: TenantFiles;
+  beforeAll(async () => {
+    const server = await startPostgres();
+    pool = new pg.Pool({ connectionString: server.url, max: 2 });
+    const sql = await readFile(new URL('../../migrations/service/0009_storage_writes.sql', import.meta.url), 'utf8');
+    await pool.query(`CREATE SCHEMA provisioning; SET search_path = provisioning; ${sql}; RESET search_path;`);
+    folder = await temporaryFolder();
+    stop = async () => {
+      await pool.end();
+      await server.stop();
+      await folder.remove();
+    };
+  }, 120_000);
+  afterAll(() => stop?.());
+  beforeEach(async () => {
+    storage = new Dying(folder.path);
+    await storage.release(tenant);
+    await storage.allocate(tenant);
+    await pool.query('DELETE FROM provisioning.file_writes');
+    gauge = new Gauge();
+    writes = new FileWrites({ pool, db: drizzle(pool) });
+    files = new TenantFiles(storage, writes, gauge.rpc);
+  });
+  const bytes = (count: number) => Buffer.alloc(count, 'x');
+  const stored = async () => {
+    let sum = 0;
+    for await (const file of storage.list(tenant)) sum += file.bytes;
+    return sum;
+  };
+  /** What another process does later. */
+  const settled = async () => {
+    storage.dies = null;
+    for (const write of await writes.left(-1_000, 100)) await files.settle(write);
+    expect(await writes.left(-1_000, 100)).toEqual([]);
+  };
+
+  it('hold what they have, whether they grow, shrink or go', async () => {
+    await files.put(tenant, 'a', bytes(40));
+    await files.put(tenant, 'b', bytes(50));
+    expect(gauge.used).toBe(90);
+    await files.put(tenant, 'a', bytes(10));
+    await files.put(tenant, 'b', bytes(50));
+    expect(gauge.used).toBe(60);
+    await files.remove(tenant, 'b');
+    await files.remove(tenant, 'b');
+    expect(gauge.used).toBe(10);
+    expect(await stored()).toBe(10);
+  });
+
+  it('are refused beyond it, and nothing is left of the attempt', async () => {
+    await files.put(tenant, 'a', bytes(60));
+    await expect(files.put(tenant, 'b', bytes(41))).rejects.toMatchObject({ code: 'quota.exceeded' });
+    await expect(files.put(tenant, 'a', bytes(101))).rejects.toMatchObject({ code: 'quota.exceeded' });
+    expect([gauge.used, await stored()]).toEqual([60, 60]);
+    expect(await writes.left(-1_000, 10)).toEqual([]);
+    await files.put(tenant, 'b', bytes(40));
+  });
+
+  it('are changed by one at a time', async () => {
+    const other = await writes.begin(tenant, 'a', 1);
+    await expect(files.put(tenant, 'a', bytes(1))).rejects.toMatchObject({ code: 'file.busy' });
+    await writes.end(other!.id);
+    await files.put(tenant, 'a', bytes(1));
+  });
+
+  it('hold exactly what is stored once everything is settled, wherever processes died', async () => {
+    const change = fc.record({
+      key: fc.constantFrom('a', 'b'),
+      size: fc.option(fc.integer({ min: 0, max: 70 }), { nil: null }),
+      dies: fc.option(fc.record({ at: fc.constantFrom('put', 'delete', 'size'), when: fc.constantFrom('before', 'after') } as const), {
+        nil: null,
+      }),
+      loses: fc.boolean(),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(change, { maxLength: 8 }), async (changes) => {
+        await storage.release(tenant);
+        await storage.allocate(tenant);
+        await pool.query('DELETE FROM provisioning.file_writes');
+        gauge.used = 0;
+        for (const { key, size, dies, loses } of changes) {
+          storage.dies = dies as Dying['dies'];
+          gauge.loseAnswer = loses;
+          const done = size === null ? files.remove(tenant, key) : files.put(tenant, key, bytes(size));
+          await done.catch(() => undefined);
+          gauge.loseAnswer = false;
+          expect(gauge.used).toBeLessThanOrEqual(LIMIT);
+          storage.dies = null;
+          expect(await stored()).toBeLessThanOrEqual(gauge.used);
+          await settled();
+          expect(await stored()).toBe(gauge.used);
+        }
+      }),
+      { numRuns: 60 },
+    );
+  }, 60_000);
+});
