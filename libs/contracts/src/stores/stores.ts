@@ -109,6 +109,8 @@ export const stores: Store[] = [
   table('provisioning', 'tenants', 'kept', { exported: whole }),
   table('provisioning', 'approval_index', 'kept'),
   table('provisioning', 'approvals', 'deleted', { exported: whole }),
+  // The storage itself goes after the rows: what is under way then finds no place any more.
+  table('provisioning', 'file_writes', 'deleted'),
   table('provisioning', 'isolation_reports', 'deleted', { exported: whole }),
   table('provisioning', 'job_items', 'emptied', {
     rows: `tenant_id = $1 AND status NOT IN ('pending', 'running')`,
