@@ -162,6 +162,40 @@ describe('a change that needs a second person', () => {
   });
 });
 
+describe('a configuration for many tenants', () => {
+  it('comes to a canary first, and to the others when somebody has had it go on', async () => {
+    const tag = unique('rollout');
+    const tenants = await Promise.all([1, 2, 3].map(() => create({ tags: [tag] })));
+    const ids = tenants.map(({ id }) => id);
+    const params = { settings: { motto: 'rolled out', timezone: 'Asia/Tokyo' }, features: { launch: { enabled: true, percentage: 5 } } };
+    const ask = (more: object) => api.post(`${PLATFORM}/bulk-operations`, { action: 'settings', tenantIds: ids, ...more });
+    expect((await ask({ params: { settings: { security_level: 'paranoid' } } })).body.errors).toMatchObject([
+      { field: 'params.settings.security_level' },
+    ]);
+    expect((await ask({ params, dryRun: true })).body.matched).toBe(3);
+    const started = await ask({ params: { ...params, canary: [ids[1]] } });
+    expect(started.status).toBe(202);
+    const operation = `${PLATFORM}/operations/${started.body.operation.id}`;
+    const is = (status: string) =>
+      eventually(async () => expect((await api.get(operation)).body.status).toBe(status), {
+        timeoutMs: 15_000,
+        what: `it to be ${status}`,
+      });
+    const mottos = async () =>
+      (await Promise.all(ids.map((id) => api.get(url(id, '/settings/motto'))))).map(({ status, body }) =>
+        status === 200 ? body.value : null,
+      );
+    await is('paused');
+    expect(await mottos()).toEqual([null, 'rolled out', null]);
+    await api.post(`${operation}/resume`);
+    await is('succeeded');
+    expect(await mottos()).toEqual(Array(3).fill('rolled out'));
+    expect((await api.get(url(ids[0] as string, '/features'))).body.items).toContainEqual(
+      expect.objectContaining({ flag: 'launch', percentage: 5 }),
+    );
+  });
+});
+
 describe('another plan', () => {
   it('can be looked at before', async () => {
     const tenant = await create({ plan: 'pro' });

@@ -17,6 +17,13 @@ const how = {
 };
 const action = <A extends string, P extends z.ZodType>(name: A, params: P) => z.strictObject({ action: z.literal(name), params, ...how });
 
+/** Those of `canary` get it first, and the others only once somebody has resumed the operation, unless `pauseAfterCanary` is false. */
+const SettingsParams = PutConfigBody.pick({ security: true, settings: true, features: true }).extend({
+  canary: z.array(Uuid).min(1).max(100).optional().describe('Of the tenants that it is for, those that get it first'),
+  pauseAfterCanary: z.boolean().optional().describe('true unless given; without, it goes on where no canary failed'),
+});
+export type BulkSettings = z.infer<typeof SettingsParams>;
+
 /** What can be done to many tenants at once, each under the rules of doing it to one. */
 export const BulkBody = z
   .discriminatedUnion('action', [
@@ -27,7 +34,7 @@ export const BulkBody = z
     action('restore', WhyBody.optional()),
     action('plan', z.strictObject({ plan: PlanInput })),
     action('tags', z.strictObject({ add: Tags.optional(), remove: Tags.optional() })),
-    action('settings', PutConfigBody.pick({ settings: true, security: true, features: true })),
+    action('settings', SettingsParams),
     action('move', MoveBody),
     action('notify', z.strictObject({ subject: text(200), text: longText(10_000) })),
   ])

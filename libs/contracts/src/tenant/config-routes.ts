@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ApprovalPending } from '../config/approval-routes.js';
-import { SettingKey } from '../config/events.js';
+import { Rollout, SettingKey } from '../config/events.js';
 import { route } from '../route.js';
 import { Isolation, text, Uuid } from '../values.js';
 import { TenantConfig, UpdateTenantBody } from './bodies.js';
@@ -22,7 +22,10 @@ export const PutConfigBody = z.strictObject({
   quotas: z.record(z.string().max(63), z.number().int().nullable()).optional(),
   security: Values.optional().describe('Settings of the category security'),
   settings: Values.optional().describe('Settings of any category; a new one is of the category general'),
-  features: z.record(SettingKey, z.boolean()).optional(),
+  features: z
+    .record(SettingKey, z.union([z.boolean(), z.strictObject(Rollout.partial({ percentage: true }).shape)]))
+    .optional()
+    .describe('Feature flags, on or off for all subjects, or for a percentage of them'),
 });
 export type PutConfigBody = z.infer<typeof PutConfigBody>;
 

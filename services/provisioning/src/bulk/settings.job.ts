@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import type { PutConfigBody } from '@tenantry/contracts/tenant/config-routes';
+import { invalidField } from '@tenantry/contracts/errors';
+import type { BulkSettings } from '@tenantry/contracts/platform/bulk';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Holding } from '../approval/holding.js';
 import { changeOf } from '../config/change.js';
@@ -9,14 +10,32 @@ import { configChangeOf } from '../config/config-input.js';
 import { ConfigView } from '../history/config-view.js';
 import { TenantHistory } from '../history/tenant-history.js';
 import { itemCommand } from '../job/item-command.js';
-import { type ItemOutcome, JobHandler, type JobItem, type RunningJob } from '../job/job-handler.js';
+import { type ItemOutcome, JobHandler, type JobItem, type NewItem, type RunningJob } from '../job/job-handler.js';
+import type { NewJob } from '../job/jobs.js';
 import { refuseUnapproved } from './approval-needed.js';
 
-export type ConfigPart = Pick<PutConfigBody, 'settings' | 'security' | 'features'>;
+/** What each tenant gets, without who gets it first. */
+export const configPart = ({ canary: _c, pauseAfterCanary: _p, ...part }: BulkSettings) => part;
+
+/** The canary is a wave of its own, before all others. @throws DomainError `request.invalid` for one that isn't among the tenants */
+export function settingsWaves(
+  { canary, pauseAfterCanary = true }: BulkSettings,
+  items: readonly NewItem[],
+): Pick<NewJob, 'items' | 'afterCanary'> {
+  if (canary === undefined) return { items: items.map((item) => ({ ...item, wave: 1 })) };
+  const first = new Set(canary);
+  const known = new Set(items.map(({ tenantId }) => tenantId));
+  const stray = canary.findIndex((tenantId) => !known.has(tenantId));
+  if (stray >= 0) throw invalidField(`params.canary.${stray}`, 'known_tenant', 'must be one of the tenants that it is for');
+  return {
+    items: items.map((item) => ({ ...item, wave: item.tenantId !== null && first.has(item.tenantId) ? 0 : 1 })),
+    afterCanary: pauseAfterCanary ? 'pause' : 'pause-if-failed',
+  };
+}
 
 /** The same part of the configuration for many, as a PUT of it would change it for one. */
 @Injectable()
-export class ChangeSettings extends JobHandler<ConfigPart> {
+export class ChangeSettings extends JobHandler<BulkSettings> {
   readonly type = 'bulk.settings';
 
   constructor(
@@ -29,11 +48,11 @@ export class ChangeSettings extends JobHandler<ConfigPart> {
     super();
   }
 
-  override async run(item: JobItem, job: RunningJob<ConfigPart>): Promise<ItemOutcome> {
+  override async run(item: JobItem, job: RunningJob<BulkSettings>): Promise<ItemOutcome> {
     const tenantId = item.tenantId as string;
     const head = await this.history.head(tenantId);
     const [{ body: current }, { state }] = await Promise.all([this.views.at(tenantId, head), this.log.load(config, { tenant: tenantId })]);
-    const planned = await this.changes.plan(tenantId, configChangeOf(job.params, current, state));
+    const planned = await this.changes.plan(tenantId, configChangeOf(configPart(job.params), current, state));
     await refuseUnapproved(this.holding, changeOf(planned.tenantEvents, planned.configEvents), 'settings');
     await this.changes.make(tenantId, planned, itemCommand(job, item));
     return { status: 'succeeded' };

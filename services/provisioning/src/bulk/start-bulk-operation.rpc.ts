@@ -1,18 +1,18 @@
 import { Controller } from '@nestjs/common';
 import { DomainError } from '@tenantry/contracts/errors';
 import { canonicalPlan } from '@tenantry/contracts/plans';
-import { type BulkBody, bulkPermissions, startBulkOperation } from '@tenantry/contracts/platform/bulk';
+import { type BulkBody, type BulkSettings, bulkPermissions, startBulkOperation } from '@tenantry/contracts/platform/bulk';
 import { Handles } from '@tenantry/messaging/handles';
 import type { Call, Reply } from '@tenantry/messaging/rpc';
 import { permits } from '@tenantry/service/authorize';
 import { invalid } from '@tenantry/service/validation';
 import { config } from '../config/config.js';
-import { configChangeOf } from '../config/config-input.js';
+import { configChangeOf, unknownConfig } from '../config/config-input.js';
 import { Jobs } from '../job/jobs.js';
 import { Operations } from '../operation/operations.js';
 import { Plans } from '../plan/plans.js';
 import { TenantSelection } from '../tenant/tenant-selection.js';
-import type { ConfigPart } from './settings.job.js';
+import { configPart, settingsWaves } from './settings.job.js';
 
 const DEFAULT_CONCURRENCY = 8;
 /** A move copies: several of them at once take the disk from everybody else. */
@@ -54,7 +54,8 @@ export class StartBulkOperationRpc {
       });
     // Who named a tenant that isn't there sees it among the failed ones.
     const items = [...selected.tenantIds, ...selected.unknown].map((tenantId) => ({ tenantId }));
-    const id = await this.jobs.start({ type: `bulk.${action}`, params, items, concurrency, stopAfterFailures }, command);
+    const waves = body.action === 'settings' ? settingsWaves(body.params, items) : { items };
+    const id = await this.jobs.start({ type: `bulk.${action}`, params, ...waves, concurrency, stopAfterFailures }, command);
     const accepted = await this.operations.accepted(id);
     const total = accepted.body.counts?.total ?? items.length;
     return { ...accepted, body: { ...accepted.body, operation: { id, url: accepted.location }, matched: total } };
@@ -72,10 +73,9 @@ export class StartBulkOperationRpc {
 }
 
 /** What no tenant could be given is refused here, not tenant by tenant. @throws DomainError `request.invalid` with every fault */
-function refuseFaults(params: ConfigPart): void {
-  const anyone = { plan: { id: '', version: 0 }, tier: '', quotas: {}, features: {} } as unknown as Parameters<typeof configChangeOf>[1];
+function refuseFaults(params: BulkSettings): void {
   try {
-    configChangeOf(params, anyone, config.initial);
+    configChangeOf(configPart(params), unknownConfig, config.initial);
   } catch (error) {
     if (!(error instanceof DomainError)) throw error;
     throw invalid(error.errors.map((fault) => ({ ...fault, field: `params.${fault.field}` })));

@@ -11,6 +11,11 @@ import type { Config, StoredSetting } from './config.js';
 import { MASKED, settingFor } from './setting-input.js';
 
 type Current = z.infer<typeof TenantConfig>;
+/** What is not known of any tenant yet: a body that is refused on it is refused for all. */
+export const unknownConfig: Current = {
+  ...{ tenantId: '', name: '', plan: { id: '', version: 0 }, tier: '', region: '', isolation: 'shared' },
+  ...{ quotas: {}, security: {}, settings: {}, features: {} },
+};
 type Values = NonNullable<PutConfigBody['settings']>;
 
 /** What the body says of things that are changed elsewhere: it may name them as they are. */
@@ -38,9 +43,12 @@ export function configChangeOf(body: PutConfigBody, current: Current, { settings
   if (plan !== undefined) change.tenant.plan = plan;
   if (body.name !== undefined) change.tenant.name = body.name.trim();
   for (const part of ['security', 'settings'] as const) settingsOf(part, body[part] ?? {}, stored, change, fault);
-  for (const [flag, enabled] of Object.entries(body.features ?? {}))
-    if (enabled !== (Object.hasOwn(current.features, flag) ? current.features[flag] : undefined))
-      change.features.push({ flag, enabled, percentage: 100, at: null });
+  for (const [flag, wanted] of Object.entries(body.features ?? {})) {
+    const { enabled, percentage } = typeof wanted === 'boolean' ? { enabled: wanted, percentage: undefined } : wanted;
+    // As it is read it changes nothing, whatever the percentage is.
+    const isSo = percentage === undefined && Object.hasOwn(current.features, flag) && current.features[flag] === enabled;
+    if (!isSo) change.features.push({ flag, enabled, percentage: percentage ?? 100, at: null });
+  }
   if (faults.length > 0) throw invalid(faults);
   return change;
 }
