@@ -32,6 +32,8 @@ interface Standing {
   rssMbByService: Record<string, number>;
   /** Memory of its own of the average backend that serves the platform's logins. */
   backendMb: number;
+  /** Of the largest one. */
+  backendMaxMb: number;
   backends: number;
 }
 const measures = ['provisioningP50Ms', 'listP50Ms', 'readP50Ms', 'readP99Ms', 'rssMb', 'backendMb'] as const;
@@ -92,7 +94,7 @@ const statusOf = async (pid: number): Promise<Record<string, number>> => {
   return Object.fromEntries([...text.matchAll(/^(\w+):\s+(\d+)(?: kB)?$/gm)].map(([, name, value]) => [name, Number(value)]));
 };
 
-async function memory(system: System): Promise<Pick<Standing, 'rssMb' | 'rssMbByService' | 'backendMb' | 'backends'>> {
+async function memory(system: System): Promise<Pick<Standing, 'rssMb' | 'rssMbByService' | 'backendMb' | 'backendMaxMb' | 'backends'>> {
   const { processes, postgresUrl } = await system.run();
   const rssMbByService: Record<string, number> = {};
   for (const { name, pid } of processes)
@@ -109,6 +111,7 @@ async function memory(system: System): Promise<Pick<Standing, 'rssMb' | 'rssMbBy
     rssMb: round(Object.values(rssMbByService).reduce((sum, mb) => sum + mb, 0)),
     rssMbByService,
     backendMb: round(own.reduce((sum, mb) => sum + mb, 0) / Math.max(1, own.length)),
+    backendMaxMb: round(Math.max(0, ...own)),
     backends: own.length,
   };
 }
