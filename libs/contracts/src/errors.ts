@@ -85,6 +85,16 @@ export const errorCodes = {
   'placement.copy_differs': { status: 500, title: 'The copy of the tenant is not what the original is' },
   'erasure.not_found': { status: 404, title: 'The tenant was not erased' },
   'erasure.export_expired': { status: 410, title: 'The export of the tenant has expired' },
+  'blueprint.not_found': { status: 404, title: 'There is no such blueprint' },
+  'blueprint.version_not_found': { status: 404, title: 'The blueprint has no such version' },
+  'blueprint.version_conflict': { status: 409, title: 'The blueprint has another version by that number, or a later one' },
+  'blueprint.sql_refused': { status: 422, title: 'The SQL cannot be a version of the blueprint' },
+  'blueprint.has_versions': { status: 409, title: 'The blueprint has versions that were accepted for what it supports now' },
+  'blueprint.target_differs': { status: 409, title: 'The tenant’s tables are not what their version says' },
+  'blueprint.target_locked': { status: 409, title: 'The tenant’s tables stayed locked' },
+  'blueprint.sql_failed': { status: 409, title: 'The version’s SQL fails on the tenant’s tables' },
+  'blueprint.campaign_running': { status: 409, title: 'A campaign of the blueprint is under way' },
+  'schema.unknown_version': { status: 409, title: 'The tenant’s tables are of a release that is not known here' },
   'keys.destroyed': { status: 410, title: "The tenant's keys were destroyed" },
 } as const satisfies Record<string, { status: number; title: string }>;
 

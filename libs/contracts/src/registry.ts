@@ -8,6 +8,7 @@ import { domainFaces, domainRoutes } from './domain/routes.js';
 import { eventSubscriptionFaces, eventSubscriptionRoutes } from './identity/event-subscriptions.js';
 import { identityFaces, identityRoutes } from './identity/routes.js';
 import { signingRoutes } from './identity/signing.js';
+import { blueprintRoutes } from './platform/blueprints.js';
 import { startBulkOperation } from './platform/bulk.js';
 import { consumerRoutes } from './platform/consumers.js';
 import { isolationRoutes } from './platform/isolation.js';
@@ -48,6 +49,7 @@ export const routes: Route[] = [
   ...maintenanceRoutes,
   ...isolationRoutes,
   ...fileRoutes,
+  ...blueprintRoutes,
 ] as Route[];
 
 /** Every second face: the tenant surface. */

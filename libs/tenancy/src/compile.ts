@@ -14,6 +14,8 @@ export interface PlaceNames {
 
 /** What a tenant's schema says it is: in its comment. */
 export const stampOf = (version: string): string => `tenantry ${version}`;
+/** The version that a compiled script leaves in the schema's comment. */
+export const stampedVersion = (compiled: string): string | null => /IS 'tenantry ([0-9a-f]+)';/.exec(compiled)?.[1] ?? null;
 export const versionOf = (files: readonly MigrationFile[]): string =>
   sha256(files.map((file) => `${file.name} ${file.sha256}\n`).join('')).slice(0, 16);
 
@@ -125,19 +127,29 @@ function render({ tables }: Catalogue, version: string): string {
     'CREATE SCHEMA :"app_schema";',
     'GRANT USAGE ON SCHEMA :"schema", :"app_schema" TO :"role";',
     'SET LOCAL search_path = :"schema";',
-    ...tables.map(renderTable),
+    ...renderTables(tables),
     ...(names.length > 0 ? [stampTables(names)] : []),
     `COMMENT ON SCHEMA :"schema" IS '${stampOf(version)}';`,
     '',
   ].join('\n');
 }
 
+/** Statements that make them on the search path; foreign keys last, whichever table was first. */
+export const renderTables = (tables: readonly Table[]): string[] => [...tables.map(renderTable), ...tables.flatMap(renderReferences)];
+
+const renderReferences = (table: Table): string[] =>
+  table.constraints
+    .filter(({ kind }) => kind === 'f')
+    .map(({ name, definition }) => `ALTER TABLE ${identifier(table.name)} ADD CONSTRAINT ${identifier(name)} ${definition};`);
+
 function renderTable(table: Table): string {
   const lines = [
     ...table.columns.map(renderColumn),
-    ...table.constraints.map(({ name, kind, definition }) =>
-      kind === 'p' && name === `${table.name}_pkey` ? definition : `CONSTRAINT ${identifier(name)} ${definition}`,
-    ),
+    ...table.constraints
+      .filter(({ kind }) => kind !== 'f')
+      .map(({ name, kind, definition }) =>
+        kind === 'p' && name === `${table.name}_pkey` ? definition : `CONSTRAINT ${identifier(name)} ${definition}`,
+      ),
   ];
   const options = table.options ? ` WITH (${table.options.join(', ')})` : '';
   const indexes = table.indexes.map((index) => `\n${index.definition};`).join('');

@@ -63,9 +63,8 @@ export async function record(
   );
 }
 
-/** The ledger itself. */
-export const ledgerScript = `
-  SET ROLE ${OWNER};
+/** The ledger itself; to be run as the owner. */
+export const ledgerTable = `
   CREATE SCHEMA IF NOT EXISTS tenancy;
   CREATE TABLE IF NOT EXISTS tenancy.migrations (
     component text NOT NULL,
@@ -73,8 +72,8 @@ export const ledgerScript = `
     sha256 text NOT NULL,
     applied_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (component, file)
-  );
-  RESET ROLE;`;
+  );`;
+export const ledgerScript = `SET ROLE ${OWNER}; ${ledgerTable} RESET ROLE;`;
 
 /** One migrator at a time, for as long as `work` runs; another waits. The connection is the caller's alone. */
 export async function exclusively<T>(client: ClientBase, work: () => Promise<T>): Promise<T> {

@@ -5,6 +5,8 @@ import type { Placement } from './placement.js';
 export const CONTROL_PLANE_DATABASE = 'tenantry';
 /** Owns every platform schema and every tenant's tables; nobody logs in as it. */
 export const OWNER = 'tenantry_owner';
+/** Owns the operator's product tables and nothing else: blueprints run as it. The schemas stay the owner's. */
+export const APP_OWNER = 'tenantry_app_owner';
 /** Group of all service logins: may read placements and enter tenants. */
 export const SERVICES = 'tenantry_services';
 /** Tenant roles are granted to a bucket, and the bucket to the logins: one grant per tenant, whatever the number of services. */

@@ -1,13 +1,14 @@
-import { join } from 'node:path';
 import pg from 'pg';
-import { scriptFor } from './compile.js';
+import { type AppStep, appScript } from './blueprint-script.js';
+import { appLedger, stepsForNew } from './blueprints.js';
+import { scriptFor, stampedVersion } from './compile.js';
 import { compiledScript } from './compiled.js';
 import { type LoginKeys, newPassword, sealLogin, urlFor } from './login-secret.js';
-import { migrationFiles, repositoryRoot } from './migration-files.js';
-import { OWNER } from './names.js';
+import { OWNER, SHARED_APP_SCHEMA, SHARED_ROLE } from './names.js';
 import type { Placement } from './placement.js';
 import { scramVerifier } from './scram.js';
 import { identifier, integer, literal, sqlState, uuidLiteral } from './sql.js';
+import { databaseFiles, databaseGrants, recordDatabaseFiles, versionIn } from './tenant-upgrade.js';
 
 /** What makes and removes places: provisioning's login, which may make roles and databases and act as the owner. */
 export interface PlaceContext {
@@ -47,16 +48,23 @@ const openGate = ({ tenantId, generation }: Placement) =>
    ON CONFLICT (tenant_id) DO UPDATE SET generation = excluded.generation, state = 'open'
    WHERE tenant_gate.generation < excluded.generation;`;
 
-function savePlacement(placement: Placement, ready: boolean, loginSecret: string | null = null): string {
+const orNull = (text: string | null) => (text === null ? 'NULL' : literal(text));
+
+function savePlacement(
+  placement: Placement,
+  ready: boolean,
+  loginSecret: string | null = null,
+  schemaVersion: string | null = null,
+): string {
   const { tenantId, isolation, server, database, schema, appSchema, role, generation, workerGroup } = placement;
   const texts = [isolation, server, database, schema, appSchema, role].map(literal).join(', ');
   // An older generation never takes the place of a newer; a secret that exists stays: the login has that password.
-  return `INSERT INTO tenancy.placements AS p (tenant_id, isolation, server, database, schema, app_schema, role, generation, worker_group, ready, login_secret)
-   VALUES (${uuidLiteral(tenantId)}, ${texts}, ${integer(generation)}, ${literal(workerGroup)}, ${ready}, ${loginSecret === null ? 'NULL' : literal(loginSecret)})
+  return `INSERT INTO tenancy.placements AS p (tenant_id, isolation, server, database, schema, app_schema, role, generation, worker_group, ready, login_secret, schema_version)
+   VALUES (${uuidLiteral(tenantId)}, ${texts}, ${integer(generation)}, ${literal(workerGroup)}, ${ready}, ${orNull(loginSecret)}, ${orNull(schemaVersion)})
    ON CONFLICT (tenant_id) DO UPDATE SET isolation = excluded.isolation, server = excluded.server, database = excluded.database,
      schema = excluded.schema, app_schema = excluded.app_schema, role = excluded.role, generation = excluded.generation,
      worker_group = excluded.worker_group, ready = p.ready AND p.generation = excluded.generation OR excluded.ready,
-     login_secret = coalesce(p.login_secret, excluded.login_secret), updated_at = now()
+     login_secret = coalesce(p.login_secret, excluded.login_secret), schema_version = excluded.schema_version, updated_at = now()
    WHERE p.generation <= excluded.generation`;
 }
 
@@ -99,8 +107,25 @@ export async function onPool<T>(pool: pg.Pool, work: (client: pg.PoolClient) => 
 
 async function createShared({ pool }: PlaceContext, placement: Placement): Promise<{ created: boolean }> {
   const known = await isReady(pool, placement);
+  if (!known) await fillShared(pool);
   if (!known) await onPool(pool, (client) => inOneMessage(client, `${openGate(placement)} ${savePlacement(placement, true)}`));
   return { created: !known };
+}
+
+/** What no shared tenant needed so far: a blueprint that app_shared has in no version yet. Later versions are for campaigns. */
+async function fillShared(pool: pg.Pool): Promise<void> {
+  const [steps, ledger] = await Promise.all([stepsForNew(pool, true), appLedger(pool, [SHARED_APP_SCHEMA])]);
+  const has = ledger.get(SHARED_APP_SCHEMA)!;
+  const missing = steps.filter(({ blueprint }) => !has.has(blueprint));
+  if (missing.length === 0) return;
+  const place = { appSchema: SHARED_APP_SCHEMA, role: SHARED_ROLE, tenantId: null };
+  try {
+    await onPool(pool, (client) => inOneMessage(client, `SET LOCAL lock_timeout = '5s'; ${appScript(place, missing)}`));
+  } catch (error) {
+    // Another tenant's provisioning was quicker; what is still missing then is made when this step is tried again.
+    if (sqlState(error) !== 'TG004') throw error;
+    await fillShared(pool);
+  }
 }
 
 async function dropShared({ pool }: PlaceContext, placement: Placement): Promise<void> {
@@ -123,10 +148,11 @@ async function dropShared({ pool }: PlaceContext, placement: Placement): Promise
 }
 
 /** Role, schemas, tables, rights, gate and placement: one transaction in one message. */
-export function dedicatedScript(placement: Placement, compiled: string): string {
+export function dedicatedScript(placement: Placement, compiled: string, app: readonly AppStep[] = []): string {
   return `SELECT tenancy.take_role(${literal(placement.role)}) AS spare;
 ${scriptFor(compiled, namesOf(placement))}
-${openGate(placement)} ${savePlacement(placement, true)}`;
+${appScript(placement, app)}
+${openGate(placement)} ${savePlacement(placement, true, null, stampedVersion(compiled))}`;
 }
 
 const FEW_SPARE_ROLES = 16;
@@ -144,7 +170,8 @@ async function prepareRoles(pool: pg.Pool): Promise<void> {
 }
 
 async function createDedicated({ pool }: PlaceContext, placement: Placement): Promise<{ created: boolean }> {
-  const script = dedicatedScript(placement, await compiledScript());
+  const [compiled, app] = await Promise.all([compiledScript(), stepsForNew(pool, false)]);
+  const script = dedicatedScript(placement, compiled, app);
   try {
     const results = await onPool(pool, (client) => inOneMessage(client, script));
     // The second result is take_role's: BEGIN is the first.
@@ -175,6 +202,7 @@ async function dropDedicated({ pool }: PlaceContext, placement: Placement): Prom
       client,
       `SET LOCAL lock_timeout = '5s'; ${forgetPlacement(placement)} SET LOCAL ROLE ${OWNER};
        DROP SCHEMA IF EXISTS ${identifier(placement.appSchema)}, ${identifier(placement.schema)} CASCADE;
+       DELETE FROM tenancy.app_ledger WHERE app_schema = ${literal(placement.appSchema)};
        RESET ROLE; DROP ROLE IF EXISTS ${identifier(placement.role)}`,
     ),
   );
@@ -189,11 +217,11 @@ async function createIsolated(context: PlaceContext, placement: Placement): Prom
   if (await isReady(pool, placement)) return { created: false };
   await createLogin(context, placement);
   await createDatabase(pool, placement);
-  await fillDatabase(context, placement, openGate(placement));
-  await pool.query('UPDATE tenancy.placements SET ready = true, updated_at = now() WHERE tenant_id = $1 AND generation = $2', [
-    placement.tenantId,
-    placement.generation,
-  ]);
+  const schemaVersion = await fillDatabase(context, placement, openGate(placement), await stepsForNew(pool, false));
+  await pool.query(
+    'UPDATE tenancy.placements SET ready = true, schema_version = $3, updated_at = now() WHERE tenant_id = $1 AND generation = $2',
+    [placement.tenantId, placement.generation, schemaVersion],
+  );
   return { created: true };
 }
 
@@ -235,16 +263,25 @@ export async function createDatabase(pool: pg.Pool, { database }: Placement): Pr
   }
 }
 
-/** @param gate the statement that says who may come in */
-export async function fillDatabase({ url }: PlaceContext, placement: Placement, gate: string): Promise<void> {
-  const [compiled, gates] = await Promise.all([compiledScript(), gateScript()]);
+/**
+ * @param gate the statement that says who may come in
+ * @param app what the product's schema gets
+ * @returns the version that the schema says
+ */
+export async function fillDatabase(
+  { url, pool }: PlaceContext,
+  placement: Placement,
+  gate: string,
+  app: readonly AppStep[],
+): Promise<string | null> {
+  const [compiled, files] = await Promise.all([compiledScript(), databaseFiles()]);
   const database = identifier(placement.database);
   const role = identifier(placement.role);
   const client = new pg.Client({ connectionString: urlFor(url, placement.database), connectionTimeoutMillis: 10_000 });
   client.on('error', reportedByQuery);
   await client.connect();
-  try {
-    await inOneMessage(
+  const fill = () =>
+    inOneMessage(
       client,
       `REVOKE ALL ON DATABASE ${database} FROM PUBLIC;
        GRANT CONNECT ON DATABASE ${database} TO ${role};
@@ -252,25 +289,39 @@ export async function fillDatabase({ url }: PlaceContext, placement: Placement, 
        REVOKE ALL ON SCHEMA public FROM PUBLIC;
        SET LOCAL ROLE ${OWNER};
        CREATE SCHEMA tenancy;
-       ${gates}
-       GRANT USAGE ON SCHEMA tenancy TO ${role};
-       GRANT SELECT ON tenancy.tenant_gate TO ${role};
-       GRANT EXECUTE ON FUNCTION tenancy.enter_tenant(uuid, bigint), tenancy.tenant_lock(uuid) TO ${role};
+       ${files.map((file) => file.sql).join('\n')}
+       ${databaseGrants(placement.role)}
+       ${recordDatabaseFiles(files)}
        ${scriptFor(compiled, namesOf(placement))}
+       ${appScript(placement, app)}
        ${gate}`,
     );
-  } catch (error) {
-    // Filled by an earlier attempt, or by one at the same time (concurrent grants on one database collide with XX000).
-    if (!exists.has(sqlState(error) ?? '') && sqlState(error) !== 'XX000') throw error;
-    const { rowCount } = await client.query('SELECT FROM pg_namespace WHERE nspname = $1', [placement.schema]);
-    if (rowCount !== 1) throw error;
+  try {
+    await fill().catch(async (error: unknown) => {
+      // Filled by an earlier attempt, or by one at the same time (concurrent grants on one database collide with XX000).
+      if (!exists.has(sqlState(error) ?? '') && sqlState(error) !== 'XX000') throw error;
+      const { rowCount } = await client.query('SELECT FROM pg_namespace WHERE nspname = $1', [placement.schema]);
+      if (rowCount !== 1) throw error;
+    });
+    await copyLedger(pool, client, placement);
+    return await versionIn(client, placement.schema);
   } finally {
     await client.end();
   }
 }
 
-const gateScript = async () =>
-  (await migrationFiles(join(repositoryRoot, 'libs/tenancy/migrations/every-database'))).map((file) => file.sql).join('\n');
+/** Campaigns are planned with the control plane's copy of what the database says of its product's versions. */
+async function copyLedger(pool: pg.Pool, client: pg.Client, { appSchema }: Placement): Promise<void> {
+  const results = await inOneMessage(
+    client,
+    `SET LOCAL ROLE ${OWNER}; SELECT blueprint, version, checksum FROM tenancy.app_ledger WHERE app_schema = ${literal(appSchema)}`,
+  );
+  const rows = results[2]!.rows as { blueprint: string; version: number; checksum: string }[];
+  await pool.query(
+    `INSERT INTO tenancy.app_ledger (app_schema, blueprint, version, checksum) SELECT $1, * FROM unnest($2::text[], $3::int[], $4::text[]) ON CONFLICT DO NOTHING`,
+    [appSchema, rows.map(({ blueprint }) => blueprint), rows.map(({ version }) => version), rows.map(({ checksum }) => checksum)],
+  );
+}
 
 async function dropIsolated({ pool }: PlaceContext, placement: Placement): Promise<void> {
   const role = identifier(placement.role);
@@ -287,5 +338,6 @@ async function dropIsolated({ pool }: PlaceContext, placement: Placement): Promi
     ),
   );
   await pool.query(`DROP DATABASE IF EXISTS ${identifier(placement.database)} WITH (FORCE)`);
-  await onPool(pool, (client) => inOneMessage(client, `DROP ROLE IF EXISTS ${role}; ${forgetPlacement(placement)}`));
+  const forgetVersions = `DELETE FROM tenancy.app_ledger WHERE app_schema = ${literal(placement.appSchema)};`;
+  await onPool(pool, (client) => inOneMessage(client, `DROP ROLE IF EXISTS ${role}; ${forgetVersions} ${forgetPlacement(placement)}`));
 }

@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg';
-import { BUCKET, OWNER, PRODUCT, SERVICES, SHARED_ROLE, serviceLogin } from './names.js';
+import { APP_OWNER, BUCKET, OWNER, PRODUCT, SERVICES, SHARED_ROLE, serviceLogin } from './names.js';
 import { scramVerifier } from './scram.js';
 import { identifier, literal } from './sql.js';
 
@@ -15,10 +15,10 @@ export function rolesScript(services: readonly string[], passwords: ServicePassw
   if (missing.length > 0) throw new Error(`No password for the database login of: ${missing.join(', ')}`);
   const logins = services.map(serviceLogin);
   return [
-    ...[OWNER, SERVICES, BUCKET, SHARED_ROLE, PRODUCT, ...logins].map(
+    ...[OWNER, APP_OWNER, SERVICES, BUCKET, SHARED_ROLE, PRODUCT, ...logins].map(
       (role) => `DO $$ BEGIN CREATE ROLE ${identifier(role)}; EXCEPTION WHEN duplicate_object THEN NULL; END $$;`,
     ),
-    ...[OWNER, SERVICES, BUCKET, SHARED_ROLE, PRODUCT].map((role) => `ALTER ROLE ${identifier(role)} NOLOGIN;`),
+    ...[OWNER, APP_OWNER, SERVICES, BUCKET, SHARED_ROLE, PRODUCT].map((role) => `ALTER ROLE ${identifier(role)} NOLOGIN;`),
     ...services.map((service) => {
       // Only provisioning makes roles and databases.
       const rights = service === 'provisioning' ? 'CREATEROLE CREATEDB' : 'NOCREATEROLE NOCREATEDB';
@@ -29,6 +29,9 @@ export function rolesScript(services: readonly string[], passwords: ServicePassw
     `GRANT ${SERVICES} TO ${logins.map(identifier).join(', ')} WITH INHERIT TRUE, SET FALSE;`,
     `GRANT ${BUCKET} TO ${[PRODUCT, ...logins].map(identifier).join(', ')} WITH INHERIT FALSE, SET TRUE;`,
     ...(services.includes('provisioning') ? [`GRANT ${OWNER} TO ${serviceLogin('provisioning')} WITH INHERIT FALSE, SET TRUE;`] : []),
+    // Who owns the schemas may do with the product's tables what their owner may: a move copies them.
+    `GRANT ${APP_OWNER} TO ${OWNER} WITH INHERIT TRUE, SET TRUE;`,
+    ...(services.includes('provisioning') ? [`GRANT ${APP_OWNER} TO ${serviceLogin('provisioning')} WITH INHERIT FALSE, SET TRUE;`] : []),
     // An administrator who is no superuser must say that it acts as the owner of what it makes.
     `DO $$ BEGIN
       IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN

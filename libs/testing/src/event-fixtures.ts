@@ -388,5 +388,11 @@ export const eventFixtures: readonly EventFixture[] = [
       endedAt: '2026-03-01T14:00:00.000Z',
     },
   },
+  { type: 'BlueprintChanged', version: 1, data: { name: 'crm', supportsShared: true, status: 'active', changedAt: at } },
+  {
+    type: 'BlueprintVersionPublished',
+    version: 1,
+    data: { name: 'crm', blueprintVersion: 1, sql: 'CREATE TABLE a (id uuid PRIMARY KEY)', sha256: '00', publishedAt: at },
+  },
   { type: 'PlatformKeyCreated', version: 1, data: { keyId: 'k-2', name: 'ops', permissions: ['*'], createdAt: at } },
 ];

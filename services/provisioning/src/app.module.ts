@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { ApprovalModule } from './approval/approval.module.js';
+import { BlueprintModule } from './blueprint/blueprint.module.js';
 import { BulkModule } from './bulk/bulk.module.js';
 import { ConfigModule } from './config/config.module.js';
 import { DiagnoseModule } from './diagnose/diagnose.module.js';
@@ -16,9 +17,11 @@ import { PlacementModule } from './placement/placement.module.js';
 import { PreviewModule } from './preview/preview.module.js';
 import { SagaModule } from './saga/saga.module.js';
 import { TenantModule } from './tenant/tenant.module.js';
+import { UpgradeModule } from './upgrade/upgrade.module.js';
 
 @Module({
   imports: [
+    BlueprintModule,
     TenantModule,
     OperationModule,
     JobModule,
@@ -36,6 +39,7 @@ import { TenantModule } from './tenant/tenant.module.js';
     IsolationModule,
     DiagnoseModule,
     FileModule,
+    UpgradeModule,
   ],
 })
 export class AppModule {}

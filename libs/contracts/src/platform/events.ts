@@ -26,7 +26,7 @@ export const JobCounts = z.object({
 });
 export type JobCounts = z.infer<typeof JobCounts>;
 
-/** On the platform log. Stream `plan-<id>`: owner billing; `operation-<id>`: work over many tenants and rebuilds, `maintenance` (what is open) and `maintenance-<id>` (what was announced), `approval-policies`: owner provisioning. */
+/** On the platform log. Stream `plan-<id>`: owner billing; `operation-<id>`: work over many tenants and rebuilds, `maintenance` (what is open) and `maintenance-<id>` (what was announced), `approval-policies`, `blueprint-<name>`: owner provisioning. */
 export const platformEvents = events('platform', {
   PlanPublished: event({
     version: 1,
@@ -147,6 +147,22 @@ export const platformEvents = events('platform', {
       outcome: z.enum(['succeeded', 'failed', 'cancelled']),
       counts: JobCounts,
       endedAt: z.string(),
+    }),
+  }),
+  BlueprintChanged: event({
+    version: 1,
+    summary: 'A blueprint of the operator’s product was registered or changed',
+    data: z.object({ name: z.string(), supportsShared: z.boolean(), status: z.enum(['active', 'retired']), changedAt: z.string() }),
+  }),
+  BlueprintVersionPublished: event({
+    version: 1,
+    summary: 'A version of a blueprint was accepted; new tenants get it from now on',
+    data: z.object({
+      name: z.string(),
+      blueprintVersion: z.number().int().min(1),
+      sql: z.string(),
+      sha256: z.string(),
+      publishedAt: z.string(),
     }),
   }),
 });

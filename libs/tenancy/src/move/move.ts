@@ -5,7 +5,7 @@ import type { PlaceContext } from '../provision-schema.js';
 import { identifier } from '../sql.js';
 import { closeGate, openGate } from './gate.js';
 import { beginNotes, endNotes, forgetAllNotes, forgetNotes, readNotes } from './notes.js';
-import { generationOf, makePlace, removePlace, savePlaced } from './places.js';
+import { copyVersions, generationOf, makePlace, removePlace, savePlaced } from './places.js';
 import { checksum, copyTable, type Delta, emptyTables, mergeRows, readDelta, replaceRows } from './rows.js';
 import { asOwner, type Move, onBoth, onDatabase } from './side.js';
 import {
@@ -39,6 +39,7 @@ export async function prepare(context: PlaceContext, { from, to }: Move): Promis
   if (to.isolation === 'shared') await checkShared(context, { from, to });
   await makePlace(context, to, from);
   if (to.isolation !== 'shared') await onDatabase(context, to, (client) => buildStructure(client, to, structure));
+  await copyVersions(context, { from, to }, { anew: true });
   return { structure: fingerprint(structure) };
 }
 
@@ -248,8 +249,11 @@ export async function switchOver(context: PlaceContext, { from, to }: Move): Pro
 }
 
 /** What can wait until everybody is in again. */
-export const finish = (context: PlaceContext, { to }: Move): Promise<void> =>
-  onDatabase(context, to, (client) => validateForeignKeys(client, to));
+export async function finish(context: PlaceContext, move: Move): Promise<void> {
+  await onDatabase(context, move.to, (client) => validateForeignKeys(client, move.to));
+  // A version that changed rows alone may have come while they were copied.
+  await copyVersions(context, move, { anew: false });
+}
 
 /** Lets everybody in at the source again, where the tenant still lives there. */
 export const reopen = (context: PlaceContext, { from }: Move): Promise<void> =>

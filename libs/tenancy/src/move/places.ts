@@ -1,13 +1,13 @@
 import { scriptFor } from '../compile.js';
 import { compiledScript } from '../compiled.js';
 import { newPassword, openLogin, sealLogin } from '../login-secret.js';
-import { BUCKET, OWNER } from '../names.js';
+import { BUCKET, CONTROL_PLANE_DATABASE, OWNER } from '../names.js';
 import type { Placement } from '../placement.js';
 import { createDatabase, fillDatabase, inOneMessage, namesOf, onPool, type PlaceContext } from '../provision-schema.js';
 import { scramVerifier } from '../scram.js';
 import { identifier, integer, literal, uuidLiteral } from '../sql.js';
 import { openGateSql } from './gate.js';
-import { onDatabase } from './side.js';
+import { asOwner, type Move, onDatabase } from './side.js';
 
 const roleExists = (role: string) => `EXISTS (SELECT FROM pg_roles WHERE rolname = ${literal(role)})`;
 
@@ -19,7 +19,8 @@ export async function makePlace(context: PlaceContext, to: Placement, from: Plac
   if (to.isolation === 'isolated') {
     await makeLogin(context, to);
     await createDatabase(context.pool, to);
-    await fillDatabase(context, to, `${openGateSql(to, 'closed')};`);
+    // The product's schema is copied, and with it the versions that it has.
+    await fillDatabase(context, to, `${openGateSql(to, 'closed')};`, []);
     return;
   }
   const closed = to.database === from.database ? '' : `${openGateSql(to, 'closed')};`;
@@ -80,6 +81,38 @@ export async function savePlaced({ pool }: PlaceContext, place: Placement, gateH
   await onPool(pool, (client) => inOneMessage(client, `${saved}; ${gateHere ? openGateSql(place) : ''}`));
 }
 
+/**
+ * The copy of the product's schema has the versions that the original has; shared tables have versions of their own. May be repeated.
+ * @param anew what an earlier copy had is forgotten
+ */
+export async function copyVersions(context: PlaceContext, { from, to }: Move, { anew }: { anew: boolean }): Promise<void> {
+  if (to.isolation === 'shared') return;
+  const { rows } = await onDatabase(context, from, (client) =>
+    asOwner(client, from, () =>
+      client.query<{ blueprint: string; version: number; checksum: string }>(
+        'SELECT blueprint, version, checksum FROM tenancy.app_ledger WHERE app_schema = $1',
+        [from.appSchema],
+      ),
+    ),
+  );
+  const insert = `INSERT INTO tenancy.app_ledger (app_schema, blueprint, version, checksum) SELECT $1, * FROM unnest($2::text[], $3::int[], $4::text[]) ON CONFLICT DO NOTHING`;
+  const values = [
+    to.appSchema,
+    rows.map(({ blueprint }) => blueprint),
+    rows.map(({ version }) => version),
+    rows.map(({ checksum }) => checksum),
+  ];
+  await onDatabase(context, to, (client) =>
+    asOwner(client, to, async () => {
+      if (anew && (from.database !== to.database || from.appSchema !== to.appSchema))
+        await client.query('DELETE FROM tenancy.app_ledger WHERE app_schema = $1', [to.appSchema]);
+      await client.query(insert, values);
+    }),
+  );
+  // What campaigns are planned with.
+  if (to.database !== CONTROL_PLANE_DATABASE) await context.pool.query(insert, values);
+}
+
 /** Where the tenant lives, as the placement says. */
 export async function generationOf({ pool }: PlaceContext, tenantId: string): Promise<number> {
   const { rows } = await pool.query<{ generation: string }>('SELECT generation FROM tenancy.placements WHERE tenant_id = $1', [tenantId]);
@@ -91,6 +124,8 @@ export async function removePlace(context: PlaceContext, gone: Placement, stays:
   const { pool } = context;
   const role = identifier(gone.role);
   const lastRole = gone.role !== stays.role;
+  if (gone.isolation !== 'shared' && gone.appSchema !== stays.appSchema)
+    await pool.query('DELETE FROM tenancy.app_ledger WHERE app_schema = $1', [gone.appSchema]);
   if (gone.isolation === 'isolated') {
     await onPool(pool, (client) =>
       inOneMessage(

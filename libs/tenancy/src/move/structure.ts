@@ -3,6 +3,7 @@ import { DomainError } from '@tenantry/contracts/errors';
 import type { Client } from 'pg';
 import { readCatalogue, type Table } from '../catalogue.js';
 import { renderColumn } from '../compile.js';
+import { APP_OWNER } from '../names.js';
 import type { Placement } from '../placement.js';
 import { identifier } from '../sql.js';
 import { asOwner } from './side.js';
@@ -88,6 +89,7 @@ export async function buildStructure(client: Client, place: Placement, { stateme
     async () => {
       await client.query(
         `DROP SCHEMA IF EXISTS ${schema} CASCADE; CREATE SCHEMA ${schema}; GRANT USAGE ON SCHEMA ${schema} TO ${identifier(place.role)};
+         GRANT USAGE, CREATE ON SCHEMA ${schema} TO ${APP_OWNER}; SET LOCAL ROLE ${APP_OWNER};
          SET LOCAL search_path = ${schema}; SET LOCAL check_function_bodies = off`,
       );
       let left = statements.map((statement) => statement.replaceAll('"$role"', identifier(place.role)).replaceAll('"$schema"', schema));

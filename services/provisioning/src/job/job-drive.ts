@@ -117,7 +117,9 @@ export class JobDrive {
   private async look(): Promise<void> {
     const now = performance.now();
     await this.prolong();
-    const mayStop = this.known.state.requested?.stopAfterFailures != null && this.endings.some(({ status }) => status === 'failed');
+    const mayStop =
+      this.known.state.requested?.stopAfterFailures != null &&
+      this.endings.some(({ status }) => status === 'failed' || status === 'quarantined');
     if (!mayStop && this.endings.length < BATCH && this.running.size > 0 && now - this.lookedMs < LOOK_MS) return;
     this.lookedMs = now;
     const failed = await this.write();
@@ -211,7 +213,7 @@ export class JobDrive {
     this.endings = []; // those that come while this is written wait for the next time
     await this.parts.rows.settle(this.id, endings, this.round);
     await faultPoint('item.recorded');
-    return endings.some(({ status }) => status === 'failed');
+    return endings.some(({ status }) => status === 'failed' || status === 'quarantined');
   }
 
   private async giveBack(): Promise<void> {

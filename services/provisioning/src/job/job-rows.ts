@@ -103,10 +103,10 @@ export class JobRows {
   async reopen(operationId: string, round: number): Promise<void> {
     await this.database.pool.query(
       `UPDATE provisioning.job_items SET status = 'pending', due_at = now(),
-         attempts = CASE status WHEN 'failed' THEN 0 ELSE attempts END,
-         retries = CASE status WHEN 'failed' THEN retries + 1 ELSE retries END,
-         interruptions = CASE status WHEN 'failed' THEN 0 ELSE interruptions + 1 END
-       WHERE operation_id = $1 AND (status = 'running' OR (status = 'failed' AND round < $2))`,
+         attempts = CASE status WHEN 'running' THEN attempts ELSE 0 END,
+         retries = CASE status WHEN 'running' THEN retries ELSE retries + 1 END,
+         interruptions = CASE status WHEN 'running' THEN interruptions + 1 ELSE 0 END
+       WHERE operation_id = $1 AND (status = 'running' OR (status IN ('failed', 'quarantined') AND round < $2))`,
       [operationId, round],
     );
   }
@@ -136,7 +136,7 @@ export class JobRows {
       name: 'job-settle',
       text: `UPDATE provisioning.job_items i
              SET status = r.status, duration_ms = r.duration_ms, error_code = r.code, error = r.error,
-                 attempts = i.attempts - r.uncounted::int, round = CASE r.status WHEN 'failed' THEN $3 ELSE i.round END, due_at = now() + r.delay_ms * interval '1 ms'
+                 attempts = i.attempts - r.uncounted::int, round = CASE WHEN r.status IN ('failed', 'quarantined') THEN $3 ELSE i.round END, due_at = now() + r.delay_ms * interval '1 ms'
              FROM json_to_recordset($2::json)
                AS r(ordinal int, claims int, status text, duration_ms double precision, code text, error text, delay_ms double precision, uncounted boolean)
              WHERE i.operation_id = $1 AND i.ordinal = r.ordinal AND i.claims = r.claims AND i.status = 'running'`,
@@ -174,9 +174,10 @@ export class JobRows {
     return { items, canary, inMs: in_ms ?? 0 };
   }
 
+  /** What was set aside has failed too: it only doesn't keep the job from succeeding. */
   async failed(operationId: string, canaryOnly = false): Promise<number> {
     const { rows } = await this.database.pool.query<{ count: number }>(
-      `SELECT count(*)::int AS count FROM provisioning.job_items WHERE operation_id = $1 AND status = 'failed' AND (NOT $2 OR wave = 0)`,
+      `SELECT count(*)::int AS count FROM provisioning.job_items WHERE operation_id = $1 AND status IN ('failed', 'quarantined') AND (NOT $2 OR wave = 0)`,
       [operationId, canaryOnly],
     );
     return rows[0]?.count ?? 0;

@@ -95,7 +95,8 @@ export const retryFailed =
   (reason: string | undefined, now: string) =>
   (state: Job): PlatformEvent[] => {
     const { operationId } = known(state);
-    if (state.cancelled || (!state.paused && state.ended?.outcome !== 'failed'))
+    const hasFailed = state.ended !== null && state.ended.counts.failed + state.ended.counts.quarantined > 0;
+    if (state.cancelled || (!state.paused && !hasFailed))
       throw new DomainError('operation.not_retriable', {
         detail: 'Failed items are tried again when the operation is over, or while it is paused.',
       });

@@ -1,0 +1,202 @@
+import { randomUUID } from 'node:crypto';
+import type { ClientBase, Pool } from 'pg';
+import { type Objects, objectsOf } from './blueprint-objects.js';
+import { type AppStep, type Stamp, stampScript } from './blueprint-script.js';
+import type { Refusal, Statement } from './blueprint-sql.js';
+import { readCatalogue, type Table } from './catalogue.js';
+import { renderTables } from './compile.js';
+import { APP_OWNER, OWNER, SHARED_ROLE } from './names.js';
+import { identifier } from './sql.js';
+
+export interface Trial {
+  statements: readonly Statement[];
+  hasData: boolean;
+  supportsShared: boolean;
+  /** Takes an empty schema to the version before. */
+  before: readonly AppStep[];
+  /** All versions up to this one are foldable. */
+  isFoldable: boolean;
+}
+export interface Tried {
+  refusals: Refusal[];
+  stamp: Stamp;
+  /** What a schema holds afterwards. */
+  objects: Objects;
+  compiled: { sql: string; stamp: Stamp } | null;
+}
+
+/** Tenants' tables on the scratch schema are those of a tenant that there is not. */
+const NOBODY = '00000000-0000-0000-0000-0000000000ff';
+const noStamp: Stamp = { tables: [], force: [], unforce: [], sequences: [], views: [] };
+
+/**
+ * Runs a version on scratch schemas, in a transaction that is rolled back, as the role and in the context that tenants' schemas are
+ * changed with. Gives what it makes, or which statement fails and why.
+ * @param pool logs in as who may act as the owners
+ */
+export async function tryOut(pool: Pool, trial: Trial): Promise<Tried> {
+  const client = await pool.connect();
+  try {
+    await client.query(`BEGIN; SET LOCAL statement_timeout = '10s'; SET LOCAL lock_timeout = '2s'`);
+    return await onScratch(client, trial);
+  } finally {
+    // Where even that fails the connection is of no use.
+    const broken = await client.query('ROLLBACK').then(
+      () => undefined,
+      (error: Error) => error,
+    );
+    client.release(broken);
+  }
+}
+
+async function onScratch(client: ClientBase, trial: Trial): Promise<Tried> {
+  const place = { role: SHARED_ROLE, tenantId: trial.supportsShared ? null : NOBODY };
+  const stampOf = (stamp: Stamp) => stampScript(stamp, place);
+  const schema = await makeSchema(client, place.tenantId);
+  for (const step of trial.before) await client.query(`${step.sql}\n;${stampOf(step.stamp)}`);
+  const existing = await tablesOf(client, schema);
+  const unforce = trial.hasData && trial.supportsShared ? existing.map(({ name }) => name) : [];
+  for (const name of unforce) await client.query(`ALTER TABLE ${identifier(name)} NO FORCE ROW LEVEL SECURITY`);
+
+  for (const [index, statement] of trial.statements.entries()) {
+    try {
+      await client.query(statement.sql);
+    } catch (error) {
+      return { refusals: [refusal(index, statement, 'fails', reasonOf(error))], stamp: noStamp, objects: {}, compiled: null };
+    }
+  }
+  const { tables, other } = await readCatalogue(client, schema, SHARED_ROLE);
+  const faults = trial.supportsShared ? [...tables.flatMap(sharedFaults), ...otherFaults(other)] : [];
+  const lost = (await tablesOf(client, schema)).filter((table) => table.rowSecurity && !table.hasPolicy);
+  faults.push(...lost.map(({ name }) => ({ relation: name, reason: `${name} has lost the platform’s policy with its column tenant_id` })));
+  if (faults.length > 0)
+    return { refusals: faults.map((fault) => locate(trial.statements, fault)), stamp: noStamp, objects: {}, compiled: null };
+
+  const stamp = { ...(await stampFor(client, schema)), unforce };
+  await client.query(stampOf(stamp));
+  const objects = (await objectsOf(client, [schema])).get(schema)!;
+  const compiled = trial.isFoldable ? await fold(client, tables, place, objects) : null;
+  return { refusals: [], stamp, objects, compiled };
+}
+
+/** An empty schema, with everything set for what comes. Its name has the length of tenants' and is part of no definition. */
+async function makeSchema(client: ClientBase, tenantId: string | null): Promise<string> {
+  const schema = `app_${randomUUID().replaceAll('-', '')}`;
+  await client.query(
+    `SET LOCAL ROLE ${OWNER}; CREATE SCHEMA ${schema}; GRANT USAGE, CREATE ON SCHEMA ${schema} TO ${APP_OWNER};
+     SET LOCAL ROLE ${APP_OWNER}; SET LOCAL search_path = ${schema}; SET LOCAL app.tenant_id = '${tenantId ?? ''}'`,
+  );
+  return schema;
+}
+
+interface ScratchTable {
+  name: string;
+  hasTenant: boolean;
+  rowSecurity: boolean;
+  forced: boolean;
+  hasPolicy: boolean;
+}
+async function tablesOf(client: ClientBase, schema: string): Promise<ScratchTable[]> {
+  const { rows } = await client.query<ScratchTable>(
+    `SELECT c.relname AS name, c.relrowsecurity AS "rowSecurity", c.relforcerowsecurity AS forced,
+       EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid) AS "hasPolicy",
+       EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND a.atttypid = 'uuid'::regtype AND NOT a.attisdropped) AS "hasTenant"
+     FROM pg_class c WHERE c.relnamespace = $1::regnamespace AND c.relkind IN ('r', 'p') ORDER BY c.oid`,
+    [schema],
+  );
+  return rows;
+}
+
+async function stampFor(client: ClientBase, schema: string): Promise<Omit<Stamp, 'unforce'>> {
+  const tables = await tablesOf(client, schema);
+  const { rows } = await client.query<{ name: string; kind: string }>(
+    `SELECT relname AS name, relkind AS kind FROM pg_class c WHERE relnamespace = $1::regnamespace AND relkind IN ('S', 'v', 'm')
+     AND NOT EXISTS (SELECT FROM aclexplode(c.relacl) e WHERE e.grantee = $2::regrole) ORDER BY oid`,
+    [schema, SHARED_ROLE],
+  );
+  return {
+    tables: tables.filter(({ hasPolicy }) => !hasPolicy).map(({ name, hasTenant }) => ({ name, hasTenant })),
+    force: tables.filter(({ hasPolicy, forced }) => hasPolicy && !forced).map(({ name }) => name),
+    sequences: rows.filter(({ kind }) => kind === 'S').map(({ name }) => name),
+    views: rows.filter(({ kind }) => kind !== 'S').map(({ name }) => name),
+  };
+}
+
+/** The state as one script, where that makes the very same. */
+async function fold(
+  client: ClientBase,
+  tables: readonly Table[],
+  place: { role: string; tenantId: string | null },
+  expected: Objects,
+): Promise<Tried['compiled']> {
+  const sql = renderTables(tables).join('\n');
+  const schema = await makeSchema(client, place.tenantId);
+  await client.query('SAVEPOINT fold');
+  try {
+    await client.query(sql);
+    const stamp = { ...(await stampFor(client, schema)), unforce: [] };
+    await client.query(stampScript(stamp, place));
+    const found = (await objectsOf(client, [schema])).get(schema)!;
+    return JSON.stringify(sorted(found)) === JSON.stringify(sorted(expected)) ? { sql, stamp } : null;
+  } catch {
+    // Something that can't be rendered (a type that was renamed away, say): versions are replayed then, which is known to work.
+    await client.query('ROLLBACK TO SAVEPOINT fold');
+    return null;
+  }
+}
+const sorted = (objects: Objects) =>
+  Object.keys(objects)
+    .sort()
+    .map((name) => [name, objects[name]]);
+
+interface Fault {
+  relation: string;
+  reason: string;
+}
+/** In app_shared every row says whose it is, and no key can tell one tenant of another's rows. */
+function sharedFaults(table: Table): Fault[] {
+  const fault = (reason: string): Fault => ({ relation: table.name, reason: `${table.name} ${reason}` });
+  const faults: Fault[] = [];
+  const tenant = table.columns.find(({ name }) => name === 'tenant_id');
+  const isDefault = /^\(?current_setting\('app\.tenant_id'(::text)?\)\)?::uuid$/.test(tenant?.default ?? '');
+  if (tenant?.type !== 'uuid' || !tenant.notNull || !isDefault)
+    faults.push(fault(`needs tenant_id uuid NOT NULL DEFAULT current_setting('app.tenant_id')::uuid`));
+  if (!table.constraints.some(({ kind }) => kind === 'p')) faults.push(fault('needs a primary key'));
+  for (const { name, kind, columns } of table.constraints)
+    if ('pufx'.includes(kind) && columns[0] !== 'tenant_id') faults.push(fault(`has the key ${name}, which must begin with tenant_id`));
+  for (const { name, unique, columns } of table.indexes)
+    if (unique && columns[0] !== 'tenant_id') faults.push(fault(`has the unique index ${name}, which must begin with tenant_id`));
+  return faults;
+}
+const otherFaults = (other: readonly string[]): Fault[] =>
+  other
+    .filter((what) => what.startsWith('materialized view '))
+    .map((what) => ({
+      relation: what.slice('materialized view '.length),
+      reason: `${what} would hold rows of all tenants without row-level security`,
+    }));
+
+const refusal = (index: number, { line, sql }: Statement, rule: string, reason: string): Refusal => ({
+  statement: index + 1,
+  line,
+  sql: sql.slice(0, 200),
+  rule,
+  reason,
+});
+
+/** The last statement that mentions what is at fault. */
+function locate(statements: readonly Statement[], { relation, reason }: Fault): Refusal {
+  const index = Math.max(
+    0,
+    statements.findLastIndex((statement) => statement.relations.includes(relation)),
+  );
+  return refusal(index, statements[index]!, 'shared', reason);
+}
+
+function reasonOf(error: unknown): string {
+  const { message, code } = error as { message: string; code?: string };
+  if (code === undefined) throw error;
+  if (/app\.tenant_id|invalid input syntax for type uuid: ""/.test(message))
+    return 'it writes rows without saying whose they are: in app_shared an INSERT must name tenant_id';
+  return message.replaceAll(/app_[0-9a-f]{32}\./g, '');
+}

@@ -1,0 +1,224 @@
+import { randomUUID } from 'node:crypto';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { objectDifferences, objectsOf, printsFrom, printsOf } from './blueprint-objects.js';
+import { tryOut } from './blueprint-scratch.js';
+import { appScript } from './blueprint-script.js';
+import { examine } from './blueprint-sql.js';
+import { appLedger, stepsBetween, stepsTo } from './blueprints.js';
+import { urlFor } from './login-secret.js';
+import { sha256 } from './migration-files.js';
+import { placementFor } from './names.js';
+import { PostgresTenants } from './postgres-tenants.js';
+import { createPlace, dropPlace } from './provision-schema.js';
+import { type Platform, startPlatform, testKeys } from './spec/platform.js';
+
+let platform: Platform;
+let tenants: PostgresTenants;
+beforeAll(async () => {
+  platform = await startPlatform();
+  tenants = new PostgresTenants({ pool: platform.places.pool, url: platform.places.url, keys: testKeys });
+}, 60_000);
+afterAll(async () => {
+  await tenants?.close();
+  await platform?.stop();
+});
+
+const row = `tenant_id uuid NOT NULL DEFAULT current_setting('app.tenant_id')::uuid`;
+
+async function tried(sql: string, { shared = false, after = [] as string[] } = {}) {
+  const before = after.map((own, index) => ({ blueprint: 'x', version: index + 1, checksum: 'x', sql: own, stamp: noStamp }));
+  const { statements, refusals, hasData, isFoldable } = await examine(sql);
+  expect(refusals).toEqual([]);
+  return tryOut(platform.places.pool, { statements, hasData, supportsShared: shared, before, isFoldable });
+}
+const noStamp = { tables: [], force: [], unforce: [], sequences: [], views: [] };
+
+/** Accepts versions of a blueprint as provisioning does. */
+async function publish(name: string, supportsShared: boolean, versions: string[]): Promise<void> {
+  await platform.admin.query(
+    `INSERT INTO tenancy.blueprints VALUES ($1, $2, 'active', clock_timestamp(), now(), 0) ON CONFLICT (name) DO NOTHING`,
+    [name, supportsShared],
+  );
+  const { rows } = await platform.admin.query<{ version: number; foldable: boolean }>(
+    'SELECT version, foldable FROM tenancy.blueprint_versions WHERE blueprint = $1 ORDER BY version DESC LIMIT 1',
+    [name],
+  );
+  let last = rows[0] ?? { version: 0, foldable: true };
+  for (const sql of versions) {
+    const examined = await examine(sql);
+    const version = last.version + 1;
+    const isFoldable = examined.isFoldable && last.foldable;
+    const before = last.version === 0 ? [] : await stepsTo(platform.places.pool, name, last.version);
+    const { refusals, stamp, compiled, objects } = await tryOut(platform.places.pool, { ...examined, supportsShared, before, isFoldable });
+    expect(refusals).toEqual([]);
+    await platform.admin.query('INSERT INTO tenancy.blueprint_versions VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now())', [
+      ...[name, version, sql, sha256(sql), examined.statements.length, examined.hasData, isFoldable, JSON.stringify(stamp)],
+      ...[compiled?.sql ?? null, compiled && JSON.stringify(compiled.stamp), JSON.stringify(objects)],
+    ]);
+    last = { version, foldable: isFoldable };
+  }
+}
+
+describe('a version on the scratch schema', () => {
+  it('names the statement that fails, and why', async () => {
+    const { refusals } = await tried('CREATE TABLE a (id int);\nALTER TABLE b ADD COLUMN x int');
+    expect(refusals).toEqual([
+      { statement: 2, line: 2, sql: 'ALTER TABLE b ADD COLUMN x int', rule: 'fails', reason: 'relation "b" does not exist' },
+    ]);
+  });
+
+  it('leaves nothing behind', async () => {
+    await tried('CREATE TABLE a (id int)');
+    const { rowCount } = await platform.admin.query(`SELECT FROM pg_namespace WHERE nspname LIKE 'app\\_%' AND nspname <> 'app_shared'`);
+    expect(rowCount).toBe(0);
+  });
+
+  it('reaches nothing but the schema, even through a function that hides what it does', async () => {
+    const hidden = `CREATE FUNCTION f(name text) RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM pg_class WHERE oid = name::regclass $$`;
+    const { refusals } = await tried(`${hidden}; SELECT f('tenancy' || chr(46) || 'placements')`);
+    expect(refusals).toMatchObject([{ statement: 2, reason: expect.stringContaining('permission denied') }]);
+  });
+
+  it.each([
+    ['no tenant_id', 'CREATE TABLE a (id uuid PRIMARY KEY)', 'tenant_id uuid NOT NULL DEFAULT'],
+    ['no default', 'CREATE TABLE a (tenant_id uuid NOT NULL, id uuid, PRIMARY KEY (tenant_id, id))', 'tenant_id uuid NOT NULL DEFAULT'],
+    ['no primary key', `CREATE TABLE a (${row}, id uuid)`, 'needs a primary key'],
+    ['a key without it', `CREATE TABLE a (${row}, id uuid PRIMARY KEY)`, 'must begin with tenant_id'],
+    [
+      'a unique index without it',
+      `CREATE TABLE a (${row}, id uuid, PRIMARY KEY (tenant_id, id)); CREATE UNIQUE INDEX i ON a (id)`,
+      'index i',
+    ],
+    [
+      'rows of nobody',
+      `CREATE TABLE a (${row}, id int, PRIMARY KEY (tenant_id, id)); INSERT INTO a (id) VALUES (1)`,
+      'must name tenant_id',
+    ],
+    ['a view that holds rows', 'CREATE MATERIALIZED VIEW m AS SELECT 1', 'without row-level security'],
+  ])('refuses for app_shared: %s', async (_, sql, reason) => {
+    const { refusals } = await tried(sql, { shared: true });
+    expect(refusals[0]).toMatchObject({ reason: expect.stringContaining(reason) });
+  });
+
+  it('folds versions into the very same state, and says so where it cannot', async () => {
+    const foldable = await tried('ALTER TABLE b ADD COLUMN n int DEFAULT 1, ADD FOREIGN KEY (x) REFERENCES a; CREATE INDEX i ON b (n)', {
+      after: ['CREATE TABLE b (x int, doc jsonb DEFAULT \'{"a":"b"}\'); CREATE TABLE a (id int PRIMARY KEY)'],
+    });
+    expect(foldable.compiled?.sql).toContain('CREATE TABLE "b"');
+    expect((await tried('CREATE TABLE a (id int GENERATED ALWAYS AS IDENTITY)')).compiled).toBeNull();
+  });
+});
+
+describe('tenants of a blueprint', () => {
+  const shared = placementFor(randomUUID(), 'shared');
+  const other = placementFor(randomUUID(), 'shared');
+  const dedicated = placementFor(randomUUID(), 'dedicated');
+  const isolated = placementFor(randomUUID(), 'isolated');
+  beforeAll(async () => {
+    await publish('crm', true, [
+      `CREATE TABLE contacts (${row}, id int, name text, PRIMARY KEY (tenant_id, id)); COMMENT ON TABLE contacts IS 'it''s "x":"y"'`,
+      `ALTER TABLE contacts ADD COLUMN email text; CREATE VIEW emails AS SELECT email FROM contacts; CREATE SEQUENCE numbers -- last`,
+    ]);
+    await publish('own', false, ['CREATE TABLE notes (id serial PRIMARY KEY, body text NOT NULL)']);
+    for (const place of [shared, other, dedicated, isolated]) expect(await createPlace(platform.places, place)).toEqual({ created: true });
+    for (const place of [shared, dedicated, isolated]) expect(await createPlace(platform.places, place)).toEqual({ created: false });
+  }, 60_000);
+
+  it.each([shared, dedicated, isolated])('have its tables, rights and row-level security: $isolation', async (place) => {
+    const rows = await tenants.withTenant(place.tenantId, async ({ client }) => {
+      await client.query(`INSERT INTO contacts (id, name, email) VALUES (1, 'Ada', 'ada@x.example')`);
+      await client.query(`SELECT nextval('numbers')`);
+      return (await client.query('SELECT tenant_id, email FROM contacts')).rows;
+    });
+    expect(rows).toEqual([{ tenant_id: place.tenantId, email: 'ada@x.example' }]);
+    expect(await tenants.withTenant(place.tenantId, async ({ client }) => (await client.query('SELECT * FROM emails')).rowCount)).toBe(1);
+  });
+
+  it('see only their own rows in the shared schema, through views too', async () => {
+    const seen = await tenants.withTenant(other.tenantId, async ({ client }) => [
+      (await client.query('SELECT * FROM contacts')).rowCount,
+      (await client.query('SELECT * FROM emails')).rowCount,
+    ]);
+    expect(seen).toEqual([0, 0]);
+  });
+
+  it('have tables without tenant_id only where they are alone, and behind a context as well', async () => {
+    await expect(tenants.withTenant(shared.tenantId, async ({ client }) => client.query('SELECT * FROM notes'))).rejects.toThrow('notes');
+    await tenants.withTenant(dedicated.tenantId, async ({ client }) => {
+      await client.query(`INSERT INTO notes (body) VALUES ('x')`);
+      await client.query(`SELECT set_config('app.tenant_id', $1, true)`, [other.tenantId]);
+      expect((await client.query('SELECT * FROM notes')).rowCount).toBe(0);
+    });
+  });
+
+  it('can neither change the tables nor the ledger', async () => {
+    const attempt = (sql: string) => tenants.withTenant(dedicated.tenantId, async ({ client }) => client.query(sql));
+    await expect(attempt('ALTER TABLE contacts ADD COLUMN x int')).rejects.toThrow('must be owner');
+    await expect(attempt('CREATE TABLE x ()')).rejects.toThrow('permission denied');
+    await expect(attempt('DELETE FROM tenancy.app_ledger')).rejects.toThrow('permission denied');
+  });
+
+  it('are written down in the ledger of their database, with the checksum', async () => {
+    const ledger = await appLedger(platform.places.pool, ['app_shared', dedicated.appSchema, isolated.appSchema]);
+    expect([...ledger.get('app_shared')!.keys()]).toEqual(['crm']);
+    for (const { appSchema } of [dedicated, isolated])
+      expect(Object.fromEntries(ledger.get(appSchema)!)).toMatchObject({ crm: { version: 2 }, own: { version: 1 } });
+    const own = new pg.Client({ connectionString: urlFor(platform.server.url, isolated.database) });
+    await own.connect();
+    expect((await own.query('SELECT FROM tenancy.app_ledger')).rowCount).toBe(3);
+    await own.end();
+  });
+
+  it('go forward once, however many try, and hold what the version says', async () => {
+    await publish('crm', true, [
+      `UPDATE contacts SET name = upper(name); ALTER TABLE contacts RENAME TO people; CREATE TABLE "Odd one" (${row} PRIMARY KEY)`,
+    ]);
+    const steps = await stepsBetween(platform.places.pool, 'crm', 2, 3);
+    const advance = async (place: { appSchema: string; role: string; tenantId: string | null }) => {
+      const client = new pg.Client({ connectionString: platform.places.url });
+      await client.connect();
+      try {
+        await client.query(`BEGIN; ${appScript(place, steps, 2)} COMMIT`);
+      } finally {
+        await client.end();
+      }
+    };
+    const both = await Promise.allSettled([advance(dedicated), advance(dedicated)]);
+    expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    expect(both.find((result) => result.status === 'rejected')).toMatchObject({ reason: { code: 'TG004' } });
+
+    await tenants.withTenant(other.tenantId, async ({ client }) => client.query(`INSERT INTO contacts (id, name) VALUES (9, 'Bob')`));
+    await advance({ appSchema: 'app_shared', role: 'tenantry_shared', tenantId: null });
+    for (const [place, names] of [
+      [shared, ['ADA']],
+      [other, ['BOB']],
+      [dedicated, ['ADA']],
+    ] as const)
+      expect(await tenants.withTenant(place.tenantId, async ({ client }) => (await client.query('SELECT name FROM people')).rows)).toEqual(
+        names.map((name) => ({ name })),
+      );
+
+    const { rows } = await platform.admin.query('SELECT objects FROM tenancy.blueprint_versions WHERE blueprint = $1 AND version = 3', [
+      'crm',
+    ]);
+    const expected = rows[0].objects;
+    const schemas = ['app_shared', dedicated.appSchema];
+    await platform.admin.query('SET ROLE tenantry_owner');
+    const [found, prints] = [await objectsOf(platform.admin, schemas), await printsOf(platform.admin, schemas)];
+    await platform.admin.query('RESET ROLE');
+    expect(objectDifferences(expected, found.get('app_shared')!)).toEqual([]);
+    expect(prints.get('app_shared')).toEqual(printsFrom(expected));
+    const { 'table notes': _, 'sequence notes_id_seq': __, ...ofCrm } = found.get(dedicated.appSchema)!;
+    expect(objectDifferences(expected, ofCrm)).toEqual([]);
+    expect(found.get('app_shared')!['table people']).toContain('row security t t');
+  });
+
+  it('are gone when they are dropped', async () => {
+    for (const place of [shared, dedicated, isolated]) await dropPlace(platform.places, place);
+    const { rows } = await platform.admin.query(
+      `SELECT (SELECT count(*)::int FROM tenancy.app_ledger WHERE app_schema <> 'app_shared') AS ledger, (SELECT count(*)::int FROM app_shared.people) AS people`,
+    );
+    expect(rows).toEqual([{ ledger: 0, people: 1 }]);
+  }, 30_000);
+});

@@ -1,0 +1,106 @@
+import { Injectable } from '@nestjs/common';
+import type { CampaignFilter } from '@tenantry/contracts/platform/blueprints';
+import type { Isolation } from '@tenantry/contracts/values';
+import { Database } from '@tenantry/service/database';
+
+/** A schema of the product that a campaign takes forward. */
+export interface CampaignTarget {
+  /** Null for `app_shared`. */
+  tenantId: string | null;
+  isolation: Isolation;
+  server: string;
+  database: string;
+  appSchema: string;
+  role: string;
+  generation: number;
+  /** By the ledger; 0 for nothing. */
+  version: number;
+  /** The ledger's checksum of that version is the version's. */
+  isKnown: boolean;
+}
+export const targetName = ({ database, appSchema }: Pick<CampaignTarget, 'database' | 'appSchema'>): string => `${database}.${appSchema}`;
+
+const columns = `p.tenant_id AS "tenantId", p.isolation, p.server, p.database, p.app_schema AS "appSchema", p.role, p.generation::int AS generation,
+  coalesce(l.version, 0) AS version, l.version IS NULL OR coalesce(l.checksum = v.sha256, false) AS "isKnown"`;
+const ledger = `LEFT JOIN LATERAL (SELECT a.version, a.checksum FROM tenancy.app_ledger a WHERE a.app_schema = p.app_schema AND a.blueprint = $1
+    ORDER BY a.version DESC LIMIT 1) l ON true
+  LEFT JOIN tenancy.blueprint_versions v ON v.blueprint = $1 AND v.version = l.version`;
+/** One place for all shared tenants of a database. */
+const sharedPlaces = `(SELECT DISTINCT NULL::uuid AS tenant_id, isolation, server, database, app_schema, role, 0 AS generation FROM tenancy.placements WHERE isolation = 'shared')`;
+
+@Injectable()
+export class CampaignTargets {
+  constructor(private readonly database: Database) {}
+
+  /** Schemas of tenants of their own, in an order that says nothing about them. */
+  async own(blueprint: string, { tenantIds, isolation, status, plan, tag }: CampaignFilter): Promise<CampaignTarget[]> {
+    const { rows } = await this.database.pool.query<CampaignTarget>(
+      `SELECT ${columns} FROM tenancy.placements p ${ledger}
+       WHERE p.ready AND p.isolation <> 'shared' AND ($2::uuid[] IS NULL OR p.tenant_id = ANY ($2)) AND ($3::text IS NULL OR p.isolation = $3)
+         AND (($4::text IS NULL AND $5::text IS NULL AND $6::text IS NULL) OR EXISTS (
+           SELECT FROM provisioning.tenants t WHERE t.tenant_id = p.tenant_id AND ($4::text IS NULL OR t.status = $4)
+             AND ($5::text IS NULL OR t.plan = $5) AND ($6::text IS NULL OR t.tags ? $6)))
+       ORDER BY p.tenant_id`,
+      [blueprint, tenantIds ?? null, isolation ?? null, status ?? null, plan ?? null, tag ?? null],
+    );
+    return rows;
+  }
+
+  async shared(blueprint: string): Promise<CampaignTarget[]> {
+    const { rows } = await this.database.pool.query<CampaignTarget>(
+      `SELECT ${columns} FROM ${sharedPlaces} p ${ledger} ORDER BY p.database`,
+      [blueprint],
+    );
+    return rows;
+  }
+
+  /** Those of items `from` … `from + count - 1` of a job, as they are now, by ordinal. */
+  async ofItems(blueprint: string, operationId: string, from: number, count: number): Promise<Map<number, CampaignTarget>> {
+    const { rows } = await this.database.pool.query<CampaignTarget & { ordinal: number }>(
+      `SELECT i.ordinal, ${columns} FROM provisioning.job_items i
+       JOIN (SELECT tenant_id, isolation, server, database, app_schema, role, generation FROM tenancy.placements WHERE ready AND isolation <> 'shared'
+             UNION ALL SELECT * FROM ${sharedPlaces} s) p
+         ON p.tenant_id = i.tenant_id OR (i.tenant_id IS NULL AND p.tenant_id IS NULL AND p.database || '.' || p.app_schema = i.target)
+       ${ledger} WHERE i.operation_id = $2 AND i.ordinal >= $3 AND i.ordinal < $4`,
+      [blueprint, operationId, from, from + count],
+    );
+    return new Map(rows.map(({ ordinal, ...target }) => [ordinal, target]));
+  }
+
+  /** Some schemas after `after` (a tenant's id), for a look at what is in them. */
+  async page(blueprint: string, after: string | null, limit: number): Promise<CampaignTarget[]> {
+    const { rows } = await this.database.pool.query<CampaignTarget>(
+      `SELECT ${columns} FROM tenancy.placements p ${ledger}
+       WHERE p.ready AND p.isolation <> 'shared' AND ($2::uuid IS NULL OR p.tenant_id > $2) ORDER BY p.tenant_id LIMIT $3`,
+      [blueprint, after, limit],
+    );
+    return rows;
+  }
+
+  /** A campaign of the blueprint that has items left, other than `except`. */
+  async running(blueprint: string, except: string): Promise<string | null> {
+    const { rows } = await this.database.pool.query<{ operation_id: string }>(
+      `SELECT c.operation_id FROM provisioning.campaigns c WHERE c.blueprint = $1 AND c.operation_id <> $2
+       AND EXISTS (SELECT FROM provisioning.job_items i WHERE i.operation_id = c.operation_id AND i.status IN ('pending', 'running')) LIMIT 1`,
+      [blueprint, except],
+    );
+    return rows[0]?.operation_id ?? null;
+  }
+
+  /** Before its job is there. */
+  async note(blueprint: string, operationId: string): Promise<void> {
+    await this.database.pool.query('INSERT INTO provisioning.campaigns (operation_id, blueprint) VALUES ($1, $2) ON CONFLICT DO NOTHING', [
+      operationId,
+      blueprint,
+    ]);
+  }
+
+  /** What another database's ledger says, for the next plan. */
+  async copyLedger(appSchema: string, blueprint: string, steps: readonly { version: number; checksum: string }[]): Promise<void> {
+    await this.database.pool.query(
+      `INSERT INTO tenancy.app_ledger (app_schema, blueprint, version, checksum)
+       SELECT $1, $2, * FROM unnest($3::int[], $4::text[]) ON CONFLICT DO NOTHING`,
+      [appSchema, blueprint, steps.map(({ version }) => version), steps.map(({ checksum }) => checksum)],
+    );
+  }
+}
