@@ -70,7 +70,7 @@ export class DeletionOperations implements OperationKind {
 /** Pure. */
 export function deletionView(at: OperationAddress, { scheduled, cancelledAt, erasureAt }: Life, erasure: Stepped): OperationView {
   const { recordedAt } = scheduled;
-  const erasing = steppedView(at, erasure, erasureSteps, recordedAt, null);
+  const erasing = steppedView(at, erasure, operationSteps.erasure, recordedAt, null);
   const graceEnd = cancelledAt ?? erasureAt;
   return {
     ...erasing,
@@ -90,4 +90,3 @@ export function deletionView(at: OperationAddress, { scheduled, cancelledAt, era
     finishedAt: cancelledAt ?? erasing.finishedAt,
   };
 }
-const erasureSteps: readonly string[] = (operationSteps as Readonly<Record<string, readonly string[]>>)['erasure'] ?? [];
