@@ -4,7 +4,7 @@ import { operationSteps } from '@tenantry/contracts/tenant/operation-events';
 import { describe, expect, it } from 'vitest';
 import { notesOf, operationEnded, product, writer } from '../harness/move-load.js';
 import { type System, startSystem } from '../harness/system.js';
-import { activeTenant, PLATFORM } from '../harness/tenants.js';
+import { activeTenant, eventsOf, PLATFORM } from '../harness/tenants.js';
 
 const perSecond = 200;
 const points = operationSteps.move.flatMap((step) => [`move.${step}.done`, `move.${step}.recorded`]);
@@ -17,6 +17,7 @@ async function moveUnderLoad(system: System) {
   const database = await product(run, tenant.id);
   const work = writer(database, () => run.gatewayUrl, key, tenant.id, perSecond);
   const statuses: string[] = [];
+  const closedMs: number[] = [];
   for (const isolation of route) {
     const asked = await system.api.post(`${PLATFORM}/tenants/${tenant.id}/moves`, { isolation }, { 'idempotency-key': `to-${isolation}` });
     expect(asked.status, asked.text).toBe(202);
@@ -26,19 +27,23 @@ async function moveUnderLoad(system: System) {
     expect(placement.isolation).toBe(isolation);
   }
   await work.stop();
+  const events = await eventsOf(system.api, tenant.id);
+  for (const { type, data } of events) if (type === 'OperationStepCompleted' && data.step === 'switch') closedMs.push(data.result.closedMs);
   const notes = await notesOf(database, tenant.id);
   const usage = await system.api.as(key).get(`/api/tenants/${tenant.id}/quotas`);
   const used = usage.body.find((quota: any) => quota.resource_type === 'api_calls').current_usage;
   await database.close();
-  return { done: work.done, notes, used, statuses };
+  return { done: work.done, notes, used, statuses, closedMs };
 }
 
 describe('a tenant that is moved through all levels at 200 writes a second', () => {
   it('loses nothing, doubles nothing, refuses nobody, and never waits for half a second', async () => {
     const system = await startSystem();
     try {
-      const { done, notes, used, statuses } = await moveUnderLoad(system);
-      console.info(`${done.writes} writes, the longest took ${Math.round(done.longestMs)} ms`);
+      const { done, notes, used, statuses, closedMs } = await moveUnderLoad(system);
+      console.info(
+        `${done.writes} writes, the longest took ${Math.round(done.longestMs)} ms; gates were closed for ${closedMs.join(', ')} ms`,
+      );
       expect(done.errors).toEqual([]);
       expect(statuses).toEqual(route.map(() => 'succeeded'));
       expect(notes).toEqual(done.notes);
@@ -52,10 +57,12 @@ describe('a tenant that is moved through all levels at 200 writes a second', () 
   it('is served from exactly one place, with everything in it, when provisioning dies at every stage', async () => {
     const system = await startSystem({ TENANTRY_FAULT: points.map((point) => `provisioning:${point}:kill`).join(',') });
     try {
-      const { done, notes, statuses } = await moveUnderLoad(system);
+      const { done, notes, statuses, closedMs } = await moveUnderLoad(system);
       const fired = await readdir(join(system.dataDir, 'faults'));
       expect(fired.filter((name) => name.startsWith('provisioning.move.'))).toHaveLength(points.length);
-      console.info(`${done.writes} writes through ${fired.length} deaths, the longest took ${Math.round(done.longestMs)} ms`);
+      console.info(
+        `${done.writes} writes through ${fired.length} deaths, the longest took ${Math.round(done.longestMs)} ms; gates were closed for ${closedMs.join(', ')} ms`,
+      );
       expect(statuses).toEqual(route.map(() => 'succeeded'));
       // While nobody drives the move the gate may be closed for longer than anybody waits: that is said, and nothing was written.
       const others = done.errors.filter((error) => (error as { code?: string }).code !== 'placement.closed');

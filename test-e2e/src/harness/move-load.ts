@@ -58,6 +58,9 @@ export interface Written {
   errors: unknown[];
 }
 
+/** More than that are in flight only where the machine can't keep up with the rate: then it is not kept. */
+const mostInFlight = 120;
+
 /** Writes at a rate, whatever each takes: three of four by `withTenant`, the rest by the API. */
 export function writer(
   database: Awaited<ReturnType<typeof product>>,
@@ -107,7 +110,8 @@ export function writer(
   const begun = performance.now();
   let begunWrites = 0;
   const timer = setInterval(() => {
-    for (const due = ((performance.now() - begun) * perSecond) / 1_000; begunWrites < due; begunWrites++) write();
+    for (const due = ((performance.now() - begun) * perSecond) / 1_000; begunWrites < due; begunWrites++)
+      if (going.size < mostInFlight) write();
   }, 5);
   return {
     done,

@@ -186,9 +186,14 @@ const stampOf = async (client: Client, { schema }: Placement): Promise<string | 
 
 /**
  * Closes the source's gate and takes over the rest: from now on both hold the same, and nobody writes. Where that fails the gate is open
- * again: nobody waits for a repetition. @throws DomainError `placement.not_movable` where the product's structure has changed since `prepare`
+ * again: nobody waits for a repetition. @param closed called when the gate is. @throws DomainError `placement.not_movable` where the product's structure has changed since `prepare`
  */
-export async function fence(context: PlaceContext, move: Move, prepared: { structure: string }): Promise<void> {
+export async function fence(
+  context: PlaceContext,
+  move: Move,
+  prepared: { structure: string },
+  closed: () => void = () => undefined,
+): Promise<void> {
   const { from, to } = move;
   await onBoth(context, move, async (source, target) => {
     const tables = await tablesOf(source, target, move);
@@ -196,6 +201,7 @@ export async function fence(context: PlaceContext, move: Move, prepared: { struc
     for (let taken = fewNotes + 1, passes = 0; taken > fewNotes && passes < mostPasses; passes++)
       taken = (await pass(source, target, move, tables)).taken;
     await closeGate(source, from);
+    closed();
     try {
       await takeRest(source, target, move, tables);
       const structure = await readStructure(source, from);

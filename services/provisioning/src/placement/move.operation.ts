@@ -68,8 +68,11 @@ export class MoveOperation implements OperationType {
         name: 'fence',
         run: (context) =>
           this.atWork(context, async (move) => {
-            await fence(this.places, move, context.results['prepare'] as { structure: string });
-            return null;
+            let closedAt = this.clock.now();
+            await fence(this.places, move, context.results['prepare'] as { structure: string }, () => {
+              closedAt = this.clock.now();
+            });
+            return { closedAt };
           }),
         undo: (context) => this.undoing(context, (move) => reopen(this.places, move)),
       },
@@ -140,9 +143,11 @@ export class MoveOperation implements OperationType {
   private async switched(context: OperationContext, move: Move, from: Place, to: Place): Promise<Facts> {
     await switchOver(this.places, move);
     const switchedAt = this.clock.now();
+    const { closedAt } = context.results['fence'] as { closedAt: string };
     await this.say(context, 'arrived', from, to);
     await finish(this.places, move);
-    return { switchedAt };
+    // For so long everybody waited, and until they looked again.
+    return { switchedAt, closedMs: Date.parse(switchedAt) - Date.parse(closedAt) };
   }
 
   private async switchedBack(context: OperationContext, move: Move, from: Place, to: Place): Promise<void> {
@@ -159,9 +164,13 @@ export class MoveOperation implements OperationType {
     );
   }
 
+  /** A tenant that is being erased goes with both places: nobody goes back. */
   private async keptForMs({ tenantId, operationId, results }: OperationContext): Promise<number> {
-    const { state } = await this.log.load(placement, { tenant: tenantId });
-    if (!state.placed || state.moving?.operationId !== operationId) return 0;
+    const [{ state }, life] = await Promise.all([
+      this.log.load(placement, { tenant: tenantId }),
+      this.log.load(tenantAggregate, { tenant: tenantId }),
+    ]);
+    if (!state.placed || state.moving?.operationId !== operationId || registered(life.state).deletion?.erasing) return 0;
     const { switchedAt } = results['switch'] as { switchedAt: string };
     return Date.parse(switchedAt) + state.moving.keepSourceMinutes * 60_000 - this.clock.nowMs();
   }
