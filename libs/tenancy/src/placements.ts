@@ -43,6 +43,9 @@ export class Placements {
     const kept = this.#kept.get(tenantId);
     if (!fresh && kept && kept.until > performance.now()) return kept.found;
     const found = await this.#read(tenantId);
+    // Of two that read at the same time, the one with the older answer may come last.
+    const newest = this.#kept.get(tenantId)?.found;
+    if (found && newest && newest.placement.generation > found.placement.generation) return newest;
     this.#kept.delete(tenantId);
     if (found?.placement.ready) {
       this.#kept.set(tenantId, { found, until: performance.now() + this.ttlMs });

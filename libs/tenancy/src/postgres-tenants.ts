@@ -175,9 +175,9 @@ export class PostgresTenants extends Tenants {
     }
   }
 
-  /** A database that can't be reached may be one that the tenant has left, and that is gone. The next look-up finds the new one. */
+  /** A database or login that isn't to be had may be one that the tenant has left, and that is gone. The next look-up finds the new one. */
   async #hasMovedAway({ tenantId, isolation, generation }: Placement, error: unknown): Promise<boolean> {
-    if (isolation !== 'isolated' || !isUnreachable(error)) return false;
+    if (isolation !== 'isolated') return false;
     const now = await this.#placements.find(tenantId, true);
     return now !== null && now.placement.generation !== generation;
   }

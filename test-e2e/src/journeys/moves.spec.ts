@@ -98,4 +98,16 @@ describe('moves', () => {
     expect([answer.status, answer.body.code]).toEqual([409, 'tenant.not_ready']);
     expect((await api.post(`${PLATFORM}/tenants/${review.id}/moves`, { isolation: 'elsewhere' })).status).toBe(422);
   });
+
+  it('are done for many tenants as one operation', async () => {
+    const tenants = await Promise.all([create('shared'), create('shared'), create('dedicated')]);
+    const started = await api.post(`${PLATFORM}/bulk-operations`, {
+      action: 'move',
+      tenantIds: tenants.map(({ id }) => id),
+      params: { isolation: 'dedicated' },
+    });
+    expect(started.status, started.text).toBe(202);
+    expect(await operationEnded(api, started.body.id)).toMatchObject({ status: 'succeeded', counts: { total: 3, succeeded: 3 } });
+    for (const { id } of tenants) expect(await placement(id)).toMatchObject({ isolation: 'dedicated' });
+  });
 });
