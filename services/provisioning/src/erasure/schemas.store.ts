@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { DomainError } from '@tenantry/contracts/errors';
 import { derivedId } from '@tenantry/contracts/ids';
 import { Isolation } from '@tenantry/contracts/values';
 import { Keyring } from '@tenantry/crypto/keyring';
@@ -7,6 +8,7 @@ import { Database } from '@tenantry/service/database';
 import { Environment } from '@tenantry/service/environment';
 import { TenantStore } from '@tenantry/service/tenant-store';
 import { leftInPlace } from '@tenantry/tenancy/left-in-place';
+import { alone } from '@tenantry/tenancy/move/alone';
 import { removePlace } from '@tenantry/tenancy/move/places';
 import { placementFor } from '@tenantry/tenancy/names';
 import type { Placement } from '@tenantry/tenancy/placement';
@@ -30,7 +32,13 @@ export class TenantSchemas extends TenantStore {
     this.places = { pool: database.pool, url: environment.values.TENANTRY_POSTGRES_URL, keys: keyring };
   }
 
+  /** Not while a step of a move is at work there: it would make again what is dropped. */
   override async erase(tenantId: string): Promise<void> {
+    const done = await alone(this.places, tenantId, () => this.eraseAlone(tenantId));
+    if (done === null) throw new DomainError('placement.closed', { retryAfterSeconds: 1 });
+  }
+
+  private async eraseAlone(tenantId: string): Promise<void> {
     const { state } = await this.log.load(placement, { tenant: tenantId });
     if (state.placed) await this.drop(tenantId, state);
     // Something was found nevertheless: wherever the tenant may have been, each is a look where there is nothing.

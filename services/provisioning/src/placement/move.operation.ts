@@ -115,12 +115,17 @@ export class MoveOperation implements OperationType {
 
   private async atWork<T>(context: OperationContext, work: (move: Move, moving: Moving) => Promise<T>): Promise<T> {
     const { tenantId, operationId } = context;
-    const { state } = await this.log.load(placement, { tenant: tenantId });
-    if (!state.placed || state.moving?.operationId !== operationId)
-      throw new Error(`The move ${operationId} is not the tenant's move any more`);
-    const { moving } = state;
     const place = (at: Place): Placement => ({ tenantId, ready: true, ...at });
-    const done = await alone(this.places, tenantId, () => work({ from: place(moving.from), to: place(moving.to) }, moving));
+    const done = await alone(this.places, tenantId, async () => {
+      // Read by who is alone: an erasure may have taken the place away until then.
+      const { state } = await this.log.load(placement, { tenant: tenantId });
+      if (!state.placed || state.moving?.operationId !== operationId)
+        throw new GiveUp('The place is gone', {
+          cause: new DomainError('placement.not_found', { detail: 'The tenant has no place any more.' }),
+        });
+      const { moving } = state;
+      return work({ from: place(moving.from), to: place(moving.to) }, moving);
+    });
     if (done === null) throw new ComeBack(busyMs);
     return done.result;
   }
