@@ -153,7 +153,7 @@ export class PostgresTenants extends Tenants {
       try {
         entered = await this.#begin(placed);
       } catch (error) {
-        if (!(await this.#hasMovedAway(placement, error))) throw error;
+        if (!(await this.#hasMovedAway(placement))) throw error;
       } finally {
         // What waits before a gate, or has failed, holds no connection.
         if (entered?.kind !== 'in') giveBack();
@@ -176,7 +176,7 @@ export class PostgresTenants extends Tenants {
   }
 
   /** A database or login that isn't to be had may be one that the tenant has left, and that is gone. The next look-up finds the new one. */
-  async #hasMovedAway({ tenantId, isolation, generation }: Placement, error: unknown): Promise<boolean> {
+  async #hasMovedAway({ tenantId, isolation, generation }: Placement): Promise<boolean> {
     if (isolation !== 'isolated') return false;
     const now = await this.#placements.find(tenantId, true);
     return now !== null && now.placement.generation !== generation;

@@ -169,13 +169,16 @@ export class MoveOperation implements OperationType {
     );
   }
 
-  /** A tenant that is being erased goes with both places: nobody goes back. */
+  /** A tenant whose grace is over is erased once its moves are: nobody goes back. */
+  private isOver = (deletion: { graceEndsAt: string } | null): boolean =>
+    deletion !== null && Date.parse(deletion.graceEndsAt) <= this.clock.nowMs();
+
   private async keptForMs({ tenantId, operationId, results }: OperationContext): Promise<number> {
     const [{ state }, life] = await Promise.all([
       this.log.load(placement, { tenant: tenantId }),
       this.log.load(tenantAggregate, { tenant: tenantId }),
     ]);
-    if (!state.placed || state.moving?.operationId !== operationId || registered(life.state).deletion?.erasing) return 0;
+    if (!state.placed || state.moving?.operationId !== operationId || this.isOver(registered(life.state).deletion)) return 0;
     const { switchedAt } = results['switch'] as { switchedAt: string };
     return Date.parse(switchedAt) + state.moving.keepSourceMinutes * 60_000 - this.clock.nowMs();
   }
