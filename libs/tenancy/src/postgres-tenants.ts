@@ -193,8 +193,9 @@ export class PostgresTenants extends Tenants {
       client = await pool.connect();
     } catch (error) {
       if (isIsolated) this.#heard(placement, error);
-      // No such login, password or database: the placement, or its secret, is an old one.
-      if (!isIsolated || !['28P01', '28000', '3D000', '42501'].includes(sqlState(error) ?? '')) throw error;
+      // No such login, password or database, or no key that opens the password: the placement, or its secret, is an old one.
+      const isErased = error instanceof DomainError && error.code === 'keys.destroyed';
+      if (!isIsolated || !(isErased || ['28P01', '28000', '3D000', '42501'].includes(sqlState(error) ?? ''))) throw error;
       await this.#isolated.forget(placement.tenantId);
       return { kind: 'unknown', cause: error };
     }

@@ -23,10 +23,12 @@ const bystanders = `stays${Math.random().toString(36).slice(2, 12)}`;
 
 let api: Api;
 let run: RunFile;
+let other: Awaited<ReturnType<typeof planted>>;
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 beforeAll(async () => {
   ({ api, run } = await sharedSystem());
   folder = await temporaryFolder();
+  other = await planted('dedicated', bystanders);
 });
 afterAll(() => folder?.remove());
 const url = (id: string, rest = '') => `${PLATFORM}/tenants/${id}${rest}`;
@@ -96,7 +98,7 @@ describe('an erased tenant', () => {
   it.each(['shared', 'dedicated', 'isolated'])(
     'that was %s is found nowhere any more, and its certificate says so',
     async (isolation) => {
-      const [tenant, other] = [await planted(isolation, needle), await planted('dedicated', bystanders)];
+      const tenant = await planted(isolation, needle);
       const before = await eventsOf(api, tenant.id);
       const others = await eventsOf(api, other.id);
       if (isolation !== 'shared')
@@ -141,6 +143,8 @@ describe('an erased tenant', () => {
       expect((await api.get(url(other.id))).body.adminEmail).toBe(`${bystanders}@people.example`);
 
       await opened(tenant.id, certificate.body.export.location, isolation);
+      // Nothing waits for a tenant that is gone.
+      expect((await api.get(`${PLATFORM}/parked?tenantId=${tenant.id}`)).body.items).toEqual([]);
     },
     120_000,
   );
