@@ -66,6 +66,20 @@ describe('an isolation check', () => {
     }
   });
 
+  it('holds a suspended and an archived tenant to the same', async () => {
+    const closed = await Promise.all(
+      ['suspend', 'archive'].map(async (command) => {
+        const { tenant } = await activeTenant(api, { name: unique('Closed'), isolation: 'dedicated' });
+        expect((await api.post(`${PLATFORM}/tenants/${tenant.id}/${command}`)).status).toBeLessThan(300);
+        return tenant.id as string;
+      }),
+    );
+    const { operation, report } = await check(closed);
+    expect(brokenOf(report)).toEqual([]);
+    expect(operation.status).toBe('succeeded');
+    expect(report.tenants).toHaveLength(2);
+  });
+
   it('is signed, as a whole and tenant by tenant, so that a change shows', async () => {
     const { report } = await check(idsOf(tenants.slice(0, 1)));
     const { keyId, signature, ...document } = report;

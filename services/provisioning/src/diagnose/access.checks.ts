@@ -7,6 +7,7 @@ import { type Check, failed, notApplicable, ok, type Result, warning } from './f
 
 const SLOW_MS = 1_000;
 const NEAR = 0.8;
+const UNDER_MAINTENANCE = 'tenant.maintenance';
 
 interface QuotaRow {
   resource_type: string;
@@ -83,6 +84,8 @@ export class AccessChecks {
 }
 
 function apiResult({ status, body, durationMs }: ApiAnswer, tenantId: string): Result {
+  if (body?.code === UNDER_MAINTENANCE)
+    return warning('The tenant is under maintenance', 'Wait for its end, or end it: POST /api/v1/platform/maintenance-windows/{id}/end');
   if (status !== 200)
     return failed(
       `The API answers ${status} ${body?.code ?? ''} to the tenant`,
@@ -97,7 +100,7 @@ function apiResult({ status, body, durationMs }: ApiAnswer, tenantId: string): R
 /** What only a tenant that is served can be asked. */
 function seen<T>({ status, body }: ApiAnswer, result: (rows: T[]) => Result): Result {
   if (status === 200) return result(body as T[]);
-  return status === 403 || status === 410
+  return status === 403 || status === 410 || (body as { code?: string } | null)?.code === UNDER_MAINTENANCE
     ? notApplicable(`The tenant itself is not served (${body?.code ?? status})`)
     : failed(`The API answered ${status} ${body?.code ?? ''}`, 'Look at the log of gateway');
 }

@@ -129,8 +129,8 @@ export class ApiProbe extends Probe {
 
   private async answer(method: string, path: string, headers: Record<string, string>, body?: unknown): Promise<ApiAnswer> {
     const answer = await this.api.ask(method, path, headers, body);
-    // Says nothing of the boundary.
-    if (answer.status === 429 || answer.status >= 500)
+    // Who is under maintenance is refused like any other. Else it says nothing of the boundary.
+    if (answer.body?.code !== 'tenant.maintenance' && (answer.status === 429 || answer.status >= 500))
       throw new DomainError('service.unavailable', {
         detail: `The API answered ${answer.status} during an isolation check.`,
         retryAfterSeconds: 1,
