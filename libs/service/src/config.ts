@@ -32,16 +32,20 @@ export const processEnvironment = z.object({
   TENANTRY_HEALTH_PORT: z.coerce.number().int().min(0).max(65535).default(9464),
   TENANTRY_DATA_DIR: z.string().default('.tenantry'),
   /** Where tenants' files are kept: `s3://<bucket>/<prefix>?region=…`. Without it in the data directory. The same in every process. */
-  TENANTRY_STORAGE_URL: z
-    .string()
-    .superRefine((url, { addIssue }) => {
-      try {
-        s3Place(url);
-      } catch (error) {
-        addIssue({ code: 'custom', message: (error as Error).message });
-      }
-    })
-    .optional(),
+  TENANTRY_STORAGE_URL: z.preprocess(
+    // As a compose file gives what isn't set.
+    (value) => (value === '' ? undefined : value),
+    z
+      .string()
+      .superRefine((url, { addIssue }) => {
+        try {
+          s3Place(url);
+        } catch (error) {
+          addIssue({ code: 'custom', message: (error as Error).message });
+        }
+      })
+      .optional(),
+  ),
   TENANTRY_BASE_DOMAIN: z.string().default('tenantry.localhost'),
   TENANTRY_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),
   TENANTRY_REPLICA: z.coerce.number().int().min(0).default(0),

@@ -11,11 +11,15 @@ import { Environment } from '@tenantry/service/environment';
 import { breached, held, notApplicable } from '../attempt.js';
 import { Probe, type Subject } from '../probe.js';
 
+const TRIED_MS = 60_000;
+const NOBODY = '00000000-0000-4000-8000-000000000000';
+
 /** The bus: without credentials, with those of the process that makes tenants, and with those of the tenant's own event subscriptions. */
 @Injectable()
 export class BusProbe extends Probe {
   private readonly url: string;
   private readonly credsFile: string;
+  private ofAll: { attempts: Promise<Attempt[]>; untilMs: number } | null = null;
 
   constructor(
     private readonly rpc: RpcClient,
@@ -27,18 +31,28 @@ export class BusProbe extends Probe {
   }
 
   async attempts({ tenantId, peer }: Subject): Promise<Attempt[]> {
-    const [anonymous, process, { attempts }] = await Promise.all([
-      this.withoutCredentials(),
-      this.asProcess(tenantId),
+    const [ofAll, { attempts }] = await Promise.all([
+      this.aroundAll(),
       this.rpc.call(probeSubscriptions, { tenantId, foreignTenantId: peer?.tenantId ?? null }),
     ]);
     const whose = 'with the credentials of its event subscription';
     const none: Attempt = { boundary: 'bus', target: 'event subscriptions', ...notApplicable(whose, 'the tenant has no active one') };
-    return [
+    return [...ofAll, ...(attempts.length > 0 ? attempts.map(said(whose)) : [none])];
+  }
+
+  /** What is around all tenants alike is tried once a minute, not once per tenant. */
+  private aroundAll(): Promise<Attempt[]> {
+    const now = performance.now();
+    if (this.ofAll && now < this.ofAll.untilMs) return this.ofAll.attempts;
+    const attempts = Promise.all([this.withoutCredentials(), this.asProcess()]).then(([anonymous, process]) => [
       anonymous,
       ...process.map(said('as the process that makes tenants')),
-      ...(attempts.length > 0 ? attempts.map(said(whose)) : [none]),
-    ];
+    ]);
+    this.ofAll = { attempts, untilMs: now + TRIED_MS };
+    attempts.catch(() => {
+      this.ofAll = null;
+    });
+    return attempts;
   }
 
   private async withoutCredentials(): Promise<Attempt> {
@@ -57,11 +71,11 @@ export class BusProbe extends Probe {
   }
 
   /** What a process could do to a tenant's events past the one that owns them. */
-  private async asProcess(tenantId: string): Promise<(BrokerAttempt & { refused: boolean })[]> {
+  private async asProcess(): Promise<(BrokerAttempt & { refused: boolean })[]> {
     const connection = await connectOnce(this.url, { text: await readFile(this.credsFile), inboxPrefix: inboxPrefixOf('provisioning') });
     try {
       return await refusals(connection, [
-        { what: 'publish', subject: `tenantry.events.${tenantId}.tenant.TenantActivated` },
+        { what: 'publish', subject: `tenantry.events.${NOBODY}.tenant.TenantActivated` },
         { what: 'publish', subject: 'rpc.identity.gateway.authenticate' },
         { what: 'publish', subject: '$JS.API.CONSUMER.LIST.TENANTRY_EVENTS' },
         { what: 'subscribe', subject: 'rpc.identity.>' },
