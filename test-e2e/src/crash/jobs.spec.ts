@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { eventually } from '@tenantry/testing/eventually';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type System, startSystem } from '../harness/system.js';
-import { activeTenant, eventsOf, PLATFORM } from '../harness/tenants.js';
+import { activeTenant, eventsOf, PLATFORM, settled } from '../harness/tenants.js';
 
 const COUNT = 12;
 let system: System;
@@ -52,5 +52,26 @@ describe('work over many tenants whose process is killed, twice', () => {
     for (const log of logs) expect(log.filter(({ type }) => type === 'TenantUpdated')).toHaveLength(1);
     const { items } = (await api.get(`${PLATFORM}/operations/${body.id}/items`)).body;
     expect(items.map(({ tenantId }: { tenantId: string }) => tenantId)).toEqual(ids);
+  });
+});
+
+describe('maintenance of all', () => {
+  it('holds every tenant, and who is created meanwhile is provisioned when it is over', async () => {
+    const { api } = system;
+    const windows = `${PLATFORM}/maintenance-windows`;
+    const { key } = (await api.post(`${PLATFORM}/tenants/${ids[0]}/api-keys`, { name: 'own' })).body;
+    const asked = { scope: { all: true }, endsAt: new Date(Date.now() + 300_000).toISOString(), reason: 'a new roof', emergency: true };
+    const { status, body } = await api.post(windows, asked);
+    expect([status, body.status, body.scope, body.tenants]).toEqual([201, 'active', 'all', null]);
+    await eventually(async () => expect((await api.as(key).get('/api/tenants/current')).body.code).toBe('tenant.maintenance'), {
+      ...{ timeoutMs: 1_000, intervalMs: 20, what: 'the tenants to be held' },
+    });
+    const created = await api.post(`${PLATFORM}/tenants`, { name: 'Born meanwhile', isolation: 'shared' });
+    expect(created.status).toBe(202);
+    expect((await api.post(`${windows}/${body.id}/end`)).body.status).toBe('ended');
+    await eventually(async () => expect((await api.as(key).get('/api/tenants/current')).status).toBe(200), {
+      ...{ timeoutMs: 1_000, intervalMs: 20, what: 'the tenants to be served again' },
+    });
+    expect((await settled(api, created.body.id, 90_000)).status).toBe('active');
   });
 });

@@ -136,6 +136,22 @@ describe('one thing done to many tenants', () => {
     expect(sent[0]).toMatchObject({ kind: 'notice', text, html: '<p>Hello &lt;there&gt;,</p><p>we have moved.</p>' });
   });
 
+  it('may be asked for several times at once, and steered by several people', async () => {
+    const both = await Promise.all(['suspend', 'reactivate'].map((action) => api.post(BULK, { action, filter: { tag } })));
+    for (const { body } of both) expect(await ended(body.id)).toMatchObject({ status: 'succeeded', counts: { succeeded: COUNT } });
+    await ended((await api.post(BULK, { action: 'reactivate', filter: { tag } })).body.id);
+    expect((await statuses()).every((status) => status === 'active' || status === 'trial')).toBe(true);
+    const { body } = await api.post(BULK, { action: 'tags', filter: { tag }, params: { add: ['raced'] }, concurrency: 1 });
+    const steered = ['pause', 'cancel', 'resume', 'cancel', 'pause'].map((verb) => api.post(`${PLATFORM}/operations/${body.id}/${verb}`));
+    for (const { status } of await Promise.all(steered)) expect([202, 409]).toContain(status);
+    const { status, counts } = await ended(body.id);
+    expect(['cancelled', 'succeeded']).toContain(status);
+    expect(counts.succeeded + counts.skipped).toBe(COUNT);
+    await eventually(async () => expect((await api.get(`${PLATFORM}/tenants?tag=raced`)).body.items).toHaveLength(counts.succeeded), {
+      ...{ timeoutMs: 5_000, what: 'the list to know the tags' },
+    });
+  });
+
   it('is refused where it makes no sense', async () => {
     const refused = async (body: unknown) => {
       const { status, body: problem } = await api.post(BULK, body);
