@@ -12,7 +12,7 @@ import { blueprintRoutes } from './platform/blueprints.js';
 import { startBulkOperation } from './platform/bulk.js';
 import { consumerRoutes } from './platform/consumers.js';
 import { isolationRoutes } from './platform/isolation.js';
-import { maintenanceRoutes } from './platform/maintenance.js';
+import { maintenanceFaces, maintenanceRoutes } from './platform/maintenance.js';
 import { quotaFaces, quotaRoutes } from './quota/routes.js';
 import type { Face, Route } from './route.js';
 import { tenantConfigRoutes } from './tenant/config-routes.js';
@@ -69,4 +69,5 @@ export const faces: Face[] = [
   ...identityFaces,
   ...eventSubscriptionFaces,
   ...fileFaces,
+  ...maintenanceFaces,
 ];

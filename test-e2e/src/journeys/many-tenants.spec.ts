@@ -257,6 +257,13 @@ describe('maintenance', () => {
       graceMinutes: 10,
     });
     expect(body.noticeAt).not.toBeNull();
+    const key = await keyOf(ids[3] as string);
+    const shown = { id: body.id, status: 'scheduled', starts_at: body.startsAt, ends_at: body.endsAt, reason: 'perhaps', emergency: false };
+    await eventually(async () => expect((await api.as(key).get(`/api/tenants/${ids[3]}/maintenance`)).body).toEqual([shown]), {
+      ...{ timeoutMs: 5_000, what: 'the tenant to see it' },
+    });
+    expect((await api.get(`${PLATFORM}/tenants/${ids[4]}/maintenance`)).body).toEqual({ items: [] });
+    expect((await api.get(`${PLATFORM}/tenants/${newId()}/maintenance`)).status).toBe(404);
     expect((await api.post(`${WINDOWS}/${body.id}/end`)).body.status).toBe('cancelled');
     const field = async (change: object) =>
       (await api.post(WINDOWS, { scope, endsAt: inMinutes(60), reason: 'x', ...change })).body.errors?.[0]?.field;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { route } from '../route.js';
+import { face, route } from '../route.js';
 import { ReasonBody, TenantFilter, tenantIdList } from '../tenant/bodies.js';
 import { InstantText, PageQuery, page, text, Uuid } from '../values.js';
 
@@ -90,4 +90,43 @@ export const endMaintenanceWindow = route({
   answers: { 200: MaintenanceWindow },
 });
 
-export const maintenanceRoutes = [createMaintenanceWindow, listMaintenanceWindows, getMaintenanceWindow, endMaintenanceWindow];
+const TenantsWindow = MaintenanceWindow.pick({ id: true, status: true, startsAt: true, endsAt: true, reason: true, emergency: true });
+const ByTenant = z.strictObject({ tenantId: Uuid });
+export const listTenantMaintenance = route({
+  ...common,
+  name: 'maintenance-windows.of-tenant',
+  summary: 'Maintenance that concerns a tenant: announced, or going on',
+  permission: 'tenant:read',
+  method: 'GET',
+  path: '/api/v1/platform/tenants/:tenantId/maintenance',
+  params: ByTenant,
+  answers: { 200: z.object({ items: z.array(TenantsWindow) }) },
+});
+export const maintenanceFaces = [
+  face({
+    of: listTenantMaintenance,
+    summary: 'Maintenance that was announced; while it goes on this too answers 503',
+    tag: 'Tenants (tenant surface)',
+    scope: 'tenant',
+    permission: 'tenant:read',
+    method: 'GET',
+    path: '/api/tenants/:tenantId/maintenance',
+    params: ByTenant,
+    answers: {
+      200: z.array(
+        z.object({ id: Uuid, status: z.string(), starts_at: z.string(), ends_at: z.string(), reason: z.string(), emergency: z.boolean() }),
+      ),
+    },
+    request: ({ params }) => ({ params }),
+    answer: ({ items }: { items: z.infer<typeof TenantsWindow>[] }) =>
+      items.map(({ startsAt, endsAt, ...rest }) => ({ ...rest, starts_at: startsAt, ends_at: endsAt })),
+  }),
+];
+
+export const maintenanceRoutes = [
+  listTenantMaintenance,
+  createMaintenanceWindow,
+  listMaintenanceWindows,
+  getMaintenanceWindow,
+  endMaintenanceWindow,
+];

@@ -1,16 +1,20 @@
 import { Controller } from '@nestjs/common';
+import { Clock } from '@tenantry/contracts/clock';
 import { invalidField } from '@tenantry/contracts/errors';
 import { PLATFORM_LOG } from '@tenantry/contracts/ids';
 import {
   endMaintenanceWindow,
   getMaintenanceWindow,
   listMaintenanceWindows,
+  listTenantMaintenance,
   type MaintenanceWindow,
 } from '@tenantry/contracts/platform/maintenance';
+import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
 import type { Call, Reply } from '@tenantry/messaging/rpc';
 import { Database } from '@tenantry/service/database';
-import { and, desc, eq, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, gt, inArray, sql } from 'drizzle-orm';
+import { registered, tenant } from '../tenant/tenant.js';
 import { windows } from './maintenance-windows.projection.js';
 import { MaintenanceWindows, windowView } from './windows.js';
 
@@ -28,6 +32,8 @@ export class ReadWindowsRpc {
   constructor(
     private readonly database: Database,
     private readonly windows: MaintenanceWindows,
+    private readonly log: TenantLog,
+    private readonly clock: Clock,
   ) {}
 
   @Handles(listMaintenanceWindows)
@@ -54,6 +60,27 @@ export class ReadWindowsRpc {
   @Handles(getMaintenanceWindow)
   async get({ params: { windowId } }: Call<typeof getMaintenanceWindow>): Reply<typeof getMaintenanceWindow> {
     return { status: 200, body: windowView(await this.windows.find(windowId)) };
+  }
+
+  @Handles(listTenantMaintenance)
+  async ofTenant({ tenantId }: Call<typeof listTenantMaintenance>): Reply<typeof listTenantMaintenance> {
+    const [{ state }, rows] = await Promise.all([
+      this.log.load(tenant, { tenant: tenantId }),
+      this.database.db
+        .select()
+        .from(windows)
+        .where(and(inArray(windows.status, ['scheduled', 'active']), gt(windows.endsAt, this.clock.now())))
+        .orderBy(asc(windows.startsAt), asc(windows.windowId)),
+    ]);
+    registered(state);
+    const concerns = await Promise.all(rows.map(({ windowId, scope }) => scope === 'all' || this.windows.names(windowId, tenantId)));
+    const items = rows.filter((_, index) => concerns[index]).map(shownRow);
+    return {
+      status: 200,
+      body: {
+        items: items.map(({ id, status, startsAt, endsAt, reason, emergency }) => ({ id, status, startsAt, endsAt, reason, emergency })),
+      },
+    };
   }
 
   @Handles(endMaintenanceWindow)

@@ -30,6 +30,12 @@ export class MaintenanceWindows {
     return { window, announcement: told.state, course: went.state[windowId], position: Math.max(told.position, went.position) };
   }
 
+  /** Whether a window that isn't for all is for this tenant. */
+  async names(windowId: string, tenantId: string): Promise<boolean> {
+    const { state } = await this.log.load(announcement, { tenant: PLATFORM_LOG, stream: `maintenance-${windowId}` });
+    return state.tenantIds.includes(tenantId);
+  }
+
   /** Once, whoever is first: who announced it, or its time. */
   async open({ window, announcement: { actor } }: Pick<Known, 'window' | 'announcement'>): Promise<void> {
     const command: SystemCommand = {
