@@ -12,7 +12,8 @@ export async function leftInPlace({ pool }: Pick<PlaceContext, 'pool'>, tenantId
           + (SELECT count(*) FROM pg_roles WHERE rolname = $2)
           + (SELECT count(*) FROM pg_database WHERE datname = $4)
           + (SELECT count(*) FROM tenancy.placements WHERE tenant_id = $1)
-          + (SELECT count(*) FROM tenancy.tenant_gate WHERE tenant_id = $1) AS found`,
+          + (SELECT count(*) FROM tenancy.tenant_gate WHERE tenant_id = $1)
+          + (SELECT count(*) FROM tenancy.app_ledger WHERE app_schema = $3) AS found`,
     [tenantId, `t_${key}`, `app_${key}`, `tenantry_t_${key}`],
   );
   const client = await pool.connect();
