@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ClientBase, Pool } from 'pg';
 import { type Objects, objectsOf } from './blueprint-objects.js';
-import { type AppStep, type Stamp, stampScript } from './blueprint-script.js';
+import { type AppStep, type Stamp, stampScript, stepScript } from './blueprint-script.js';
 import type { Refusal, Statement } from './blueprint-sql.js';
 import { readCatalogue, type Table } from './catalogue.js';
 import { renderTables } from './compile.js';
@@ -53,7 +53,7 @@ async function onScratch(client: ClientBase, trial: Trial): Promise<Tried> {
   const place = { role: SHARED_ROLE, tenantId: trial.supportsShared ? null : NOBODY };
   const stampOf = (stamp: Stamp) => stampScript(stamp, place);
   const schema = await makeSchema(client, place.tenantId);
-  for (const step of trial.before) await client.query(`${step.sql}\n;${stampOf(step.stamp)}`);
+  for (const step of trial.before) await client.query(stepScript(place, step));
   const existing = await tablesOf(client, schema);
   const unforce = trial.hasData && trial.supportsShared ? existing.map(({ name }) => name) : [];
   for (const name of unforce) await client.query(`ALTER TABLE ${identifier(name)} NO FORCE ROW LEVEL SECURITY`);

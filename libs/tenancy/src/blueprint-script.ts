@@ -48,7 +48,8 @@ SET LOCAL ROLE ${APP_OWNER}; SET LOCAL search_path = ${schema}${place.tenantId =
 ${steps.map((step) => `${stepScript(place, step)}\n`).join('')}SET LOCAL ROLE ${OWNER};`;
 }
 
-function stepScript(place: AppPlace, { sql, stamp }: AppStep): string {
+/** One step on the search path, as the tables' owner. */
+export function stepScript(place: Pick<AppPlace, 'role' | 'tenantId'>, { sql, stamp }: AppStep): string {
   const unforce =
     place.tenantId === null ? stamp.unforce.map((name) => `ALTER TABLE ${identifier(name)} NO FORCE ROW LEVEL SECURITY;`) : [];
   // The line break ends a comment that the SQL may end with.

@@ -8,7 +8,9 @@ import { examine } from './blueprint-sql.js';
 import { appLedger, stepsBetween, stepsTo } from './blueprints.js';
 import { urlFor } from './login-secret.js';
 import { sha256 } from './migration-files.js';
+import { catchUp, copy, fence, finish, prepare, retire, switchOver, verify } from './move/move.js';
 import { placementFor } from './names.js';
+import type { Placement } from './placement.js';
 import { PostgresTenants } from './postgres-tenants.js';
 import { createPlace, dropPlace } from './provision-schema.js';
 import { type Platform, startPlatform, testKeys } from './spec/platform.js';
@@ -213,6 +215,41 @@ describe('tenants of a blueprint', () => {
     expect(objectDifferences(expected, ofCrm)).toEqual([]);
     expect(found.get('app_shared')!['table people']).toContain('row security t t');
   });
+
+  it('keep their versions when they move, and go forward from there', async () => {
+    const first = placementFor(randomUUID(), 'dedicated');
+    await createPlace(platform.places, first);
+    await tenants.withTenant(first.tenantId, async ({ client }) => client.query(`INSERT INTO people (id, name) VALUES (1, 'Eve')`));
+    const moved = async (from: Placement, isolation: 'dedicated' | 'isolated') => {
+      const to = { ...placementFor(from.tenantId, isolation, { generation: from.generation + 1 }), ready: true };
+      const move = { from: { ...from, ready: true }, to };
+      const prepared = await prepare(platform.places, move);
+      for (const step of [copy, catchUp]) await step(platform.places, move);
+      await fence(platform.places, move, prepared);
+      for (const step of [verify, switchOver, finish, retire]) await step(platform.places, move);
+      return to;
+    };
+    const away = await moved(first, 'isolated');
+    await publish('crm', true, ['ALTER TABLE people ADD COLUMN phone text']);
+    const client = new pg.Client({ connectionString: urlFor(platform.places.url, away.database) });
+    await client.connect();
+    await client.query(`BEGIN; ${appScript(away, await stepsBetween(platform.places.pool, 'crm', 3, 4), 3)} COMMIT`);
+    await client.end();
+    const back = await moved(away, 'dedicated');
+    const ledger = await appLedger(platform.places.pool, [back.appSchema]);
+    expect(Object.fromEntries(ledger.get(back.appSchema)!)).toMatchObject({ crm: { version: 4 }, own: { version: 1 } });
+    const rows = await tenants.withTenant(back.tenantId, async (tx) => (await tx.client.query('SELECT name, phone FROM people')).rows);
+    expect(rows).toEqual([{ name: 'Eve', phone: null }]);
+    await platform.admin.query('SET ROLE tenantry_owner');
+    const found = (await objectsOf(platform.admin, [back.appSchema])).get(back.appSchema)!;
+    await platform.admin.query('RESET ROLE');
+    const expected = await platform.admin.query('SELECT objects FROM tenancy.blueprint_versions WHERE blueprint = $1 AND version = 4', [
+      'crm',
+    ]);
+    const { 'table notes': _, 'sequence notes_id_seq': __, ...ofCrm } = found;
+    expect(objectDifferences(expected.rows[0].objects, ofCrm)).toEqual([]);
+    await dropPlace(platform.places, back);
+  }, 60_000);
 
   it('are gone when they are dropped', async () => {
     for (const place of [shared, dedicated, isolated]) await dropPlace(platform.places, place);
