@@ -56,9 +56,14 @@ export class ClosedGates {
     const waiting = new Set<() => void>();
     const probe = setTimeout(() => {
       const [first] = waiting;
+      if (first) {
+        first();
+        // Whatever becomes of that try, the next is after the same time: nobody has to say how it ended.
+        probe.refresh();
+        return;
+      }
       // Nobody waits any more: forget it, the next caller tries by itself.
-      if (first) first();
-      else this.#closed.delete(tenantId);
+      this.#closed.delete(tenantId);
     }, this.limits.probeMs);
     this.#closed.set(tenantId, { waiting, probe });
   }
