@@ -158,6 +158,7 @@ describe('a change that needs a second person', () => {
       { timeoutMs: 10_000, what: 'the approval to expire' },
     );
     await api.put(`${PLATFORM}/approval-policies`, { items: [] });
+    expect((await api.put(`${PLATFORM}/approval-policies`, { items: [{ commands: ['dance'] }] })).status).toBe(422);
     expect((await api.put(url(tenant.id, `/settings/${key}`), { value: 'free' })).status).toBe(200);
   });
 });

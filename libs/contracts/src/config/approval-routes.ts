@@ -8,8 +8,24 @@ import { SettingKey, settingCategories } from './events.js';
 const base = '/api/v1/platform';
 const common = { owner: 'provisioning', tag: 'Approvals', scope: 'platform' } as const;
 
-/** What can be made to wait for further people, apart from settings by their key or category: a change of any setting, of a flag, of the plan, of the tenant's name, contacts or tags; a rollback of the configuration. */
-export const approvableCommands = ['settings', 'features', 'plan', 'update', 'rollback'] as const;
+/**
+ * What can be made to wait for further people, apart from settings by their key or category: a change of any setting, of a flag, of the
+ * plan, of the tenant's name, contacts or tags; a rollback of the configuration; what changes the tenant's state.
+ */
+export const approvableCommands = [
+  'settings',
+  'features',
+  'plan',
+  'update',
+  'rollback',
+  'activate',
+  'suspend',
+  'reactivate',
+  'archive',
+  'restore',
+  'undelete',
+  'delete',
+] as const;
 export type ApprovableCommand = (typeof approvableCommands)[number];
 
 const Policies = z.object({ items: z.array(ApprovalPolicy) });

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { ApprovalPending } from '../config/approval-routes.js';
+import { PendingRow, pendingRow } from '../config/routes.js';
 import { face, route } from '../route.js';
 import { Uuid } from '../values.js';
 import {
@@ -27,7 +29,7 @@ const transition = <A extends Record<number, z.ZodType>>(name: string, summary: 
     params: ById,
     body: TransitionBody,
     bodyOptional: true,
-    answers: { ...answers, 202: z.union([TenantAccepted, ScheduledTransition]) },
+    answers: { ...answers, 202: z.union([TenantAccepted, ScheduledTransition, ApprovalPending]) },
   });
 const done = { 200: Tenant };
 
@@ -71,7 +73,7 @@ export const setTenantStatus = route({
   params: ToStatus,
   body: TransitionBody,
   bodyOptional: true,
-  answers: { 200: Tenant, 202: ScheduledTransition },
+  answers: { 200: Tenant, 202: z.union([ScheduledTransition, ApprovalPending]) },
 });
 
 export const deleteTenant = route({
@@ -84,7 +86,7 @@ export const deleteTenant = route({
   params: ById,
   body: DeletionBody,
   bodyOptional: true,
-  answers: { 202: DeletionAccepted },
+  answers: { 202: z.union([DeletionAccepted, ApprovalPending]) },
 });
 export const previewDeletion = route({
   ...common,
@@ -146,9 +148,9 @@ export const lifecycleFaces = [
     params: ToOrganizationStatus,
     body: TransitionBody,
     bodyOptional: true,
-    answers: { 200: Organization, 202: ScheduledRow },
+    answers: { 200: Organization, 202: z.union([ScheduledRow, PendingRow]) },
     request: ({ params, body }) => ({ params: { ...params, status: params.status === 'inactive' ? 'archived' : params.status }, body }),
-    answer: (body, status) => (status === 202 ? body : organization(body)),
+    answer: (body, status) => ('approval' in body ? pendingRow(body) : status === 202 ? body : organization(body)),
   }),
   face({
     of: deleteTenant,
@@ -166,12 +168,13 @@ export const lifecycleFaces = [
       confirm: DeletionBody.shape.confirm,
     }),
     bodyOptional: true,
-    answers: { 202: Organization.extend({ deletion: z.object({ grace_ends_at: z.string() }) }) },
+    answers: { 202: z.union([Organization.extend({ deletion: z.object({ grace_ends_at: z.string() }) }), PendingRow]) },
     request: ({ params, body }) => ({
       params,
       body: body && { reason: body.reason, cause: body.cause, graceDays: body.grace_days, confirm: body.confirm },
     }),
-    answer: (body) => ({ ...organization(body), deletion: { grace_ends_at: body.deletion.graceEndsAt } }),
+    answer: (body) =>
+      'approval' in body ? pendingRow(body) : { ...organization(body), deletion: { grace_ends_at: body.deletion.graceEndsAt } },
   }),
 ];
 

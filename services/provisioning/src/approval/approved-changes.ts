@@ -1,5 +1,7 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { DiscoveryService } from '@nestjs/core';
 import { Clock } from '@tenantry/contracts/clock';
+import type { ApprovableCommand } from '@tenantry/contracts/config/approval-routes';
 import { DomainError, errorCodes } from '@tenantry/contracts/errors';
 import { derivedId } from '@tenantry/contracts/ids';
 import type { CommandContext } from '@tenantry/contracts/route';
@@ -10,6 +12,7 @@ import type { ClearChange } from '../config/change.js';
 import { ConfigChanges } from '../config/config-changes.js';
 import { systemCommand } from '../saga/system-command.js';
 import { approval, type KnownApproval, known, markApplied, markFailed } from './approval.js';
+import { ApprovedCommand } from './approved-command.js';
 
 /** What will not be otherwise however often it is tried. */
 const isFinal = (error: unknown): error is DomainError => {
@@ -20,13 +23,22 @@ const isFinal = (error: unknown): error is DomainError => {
 
 /** Makes what was approved: under one command id, so that it is made once, whoever tries it and how often. */
 @Injectable()
-export class ApprovedChanges {
+export class ApprovedChanges implements OnApplicationBootstrap {
+  private readonly handlers = new Map<string, ApprovedCommand>();
+
   constructor(
     private readonly log: TenantLog,
     private readonly changes: ConfigChanges,
     private readonly keyring: Keyring,
     private readonly clock: Clock,
+    private readonly discovery: DiscoveryService,
   ) {}
+
+  onApplicationBootstrap(): void {
+    for (const { instance } of this.discovery.getProviders()) {
+      if (instance instanceof ApprovedCommand) for (const command of instance.commands) this.handlers.set(command, instance);
+    }
+  }
 
   /** The approval afterwards. What can't be made is on record as failed. */
   async make(tenantId: string, approvalId: string): Promise<KnownApproval> {
@@ -44,8 +56,15 @@ export class ApprovedChanges {
   }
 
   private async attempt(tenantId: string, asked: KnownApproval): Promise<{ code: string; detail: string } | null> {
-    if (!asked.change) return null;
+    const { command, body } = asked;
     try {
+      if (!asked.change) {
+        const handler = this.handlers.get(command);
+        if (!handler || body === null) throw new Error(`nobody does ${command} where it was approved`);
+        const given: unknown = JSON.parse(await this.keyring.reveal<string>(tenantId, body));
+        await handler.run(tenantId, command as ApprovableCommand, given, commandOf(asked));
+        return null;
+      }
       // Each value is a piece of JSON text in clear again.
       const change = (await revealed<unknown>(this.keyring, tenantId, asked.change)) as ClearChange;
       await this.changes.make(tenantId, await this.changes.plan(tenantId, change), commandOf(asked));

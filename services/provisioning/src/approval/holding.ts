@@ -8,10 +8,11 @@ import type { Answer, CommandContext } from '@tenantry/contracts/route';
 import { newStream, TenantLog } from '@tenantry/event-store/tenant-log';
 import { changeOf } from '../config/change.js';
 import type { Planned } from '../config/config-changes.js';
-import { approval, known, request } from './approval.js';
+import { approval, known, type Requested, request } from './approval.js';
 import { ApprovalIndex } from './approval-index.js';
 import { type Demand, demandOf, Policies, touchedBy } from './policies.js';
 
+type Waiting = Answer<ApprovalPending> & { status: 202 };
 const HOUR_MS = 3_600_000;
 
 /** Where a policy asks for further people, a change waits for them instead of being made. */
@@ -34,17 +35,34 @@ export class Holding {
    * Its id comes from the command's, so that a repeated request doesn't wait twice.
    * @throws DomainError `precondition.failed` where the caller expects another version
    */
-  async hold(
-    tenantId: string,
-    command: ApprovableCommand,
-    planned: Planned,
-    context: CommandContext,
-  ): Promise<(Answer<ApprovalPending> & { status: 202 }) | null> {
+  async hold(tenantId: string, command: ApprovableCommand, planned: Planned, context: CommandContext): Promise<Waiting | null> {
     if (planned.tenantEvents.length + planned.configEvents.length === 0) return null;
     const change = changeOf(planned.tenantEvents, planned.configEvents);
     const demand = await this.demand(change, command);
     if (!demand) return null;
-    const version = (planned.ofConfig ?? planned.ofTenant)?.before.version;
+    const version = (planned.ofConfig ?? planned.ofTenant)?.before.version ?? -1;
+    return this.wait(tenantId, { command, change, body: null }, demand, context, version);
+  }
+
+  /** As `hold`, of what is no change of the configuration: `body` is what it is asked with. */
+  async holdCommand(
+    tenantId: string,
+    command: ApprovableCommand,
+    body: unknown,
+    context: CommandContext,
+    version: number,
+  ): Promise<Waiting | null> {
+    const demand = await this.demand(changeOf([], []), command);
+    return demand && this.wait(tenantId, { command, change: null, body: JSON.stringify(body) }, demand, context, version);
+  }
+
+  private async wait(
+    tenantId: string,
+    what: Pick<Requested, 'command' | 'change' | 'body'>,
+    demand: Demand,
+    context: CommandContext,
+    version: number,
+  ): Promise<Waiting> {
     if (context.ifMatch !== undefined && context.ifMatch !== version)
       throw new DomainError('precondition.failed', { detail: `The resource is at version ${version}, not ${context.ifMatch}` });
     const approvalId = derivedId('approval', tenantId, context.id);
@@ -55,8 +73,7 @@ export class Holding {
       // What the caller expects is a version of what is to be changed: it is looked at again when it is.
       { tenant: tenantId, stream: `approval-${approvalId}`, command: { ...context, ifMatch: undefined } },
       request({
-        ...{ approvalId, command, change, body: null, approvers: demand.approvers },
-        ifMatch: context.ifMatch ?? null,
+        ...{ approvalId, ...what, approvers: demand.approvers, ifMatch: context.ifMatch ?? null },
         expiresAt: new Date(nowMs + demand.expiresHours * HOUR_MS).toISOString(),
         requestedAt: this.clock.now(),
       }),

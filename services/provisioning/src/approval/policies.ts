@@ -26,6 +26,9 @@ export interface Demand {
   expiresHours: number;
 }
 
+/** Said of a change by what is in it, not by how it came. */
+const ofItsContent: ReadonlySet<ApprovableCommand> = new Set(['settings', 'features', 'plan', 'update']);
+
 /** What a change touches: keys and categories of its settings, before and after, and what it does, whichever request it came by. */
 export function touchedBy(change: ConfigChange, command: ApprovableCommand) {
   const regional = Object.keys(change.tenant).filter(isRegional);
@@ -36,7 +39,7 @@ export function touchedBy(change: ConfigChange, command: ApprovableCommand) {
     ...regional.map((key) => regionalSettings[key].category),
   ]);
   const commands = new Set<string>([
-    ...(command === 'rollback' ? [command] : []),
+    ...(ofItsContent.has(command) ? [] : [command]),
     ...(keys.size > 0 ? ['settings'] : []),
     ...(change.features.length + change.reset.length > 0 ? ['features'] : []),
     ...(change.tenant.plan === undefined ? [] : ['plan']),

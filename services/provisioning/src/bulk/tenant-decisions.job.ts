@@ -64,7 +64,9 @@ export const changeTags =
   };
 
 export const tenantDecisions: FactoryProvider[] = [
-  ...Object.entries(transitions).map(([name, decide]) => decision<Partial<Why>>(`bulk.${name}`, (params, now) => decide(why(params), now))),
+  ...Object.entries(transitions).map(([name, decide]) =>
+    decision<Partial<Why>>(`bulk.${name}`, (params, now) => decide(why(params), now), name as keyof typeof transitions),
+  ),
   decision<PlanVersion>('bulk.plan', changePlan, 'update'),
   decision<TagChange>('bulk.tags', changeTags, 'update'),
 ];

@@ -1,3 +1,4 @@
+import type { DiscoveryService } from '@nestjs/core';
 import { ManualClock } from '@tenantry/contracts/clock';
 import { newId, PLATFORM_LOG } from '@tenantry/contracts/ids';
 import { type PlanSnapshot, planIds, shippedPlans } from '@tenantry/contracts/plans';
@@ -21,9 +22,14 @@ import { TenantHistory } from '../history/tenant-history.js';
 import type { Plans } from '../plan/plans.js';
 import { PreviewTenantRpc } from '../preview/preview-tenant.rpc.js';
 import { Previews } from '../preview/previews.js';
+import { ApprovedTransitions } from '../tenant/approved-transitions.js';
+import type { Deletions } from '../tenant/deletions.js';
 import { draft, registration } from '../tenant/registration.js';
 import { markProvisioned, register, tenant } from '../tenant/tenant.js';
+import type { TenantRetry } from '../tenant/tenant-retry.js';
+import { TenantTransitions } from '../tenant/tenant-transitions.js';
 import { activate } from '../tenant/transitions.js';
+import { TransitionsRpc } from '../tenant/transitions.rpc.js';
 import { UpdateTenantRpc } from '../tenant/update-tenant.rpc.js';
 import { config, initialize } from './config.js';
 import { ConfigChanges } from './config-changes.js';
@@ -56,13 +62,18 @@ async function given({ used = {} }: { used?: Record<string, number> } = {}) {
   } as unknown as RpcClient;
   const changes = new ConfigChanges(log, keyring, plans, clock);
   const holding = new Holding(log, new Policies(log), index, clock);
-  const approved = new ApprovedChanges(log, changes, keyring, clock);
+  const providers: { instance: unknown }[] = [];
+  const approved = new ApprovedChanges(log, changes, keyring, clock, { getProviders: () => providers } as unknown as DiscoveryService);
   const previews = new Previews(history, sensitive, holding, keyring, rpc, clock);
   const views = new ConfigView(history, keyring, clock);
   const settings = new SettingsRpc(log, keyring, changes, holding);
   const features = new FeaturesRpc(log, changes, holding, clock);
   const whole = new PutConfigRpc(log, history, views, changes, holding, previews);
   const versions = new ConfigVersionsRpc(log, new ConfigVersions(history, keyring), changes, holding, sensitive, keyring);
+  const transitions = new TenantTransitions({} as TenantRetry, clock);
+  const life = new TransitionsRpc(log, transitions, keyring, clock, holding);
+  providers.push({ instance: new ApprovedTransitions(log, transitions, {} as Deletions, clock) });
+  approved.onApplicationBootstrap();
   const decisions = new DecideApprovalRpc(log, index, approved, sensitive, keyring, clock, silentLogger);
   const preview = new PreviewTenantRpc(changes, previews);
   const update = new UpdateTenantRpc(log, keyring, changes, holding);
@@ -104,6 +115,8 @@ async function given({ used = {} }: { used?: Record<string, number> } = {}) {
       put: (body: object): Promise<any> => whole.put(call({}, body)),
       previewConfig: async (body: object): Promise<any> => (await whole.preview(call({}, body))).body,
       preview: async (body: object): Promise<any> => (await preview.handle(call({}, body))).body,
+      suspend: (body: object): Promise<any> => life.suspend(call({}, body)),
+      toStatus: (status: string): Promise<any> => life.set(call({ status }, {})),
       update: (body: object): Promise<any> => update.handle(call({}, body)),
       approval: async (approvalId: string): Promise<any> => (await decisions.get(call({ approvalId }))).body,
       approve: async (approvalId: string): Promise<any> => (await decisions.approve(call({ approvalId }, { reason: 'fine' }))).body,
@@ -324,6 +337,20 @@ describe('an approval', () => {
     const { state } = await log.load(tenant, { tenant: tenantId });
     expect(state).toMatchObject({ plan: { id: 'business' }, tags: ['x'], adminEmail: { enc: expect.any(String) } });
     expect(state).not.toHaveProperty('billingEmail', expect.anything());
+  });
+
+  it('of a suspension is carried out as it was asked for', async () => {
+    const { demand, suspend, toStatus, as, approval, log, tenantId } = await given();
+    await demand({ commands: ['suspend'], approvers: 1, expiresHours: 1 });
+    const asked = await suspend({ reason: 'did not pay', cause: 'payment' });
+    expect(asked).toMatchObject({ status: 202, body: { approval: { status: 'pending' } } });
+    expect((await toStatus('suspended')).status).toBe(202);
+    expect(await as('bob').approve(asked.body.approval.id)).toMatchObject({ status: 'applied', command: 'suspend' });
+    const { state, events } = await log.load(tenant, { tenant: tenantId });
+    expect(state).toMatchObject({ status: 'suspended', statusCause: 'payment', statusReason: { enc: expect.any(String) } });
+    expect(events.at(-1)?.metadata.actor).toEqual({ kind: 'staff', id: 'ada' });
+    expect((await approval(asked.body.approval.id)).status).toBe('applied');
+    expect((await suspend({})).status).toBe(200);
   });
 
   it('is refused, or comes too late', async () => {

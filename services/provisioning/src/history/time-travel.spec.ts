@@ -49,9 +49,9 @@ async function given(permissions?: string[]) {
   const history = new TenantHistory(log, clock);
   const sensitive = new Sensitive(log);
   const plans = { current: async (id: (typeof planIds)[number]) => plan(id) } as unknown as Plans;
-  const status = new TransitionsRpc(log, new TenantTransitions({} as TenantRetry, clock), keyring, clock);
+  const unheld = { hold: async () => null, holdCommand: async () => null } as unknown as Holding;
+  const status = new TransitionsRpc(log, new TenantTransitions({} as TenantRetry, clock), keyring, clock, unheld);
   const changes = new ConfigChanges(log, keyring, plans, clock);
-  const unheld = { hold: async () => null } as unknown as Holding;
   const settings = new SettingsRpc(log, keyring, changes, unheld);
   const update = new UpdateTenantRpc(log, keyring, changes, unheld);
   const reads = new GetTenantRpc(log, keyring, history, sensitive);

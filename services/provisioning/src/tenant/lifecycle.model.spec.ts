@@ -10,9 +10,11 @@ import { DefaultTenantLog } from '@tenantry/event-store/tenant-log-default';
 import { expected, fresh, type Model, type Step, transitionNames, wantedStatuses } from '@tenantry/testing/lifecycle-model';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { Holding } from '../approval/holding.js';
 import type { OperationIndex } from '../operation/operation-index.js';
 import { DeleteTenantRpc } from './delete-tenant.rpc.js';
 import { startErasure } from './deletion.js';
+import { Deletions } from './deletions.js';
 import { draft, registration } from './registration.js';
 import type { Resellers } from './resellers.js';
 import { fail, markProvisioned, register, registered, type Tenant, tenant } from './tenant.js';
@@ -42,14 +44,15 @@ async function given() {
   const tenantId = newId();
   const childless = { requireNoChildren: async () => undefined } as unknown as Resellers;
   const index = { add: async () => undefined } as unknown as OperationIndex;
+  const unheld = { holdCommand: async () => null } as unknown as Holding;
   /** A process: after its death another one knows what the log says. */
   const start = () => {
     const log = new DefaultTenantLog(store, keyring);
     const transitions = new TenantTransitions(new TenantRetry(log, index, clock), clock);
     return {
       log,
-      asks: new TransitionsRpc(log, transitions, keyring, clock),
-      deletes: new DeleteTenantRpc(log, index, childless, keyring, clock),
+      asks: new TransitionsRpc(log, transitions, keyring, clock, unheld),
+      deletes: new DeleteTenantRpc(log, new Deletions(log, index, childless, clock), unheld, keyring, clock),
     };
   };
   let { log, asks, deletes } = start();

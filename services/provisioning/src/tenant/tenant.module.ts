@@ -5,11 +5,13 @@ import { HistoryModule } from '../history/history.module.js';
 import { OperationModule } from '../operation/operation.module.js';
 import { PlanModule } from '../plan/plan.module.js';
 import { AbandonRegistrations } from './abandon-registrations.job.js';
+import { ApprovedTransitions } from './approved-transitions.js';
 import { CreateTenantRpc } from './create-tenant.rpc.js';
 import { DeleteTenantRpc } from './delete-tenant.rpc.js';
 import { DeletionGrace } from './deletion-grace.effect.js';
 import { DeletionOperations } from './deletion-operations.js';
 import { DeletionPreviewRpc } from './deletion-preview.rpc.js';
+import { Deletions } from './deletions.js';
 import { EndTrial } from './end-trial.effect.js';
 import { family } from './family.process.js';
 import { FollowParent } from './follow-parent.effect.js';
@@ -45,6 +47,8 @@ import { UpdateTenantRpc } from './update-tenant.rpc.js';
     AbandonRegistrations,
     TenantTransitions,
     DeletionOperations,
+    Deletions,
+    ApprovedTransitions,
     provide(tenantList),
     provide(lifecycle),
     RunTransition,

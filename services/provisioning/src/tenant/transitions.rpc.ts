@@ -1,5 +1,6 @@
 import { Controller } from '@nestjs/common';
 import { Clock } from '@tenantry/contracts/clock';
+import type { ApprovalPending } from '@tenantry/contracts/config/approval-routes';
 import { invalidField } from '@tenantry/contracts/errors';
 import { derivedId } from '@tenantry/contracts/ids';
 import type { Answer } from '@tenantry/contracts/route';
@@ -18,9 +19,11 @@ import { Keyring } from '@tenantry/crypto/keyring';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
 import type { Call, Reply } from '@tenantry/messaging/rpc';
+import { Holding } from '../approval/holding.js';
 import { accepted } from './accepted.js';
+import { whyOf, wouldChange } from './approved-transitions.js';
 import { schedule, type TransitionCommand } from './scheduled-transitions.js';
-import { living, registered, tenant, type Why } from './tenant.js';
+import { living, registered, tenant } from './tenant.js';
 import { TenantTransitions } from './tenant-transitions.js';
 import { tenantView } from './tenant-view.js';
 import { asReseller, toStatus, transitionTo } from './transitions.js';
@@ -36,6 +39,7 @@ export class TransitionsRpc {
     private readonly transitions: TenantTransitions,
     private readonly keyring: Keyring,
     private readonly clock: Clock,
+    private readonly holding: Holding,
   ) {}
 
   @Handles(activateTenant)
@@ -76,20 +80,27 @@ export class TransitionsRpc {
     if (body.at !== undefined) {
       // What leads there from where the tenant is now.
       const { state } = await this.log.load(tenant, { tenant: tenantId });
-      return this.schedule(transitionTo(status, living(state)), body.at, { tenantId, body, command });
+      const name = transitionTo(status, living(state));
+      return (await this.held(name, { tenantId, body, command })) ?? this.schedule(name, body.at, { tenantId, body, command });
     }
-    const { state, version, position } = await this.log.transact(
-      tenant,
-      { tenant: tenantId, command },
-      byReseller ? asReseller(status, whyOf(body), this.clock.now()) : toStatus(status, whyOf(body), this.clock.now()),
-    );
+    const why = whyOf(body);
+    const decide = byReseller ? asReseller(status, why, this.clock.now()) : toStatus(status, why, this.clock.now());
+    const { state: now } = await this.log.load(tenant, { tenant: tenantId });
+    const held = wouldChange(decide, now) ? await this.held(transitionTo(status, now), { tenantId, body, command }) : null;
+    if (held) return held;
+    const { state, version, position } = await this.log.transact(tenant, { tenant: tenantId, command }, decide);
     const view = await tenantView(this.keyring, tenantId, registered(state), { version, position });
     return { status: 200, body: view, version, position: { tenantId, position } };
   }
 
   /** 202 where a provisioning begins, or goes on. */
-  private async carryOut(name: TransitionCommand, asked: Asked): Promise<Answer<TenantBody | Accepted | ScheduledTransition>> {
+  private async carryOut(
+    name: TransitionCommand,
+    asked: Asked,
+  ): Promise<Answer<TenantBody | Accepted | ScheduledTransition | ApprovalPending>> {
     const { tenantId, body, command } = asked;
+    const held = await this.held(name, asked);
+    if (held) return held;
     if (body.at !== undefined) return this.schedule(name, body.at, asked);
     const decide = await this.transitions.decision(tenantId, name, whyOf(body), command.id);
     const done = await this.log.transact(tenant, { tenant: tenantId, command }, decide);
@@ -98,6 +109,14 @@ export class TransitionsRpc {
     const { version, position } = done;
     const view = await tenantView(this.keyring, tenantId, state, { version, position });
     return { status: 200, body: view, version, position: { tenantId, position } };
+  }
+
+  /** What a policy has others approve waits for them, unless it would be refused, or change nothing. */
+  private async held(name: TransitionCommand, { tenantId, body, command }: Asked) {
+    if (name === 'retry') return null;
+    const { state, version } = await this.log.load(tenant, { tenant: tenantId });
+    if (body.at === undefined && !wouldChange(await this.transitions.decision(tenantId, name, whyOf(body), command.id), state)) return null;
+    return this.holding.holdCommand(tenantId, name, body, command, version);
   }
 
   private async schedule(name: TransitionCommand, at: string, { tenantId, body, command }: Asked): Promise<Answer<ScheduledTransition>> {
@@ -112,5 +131,3 @@ export class TransitionsRpc {
     return { status: 202, body: scheduled, position: { tenantId, position } };
   }
 }
-
-const whyOf = ({ reason, cause }: { reason?: string; cause?: Why['cause'] }): Why => ({ cause: cause ?? 'manual', reason });
