@@ -70,12 +70,12 @@ async function makeLogin({ pool, keys }: PlaceContext, { tenantId, role }: Place
   );
 }
 
-/** The placement says the new place. @param gateHere its gate is in the same database, and opens with it */
+/** The placement says the new place; of which version its tables are, the next upgrade looks up there. @param gateHere its gate is in the same database, and opens with it */
 export async function savePlaced({ pool }: PlaceContext, place: Placement, gateHere: boolean): Promise<void> {
   const { tenantId, isolation, server, database, schema, appSchema, role, generation } = place;
   const saved = `UPDATE tenancy.placements SET isolation = ${literal(isolation)}, server = ${literal(server)}, database = ${literal(database)},
       schema = ${literal(schema)}, app_schema = ${literal(appSchema)}, role = ${literal(role)}, generation = ${integer(generation)},
-      ready = true, updated_at = now()
+      ready = true, schema_version = NULL, updated_at = now()
     WHERE tenant_id = ${uuidLiteral(tenantId)} AND generation < ${integer(generation)}`;
   // The gates of the control plane's database are provisioning's to write.
   await onPool(pool, (client) => inOneMessage(client, `${saved}; ${gateHere ? openGateSql(place) : ''}`));
