@@ -10,6 +10,7 @@ import { config } from '../config/config.js';
 import { configChangeOf, unknownConfig } from '../config/config-input.js';
 import { Jobs } from '../job/jobs.js';
 import { Operations } from '../operation/operations.js';
+import { refuseUnknownPlace } from '../placement/wanted.js';
 import { Plans } from '../plan/plans.js';
 import { TenantSelection } from '../tenant/tenant-selection.js';
 import { configPart, settingsWaves } from './settings.job.js';
@@ -64,6 +65,7 @@ export class StartBulkOperationRpc {
   /** What every tenant gets is settled once: all of them the same version of a plan. @throws DomainError `plan.not_found` */
   private async params(body: BulkBody): Promise<unknown> {
     if (body.action === 'settings') refuseFaults(body.params);
+    if (body.action === 'move') refuseUnknownPlace(body.params, null, 'params.');
     if (body.action !== 'plan') return body.params ?? {};
     const { plan } = body.params;
     return typeof plan === 'string'

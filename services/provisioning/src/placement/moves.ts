@@ -3,11 +3,11 @@ import { DomainError } from '@tenantry/contracts/errors';
 import { derivedId } from '@tenantry/contracts/ids';
 import type { MoveBody } from '@tenantry/contracts/tenant/routes';
 import { type Target, TenantLog } from '@tenantry/event-store/tenant-log';
-import { placementFor } from '@tenantry/tenancy/names';
 import type { z } from 'zod';
 import { OperationIndex } from '../operation/operation-index.js';
 import { registered, tenant as tenantAggregate } from '../tenant/tenant.js';
 import { placement, startMove } from './placement.js';
+import { wantedPlace } from './wanted.js';
 
 /** States in which the tenant has a place and keeps it. */
 const movable: ReadonlySet<string> = new Set(['trial', 'active', 'suspended', 'archived']);
@@ -28,7 +28,7 @@ export class Moves {
       throw new DomainError('tenant.not_ready', {
         detail: `The tenant is ${status}; it can be moved once it is in use, and until it is deleted.`,
       });
-    const { tenantId: _, ready: __, generation: ___, workerGroup: ____, ...chosen } = placementFor(tenantId, body.isolation);
+    const chosen = wantedPlace(body, tenantId);
     const operationId = derivedId('operation', 'move', command.id);
     await this.index.add(operationId, tenantId, 'move');
     await this.log.transact(placement, { tenant: tenantId, command }, startMove(operationId, chosen, body.keepSourceMinutes ?? 0));
