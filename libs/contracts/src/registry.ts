@@ -13,6 +13,7 @@ import { startBulkOperation } from './platform/bulk.js';
 import { consumerRoutes } from './platform/consumers.js';
 import { isolationRoutes } from './platform/isolation.js';
 import { maintenanceFaces, maintenanceRoutes } from './platform/maintenance.js';
+import { serverRoutes } from './platform/servers.js';
 import { quotaFaces, quotaRoutes } from './quota/routes.js';
 import type { Face, Route } from './route.js';
 import { tenantConfigRoutes } from './tenant/config-routes.js';
@@ -47,6 +48,7 @@ export const routes: Route[] = [
   ...consumerRoutes,
   startBulkOperation,
   ...maintenanceRoutes,
+  ...serverRoutes,
   ...isolationRoutes,
   ...fileRoutes,
   ...blueprintRoutes,

@@ -84,6 +84,8 @@ export const Currency = z
 export const Isolation = z.enum(['shared', 'dedicated', 'isolated']);
 export type Isolation = z.infer<typeof Isolation>;
 
+export const Region = z.string().regex(/^[a-z0-9][a-z0-9-]{0,39}$/, 'must be a region name such as eu-central-1');
+
 /** Cursor pages: read on with `?cursor=` the `nextCursor` of the page before. */
 export const PageQuery = { cursor: z.string().max(500).optional(), limit: z.coerce.number().int().min(1).max(200).optional() };
 export const page = <S extends z.ZodType>(item: S) => z.object({ items: z.array(item), nextCursor: z.string().nullable() });

@@ -10,8 +10,8 @@ interface Open {
 }
 
 export interface IsolatedPoolsOptions {
-  /** Of the control plane: the same server. */
-  url: string;
+  /** Where a server is. */
+  urlOf: (server: string) => Promise<string>;
   passwordOf: (placed: PlacedLogin) => Promise<string>;
   /** Pools that may be open; above that the least recently used idle one is closed. */
   max: number;
@@ -72,10 +72,9 @@ export class IsolatedPools {
 
   async #open(placed: PlacedLogin): Promise<Open> {
     const { server, database, role, generation } = placed.placement;
-    if (server !== 'default') throw new Error(`No connection to the server ${server} is configured`);
-    const password = await this.options.passwordOf(placed);
+    const [url, password] = await Promise.all([this.options.urlOf(server), this.options.passwordOf(placed)]);
     const pool = new pg.Pool({
-      connectionString: urlFor(this.options.url, database, { user: role, password }),
+      connectionString: urlFor(url, database, { user: role, password }),
       min: 0,
       max: ISOLATED_POOL_SIZE,
       idleTimeoutMillis: 10_000,

@@ -1,27 +1,53 @@
 import { tenantKey } from '@tenantry/contracts/ids';
 import type { PoolClient } from 'pg';
 import { SHARED_APP_SCHEMA, SHARED_ROLE, SHARED_SCHEMA } from './names.js';
-import type { PlaceContext } from './provision-schema.js';
+import type { PlaceContext } from './place-context.js';
+import { DEFAULT_SERVER, onServer } from './servers.js';
 import { identifier, uuidLiteral } from './sql.js';
 
-/** How much is left of a tenant's places on this server, whatever level it lived on: schemas, roles, databases, what is recorded of them, rows of the shared tables. */
-export async function leftInPlace({ pool }: Pick<PlaceContext, 'pool'>, tenantId: string): Promise<number> {
+/**
+ * How much is left of a tenant's places on the control plane's server, whatever level it lived on: schemas, roles, databases, what is recorded of them, rows of the shared tables.
+ * @param servers that it has ever been on
+ */
+export async function leftInPlace(context: PlaceContext, tenantId: string, servers: readonly string[]): Promise<number> {
+  const { pool } = context;
   const key = tenantKey(tenantId);
   const { rows } = await pool.query<{ found: string }>(
     `SELECT (SELECT count(*) FROM pg_namespace WHERE nspname IN ($2, $3))
           + (SELECT count(*) FROM pg_roles WHERE rolname = $2)
           + (SELECT count(*) FROM pg_database WHERE datname = $4)
           + (SELECT count(*) FROM tenancy.placements WHERE tenant_id = $1)
+          + (SELECT count(*) FROM tenancy.server_places WHERE tenant_id = $1)
           + (SELECT count(*) FROM tenancy.tenant_gate WHERE tenant_id = $1)
           + (SELECT count(*) FROM tenancy.app_ledger WHERE app_schema = $3) AS found`,
     [tenantId, `t_${key}`, `app_${key}`, `tenantry_t_${key}`],
   );
+  const elsewhere = await onOtherServers(
+    context,
+    key,
+    servers.filter((server) => server !== DEFAULT_SERVER),
+  );
   const client = await pool.connect();
   try {
-    return Number(rows[0]?.found) + (await sharedRows(client, tenantId));
+    return Number(rows[0]?.found) + (await sharedRows(client, tenantId)) + elsewhere;
   } finally {
     client.release();
   }
+}
+
+/** Where one of them does not answer, it can't be said that nothing is left. */
+async function onOtherServers(context: PlaceContext, key: string, servers: readonly string[]): Promise<number> {
+  const found = await Promise.all(
+    servers.map((server) =>
+      onServer(context, server, (client) =>
+        client.query<{ found: string }>(
+          `SELECT (SELECT count(*) FROM pg_roles WHERE rolname = $1) + (SELECT count(*) FROM pg_database WHERE datname = $2) AS found`,
+          [`t_${key}`, `tenantry_t_${key}`],
+        ),
+      ),
+    ),
+  );
+  return found.reduce((sum, { rows }) => sum + Number(rows[0]?.found), 0);
 }
 
 /** In the tenant's own context, as any of its transactions; in one statement over all tables. */

@@ -7,6 +7,7 @@ import { ISOLATED_POOL_SIZE, IsolatedPools } from './isolated-pools.js';
 import { type LoginKeys, openLogin } from './login-secret.js';
 import type { Placement } from './placement.js';
 import { type PlacedLogin, Placements } from './placements.js';
+import { ServerUrls } from './servers.js';
 import { type SlotLimits, Slots } from './slots.js';
 import { identifier, integer, literal, sqlState, uuidLiteral } from './sql.js';
 import { Tenants, type TenantTransaction } from './tenants.js';
@@ -14,7 +15,7 @@ import { Tenants, type TenantTransaction } from './tenants.js';
 export interface PostgresTenantsOptions {
   /** Of the control-plane database, with the service's login. The caller's: it is not closed here. */
   pool: Pool;
-  /** What the pool connects with; isolated databases are on the same server. */
+  /** What the pool connects with; isolated databases are on the same server, or on one that its database knows. */
   url: string;
   /** Passwords of isolated tenants' logins: the keyring opens those that are beside the placements; who may not read them asks for each. */
   keys: LoginKeys | { passwordOf: (tenantId: string) => Promise<string> };
@@ -73,8 +74,9 @@ export class PostgresTenants extends Tenants {
     this.#placements = new Placements(pool, placementTtlMs, 'reveal' in keys);
     this.#gates = new ClosedGates(gate);
     this.#connections = new Slots({ inUse: 3, waiting: 250, waitMs: 5_000, ...connections });
+    const servers = new ServerUrls(pool, url);
     this.#isolated = new IsolatedPools({
-      url,
+      urlOf: (server) => servers.of(server),
       passwordOf: (placed) => passwordOf(keys, placed),
       max: isolatedPools,
       statementTimeoutMs,
@@ -108,7 +110,7 @@ export class PostgresTenants extends Tenants {
   async #rollBack(client: PoolClient, placement: Placement, error: unknown): Promise<Error | undefined> {
     if (placement.isolation === 'isolated' && isUnreachable(error)) {
       // Who keeps silent would not answer a ROLLBACK either.
-      this.#breaker.failed(placement.database, performance.now());
+      this.#breaker.failed(databaseOf(placement), performance.now());
       return error as Error;
     }
     return client.query('ROLLBACK').then(
@@ -202,27 +204,27 @@ export class PostgresTenants extends Tenants {
     this.#watch(client);
     try {
       await client.query(this.#context(placement));
-      if (isIsolated) this.#breaker.answered(placement.database);
+      if (isIsolated) this.#breaker.answered(databaseOf(placement));
       return { kind: 'in', client, pool };
     } catch (error) {
       const kind = gateRefusals[sqlState(error) ?? ''];
       client.release(await this.#rollBack(client, placement, error));
-      if (isIsolated && !isUnreachable(error)) this.#breaker.answered(placement.database);
+      if (isIsolated && !isUnreachable(error)) this.#breaker.answered(databaseOf(placement));
       if (kind === undefined) throw error;
       return { kind, cause: error };
     }
   }
 
   /** @throws DomainError `placement.unavailable` at once, where the database did not answer a moment ago */
-  #guard({ database }: Placement): void {
-    const waitMs = this.#breaker.enter(database, performance.now());
+  #guard(placement: Placement): void {
+    const waitMs = this.#breaker.enter(databaseOf(placement), performance.now());
     if (waitMs > 0) throw new DomainError('placement.unavailable', { retryAfterSeconds: Math.ceil(waitMs / 1_000) });
   }
 
   /** Whoever was let through says how it ended: whatever else went wrong, the database has answered. */
-  #heard({ database }: Placement, error: unknown): void {
-    if (isUnreachable(error)) this.#breaker.failed(database, performance.now());
-    else this.#breaker.answered(database);
+  #heard(placement: Placement, error: unknown): void {
+    if (isUnreachable(error)) this.#breaker.failed(databaseOf(placement), performance.now());
+    else this.#breaker.answered(databaseOf(placement));
   }
 
   /** One message. Everything is local to the transaction, so that it works behind a pooler and nothing stays on the connection. */
@@ -256,6 +258,9 @@ export class PostgresTenants extends Tenants {
     return served.size >= this.#options.tenantsPerConnection;
   }
 }
+
+/** The same name may be on several servers. */
+const databaseOf = ({ server, database }: Placement): string => `${server}/${database}`;
 
 async function passwordOf(keys: PostgresTenantsOptions['keys'], { placement: { tenantId }, loginSecret }: PlacedLogin): Promise<string> {
   if (!('reveal' in keys)) return keys.passwordOf(tenantId);

@@ -3,21 +3,14 @@ import { type AppStep, appScript } from './blueprint-script.js';
 import { appLedger, stepsForNew } from './blueprints.js';
 import { scriptFor, stampedVersion } from './compile.js';
 import { compiledScript } from './compiled.js';
-import { type LoginKeys, newPassword, sealLogin, urlFor } from './login-secret.js';
+import { newPassword, openLogin, sealLogin, urlFor } from './login-secret.js';
 import { OWNER, SHARED_APP_SCHEMA, SHARED_ROLE } from './names.js';
+import { inOneMessage, onPool, type PlaceContext, reportedByQuery } from './place-context.js';
 import type { Placement } from './placement.js';
 import { scramVerifier } from './scram.js';
+import { DEFAULT_SERVER, onServer, serverUrl } from './servers.js';
 import { identifier, integer, literal, sqlState, uuidLiteral } from './sql.js';
 import { databaseFiles, databaseGrants, recordDatabaseFiles, versionIn } from './tenant-upgrade.js';
-
-/** What makes and removes places: provisioning's login, which may make roles and databases and act as the owner. */
-export interface PlaceContext {
-  /** Of the control-plane database. */
-  pool: pg.Pool;
-  /** What the pool connects with; other databases of the server are reached with the same login. */
-  url: string;
-  keys: LoginKeys;
-}
 
 /**
  * Makes the tenant's place and opens its gate; the placement is `ready` afterwards.
@@ -25,7 +18,7 @@ export interface PlaceContext {
  * @throws Error where the names are taken by something that is not this placement's
  */
 export async function createPlace(context: PlaceContext, placement: Placement): Promise<{ created: boolean }> {
-  onThisServer(placement);
+  onItsServer(placement);
   if (placement.isolation === 'shared') return createShared(context, placement);
   if (placement.isolation === 'dedicated') return createDedicated(context, placement);
   return createIsolated(context, placement);
@@ -33,14 +26,14 @@ export async function createPlace(context: PlaceContext, placement: Placement): 
 
 /** Removes the place with everything in it, and the placement. May be repeated; what is not there is no error. */
 export async function dropPlace(context: PlaceContext, placement: Placement): Promise<void> {
-  onThisServer(placement);
+  onItsServer(placement);
   if (placement.isolation === 'shared') await dropShared(context, placement);
   else if (placement.isolation === 'dedicated') await dropDedicated(context, placement);
   else await dropIsolated(context, placement);
 }
 
-function onThisServer({ server }: Placement): void {
-  if (server !== 'default') throw new Error(`No connection to the server ${server} is configured`);
+function onItsServer({ server, isolation }: Placement): void {
+  if (server !== DEFAULT_SERVER && isolation !== 'isolated') throw new Error(`The server ${server} has no place for ${isolation} tenants`);
 }
 
 const openGate = ({ tenantId, generation }: Placement) =>
@@ -65,45 +58,16 @@ function savePlacement(
      schema = excluded.schema, app_schema = excluded.app_schema, role = excluded.role, generation = excluded.generation,
      worker_group = excluded.worker_group, ready = p.ready AND p.generation = excluded.generation OR excluded.ready,
      login_secret = coalesce(p.login_secret, excluded.login_secret), schema_version = excluded.schema_version, updated_at = now()
-   WHERE p.generation <= excluded.generation`;
+   WHERE p.generation <= excluded.generation;
+   INSERT INTO tenancy.server_places (tenant_id, server) VALUES (${uuidLiteral(tenantId)}, ${literal(server)}) ON CONFLICT DO NOTHING`;
 }
 
-const forgetPlacement = ({ tenantId, generation }: Placement) =>
+const forgetPlacement = ({ tenantId, generation, server }: Placement) =>
   `DELETE FROM tenancy.tenant_gate WHERE tenant_id = ${uuidLiteral(tenantId)} AND generation <= ${integer(generation)};
-   DELETE FROM tenancy.placements WHERE tenant_id = ${uuidLiteral(tenantId)} AND generation <= ${integer(generation)};`;
+   DELETE FROM tenancy.placements WHERE tenant_id = ${uuidLiteral(tenantId)} AND generation <= ${integer(generation)};
+   DELETE FROM tenancy.server_places WHERE tenant_id = ${uuidLiteral(tenantId)} AND server = ${literal(server)};`;
 
 export const namesOf = ({ schema, appSchema, role }: Placement) => ({ schema, appSchema, role, owner: OWNER });
-
-/** Several statements in one message, in one transaction. Where it fails the connection is clean again. */
-export async function inOneMessage(client: pg.ClientBase, statements: string): Promise<pg.QueryResult[]> {
-  try {
-    // Of several statements pg answers a list of results, which its types do not say.
-    return (await client.query(`BEGIN; ${statements}; COMMIT`)) as unknown as pg.QueryResult[];
-  } catch (error) {
-    // On a broken connection there is nothing to roll back, and the first error is the one that says why.
-    await client.query('ROLLBACK').catch(() => undefined);
-    throw error;
-  }
-}
-
-/** A connection that breaks during a query rejects the query, and says it by an event too, which must not end the process. */
-const reportedByQuery = () => undefined;
-
-export async function onPool<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-  const client = await pool.connect();
-  client.on('error', reportedByQuery);
-  let failed: Error | undefined;
-  try {
-    return await work(client);
-  } catch (error) {
-    // A server's refusal leaves the connection usable; anything else may not.
-    if (!(error instanceof pg.DatabaseError && error.severity === 'ERROR')) failed = error as Error;
-    throw error;
-  } finally {
-    client.off('error', reportedByQuery);
-    client.release(failed);
-  }
-}
 
 async function createShared({ pool }: PlaceContext, placement: Placement): Promise<{ created: boolean }> {
   const known = await isReady(pool, placement);
@@ -216,7 +180,7 @@ async function createIsolated(context: PlaceContext, placement: Placement): Prom
   const { pool } = context;
   if (await isReady(pool, placement)) return { created: false };
   await createLogin(context, placement);
-  await createDatabase(pool, placement);
+  await createDatabase(context, placement);
   const schemaVersion = await fillDatabase(context, placement, openGate(placement), await stepsForNew(pool, false));
   await pool.query(
     'UPDATE tenancy.placements SET ready = true, schema_version = $3, updated_at = now() WHERE tenant_id = $1 AND generation = $2',
@@ -226,7 +190,12 @@ async function createIsolated(context: PlaceContext, placement: Placement): Prom
 }
 
 /** The login and its encrypted password commit together, so that neither exists without the other. */
-async function createLogin({ pool, keys }: PlaceContext, placement: Placement): Promise<void> {
+async function createLogin(context: PlaceContext, placement: Placement): Promise<void> {
+  const { pool, keys } = context;
+  if (placement.server !== DEFAULT_SERVER) {
+    await onPool(pool, (client) => inOneMessage(client, savePlacement(placement, false)));
+    return makeLogin(context, placement);
+  }
   const password = newPassword();
   const secret = await sealLogin(keys, placement.tenantId, password);
   const role = identifier(placement.role);
@@ -248,19 +217,46 @@ async function createLogin({ pool, keys }: PlaceContext, placement: Placement): 
   );
 }
 
-export async function createDatabase(pool: pg.Pool, { database }: Placement): Promise<void> {
-  const { rows } = await pool.query<{ broken: boolean }>('SELECT datconnlimit = -2 AS broken FROM pg_database WHERE datname = $1', [
-    database,
-  ]);
-  // Left by a removal that was interrupted; it can only be removed.
-  if (rows[0]?.broken) await pool.query(`DROP DATABASE ${identifier(database)}`);
-  if (rows[0] && !rows[0].broken) return;
-  try {
-    // template0: nobody is ever connected to it, and nothing local is in it.
-    await pool.query(`CREATE DATABASE ${identifier(database)} TEMPLATE template0 STRATEGY wal_log`);
-  } catch (error) {
-    if (!['42P04', '23505'].includes(sqlState(error) ?? '')) throw error;
-  }
+/**
+ * The tenant's role may log in on the placement's server. The password was settled before, beside the placement, and is the same on every
+ * server that it comes to: it may be made again at will.
+ */
+export async function makeLogin(context: PlaceContext, { tenantId, role, server }: Placement): Promise<void> {
+  const { pool, keys } = context;
+  const { rows } = await pool.query<{ login_secret: string }>(
+    'UPDATE tenancy.placements SET login_secret = coalesce(login_secret, $2) WHERE tenant_id = $1 RETURNING login_secret',
+    [tenantId, await sealLogin(keys, tenantId, newPassword())],
+  );
+  if (!rows[0]) throw new Error(`The tenant ${tenantId} has no placement`);
+  const rights = `LOGIN PASSWORD ${literal(scramVerifier(await openLogin(keys, tenantId, rows[0].login_secret)))}`;
+  await onServer(context, server, (client) =>
+    inOneMessage(
+      client,
+      // One at a time: of two that make or change one role at once, PostgreSQL refuses the second.
+      `SELECT pg_advisory_xact_lock(hashtextextended(${literal(role)}, 4714));
+       DO $do$ BEGIN
+         IF EXISTS (SELECT FROM pg_roles WHERE rolname = ${literal(role)}) THEN EXECUTE ${literal(`ALTER ROLE ${identifier(role)} ${rights}`)};
+         ELSE EXECUTE ${literal(`CREATE ROLE ${identifier(role)} ${rights}`)}; END IF;
+       END $do$`,
+    ),
+  );
+}
+
+export async function createDatabase(context: PlaceContext, { server, database }: Placement): Promise<void> {
+  await onServer(context, server, async (client) => {
+    const { rows } = await client.query<{ broken: boolean }>('SELECT datconnlimit = -2 AS broken FROM pg_database WHERE datname = $1', [
+      database,
+    ]);
+    // Left by a removal that was interrupted; it can only be removed.
+    if (rows[0]?.broken) await client.query(`DROP DATABASE ${identifier(database)}`);
+    if (rows[0] && !rows[0].broken) return;
+    try {
+      // template0: nobody is ever connected to it, and nothing local is in it.
+      await client.query(`CREATE DATABASE ${identifier(database)} TEMPLATE template0 STRATEGY wal_log`);
+    } catch (error) {
+      if (!['42P04', '23505'].includes(sqlState(error) ?? '')) throw error;
+    }
+  });
 }
 
 /**
@@ -269,7 +265,7 @@ export async function createDatabase(pool: pg.Pool, { database }: Placement): Pr
  * @returns the version that the schema says
  */
 export async function fillDatabase(
-  { url, pool }: PlaceContext,
+  context: PlaceContext,
   placement: Placement,
   gate: string,
   app: readonly AppStep[],
@@ -277,7 +273,10 @@ export async function fillDatabase(
   const [compiled, files] = await Promise.all([compiledScript(), databaseFiles()]);
   const database = identifier(placement.database);
   const role = identifier(placement.role);
-  const client = new pg.Client({ connectionString: urlFor(url, placement.database), connectionTimeoutMillis: 10_000 });
+  const client = new pg.Client({
+    connectionString: urlFor(await serverUrl(context, placement.server), placement.database),
+    connectionTimeoutMillis: 10_000,
+  });
   client.on('error', reportedByQuery);
   await client.connect();
   const fill = () =>
@@ -303,7 +302,7 @@ export async function fillDatabase(
       const { rowCount } = await client.query('SELECT FROM pg_namespace WHERE nspname = $1', [placement.schema]);
       if (rowCount !== 1) throw error;
     });
-    await copyLedger(pool, client, placement);
+    await copyLedger(context.pool, client, placement);
     return await versionIn(client, placement.schema);
   } finally {
     await client.end();
@@ -323,21 +322,32 @@ async function copyLedger(pool: pg.Pool, client: pg.Client, { appSchema }: Place
   );
 }
 
-async function dropIsolated({ pool }: PlaceContext, placement: Placement): Promise<void> {
-  const role = identifier(placement.role);
-  await onPool(pool, (client) =>
-    inOneMessage(
+async function dropIsolated(context: PlaceContext, placement: Placement): Promise<void> {
+  await dropDatabase(context, placement, { withRole: true });
+  const forgetVersions = `DELETE FROM tenancy.app_ledger WHERE app_schema = ${literal(placement.appSchema)};`;
+  await onPool(context.pool, (client) => inOneMessage(client, `${forgetVersions} ${forgetPlacement(placement)}`));
+}
+
+/** An isolated tenant's database with everything in it, whoever is connected. @param withRole its login goes too; else it is kept, unable to log in */
+export async function dropDatabase(context: PlaceContext, place: Placement, { withRole }: { withRole: boolean }): Promise<void> {
+  const role = identifier(place.role);
+  await onServer(context, place.server, async (client) => {
+    await inOneMessage(
       client,
       // No new connection; and who holds the role's rights may end its sessions, which dropping by force does.
       `DO $do$ BEGIN
-         IF EXISTS (SELECT FROM pg_roles WHERE rolname = ${literal(placement.role)}) THEN
-           ALTER ROLE ${role} NOLOGIN;
-           EXECUTE format('GRANT %I TO %I WITH INHERIT TRUE', ${literal(placement.role)}, session_user);
+         IF EXISTS (SELECT FROM pg_roles WHERE rolname = ${literal(place.role)}) THEN
+           ALTER ROLE ${role} NOLOGIN PASSWORD NULL;
+           EXECUTE format('GRANT %I TO %I WITH INHERIT TRUE', ${literal(place.role)}, session_user);
          END IF;
        END $do$`,
-    ),
-  );
-  await pool.query(`DROP DATABASE IF EXISTS ${identifier(placement.database)} WITH (FORCE)`);
-  const forgetVersions = `DELETE FROM tenancy.app_ledger WHERE app_schema = ${literal(placement.appSchema)};`;
-  await onPool(pool, (client) => inOneMessage(client, `DROP ROLE IF EXISTS ${role}; ${forgetVersions} ${forgetPlacement(placement)}`));
+    );
+    await client.query(`DROP DATABASE IF EXISTS ${identifier(place.database)} WITH (FORCE)`);
+    await inOneMessage(
+      client,
+      withRole
+        ? `DROP ROLE IF EXISTS ${role}`
+        : `DO $do$ BEGIN EXECUTE format('REVOKE %I FROM %I', ${literal(place.role)}, session_user); END $do$`,
+    );
+  });
 }

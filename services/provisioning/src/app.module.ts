@@ -16,6 +16,7 @@ import { OversightModule } from './oversight/oversight.module.js';
 import { PlacementModule } from './placement/placement.module.js';
 import { PreviewModule } from './preview/preview.module.js';
 import { SagaModule } from './saga/saga.module.js';
+import { ServerModule } from './server/server.module.js';
 import { TenantModule } from './tenant/tenant.module.js';
 import { UpgradeModule } from './upgrade/upgrade.module.js';
 
@@ -29,6 +30,7 @@ import { UpgradeModule } from './upgrade/upgrade.module.js';
     MaintenanceModule,
     OversightModule,
     PlacementModule,
+    ServerModule,
     ConfigModule,
     ApprovalModule,
     FeatureModule,

@@ -169,6 +169,7 @@ export const tablesOfStores: Record<string, string> = {
   'identity.tenant_keys': 'keys',
   'identity.subject_keys': 'keys',
   'tenancy.placements': 'schemas',
+  'tenancy.server_places': 'schemas',
   'tenancy.tenant_gate': 'schemas',
   'tenancy.app_ledger': 'schemas',
   'log.events': 'log',

@@ -2,11 +2,10 @@ import { z } from 'zod';
 import { SettingKey } from '../config/events.js';
 import { Theme } from '../config/known-settings.js';
 import { Setting } from '../config/routes.js';
-import { Currency, Email, InstantText, Isolation, Locale, Phone, Slug, TimeZone, text, Uuid } from '../values.js';
+import { Currency, Email, InstantText, Isolation, Locale, Phone, Region, Slug, TimeZone, text, Uuid } from '../values.js';
 import { suspensionCauses, transitionCommands } from './events.js';
 
 const Language = Locale;
-const Region = z.string().regex(/^[a-z0-9][a-z0-9-]{0,39}$/, 'must be a region name such as eu-central-1');
 const Tag = z.string().regex(/^[\p{L}\p{N}][\p{L}\p{N}_.:-]{0,49}$/u, 'must consist of letters, digits and _ . : -');
 const Key = SettingKey;
 

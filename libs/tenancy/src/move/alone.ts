@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { PlaceContext } from '../provision-schema.js';
+import type { PlaceContext } from '../place-context.js';
 import { uuidLiteral } from '../sql.js';
 
 /**

@@ -1,7 +1,8 @@
 import { DomainError } from '@tenantry/contracts/errors';
 import type { Client } from 'pg';
+import type { PlaceContext } from '../place-context.js';
 import type { Placement } from '../placement.js';
-import type { PlaceContext } from '../provision-schema.js';
+import { sameDatabase } from '../servers.js';
 import { identifier } from '../sql.js';
 import { closeGate, openGate } from './gate.js';
 import { beginNotes, endNotes, forgetAllNotes, forgetNotes, readNotes } from './notes.js';
@@ -250,8 +251,8 @@ async function sizeOf(client: Client, { appSchema }: Placement, { name }: MovedT
 
 /** The target is the tenant's place from now on. Its gate opens after the placement says so: until then both are closed. */
 export async function switchOver(context: PlaceContext, { from, to }: Move): Promise<void> {
-  await savePlaced(context, to, from.database === to.database);
-  if (from.database !== to.database) await onDatabase(context, to, (client) => openGate(client, to));
+  await savePlaced(context, to, sameDatabase(from, to));
+  if (!sameDatabase(from, to)) await onDatabase(context, to, (client) => openGate(client, to));
 }
 
 /** What can wait until everybody is in again. */
@@ -293,10 +294,10 @@ export async function switchBack(context: PlaceContext, { from, to }: Move): Pro
       }
     });
     // Whoever comes between the two waits, as for any closed gate.
-    if (from.database !== to.database) await onDatabase(context, back, (client) => openGate(client, back, 'closed'));
-    await savePlaced(context, back, from.database === to.database);
+    if (!sameDatabase(from, to)) await onDatabase(context, back, (client) => openGate(client, back, 'closed'));
+    await savePlaced(context, back, sameDatabase(from, to));
   }
-  if (from.database !== to.database) await onDatabase(context, back, (client) => openGate(client, back));
+  if (!sameDatabase(from, to)) await onDatabase(context, back, (client) => openGate(client, back));
   await finish(context, reversed);
   return back;
 }

@@ -1,10 +1,11 @@
 import { scriptFor } from '../compile.js';
 import { compiledScript } from '../compiled.js';
-import { newPassword, openLogin, sealLogin } from '../login-secret.js';
 import { BUCKET, CONTROL_PLANE_DATABASE, OWNER } from '../names.js';
+import { inOneMessage, onPool, type PlaceContext } from '../place-context.js';
 import type { Placement } from '../placement.js';
-import { createDatabase, fillDatabase, inOneMessage, namesOf, onPool, type PlaceContext } from '../provision-schema.js';
-import { scramVerifier } from '../scram.js';
+import { createDatabase, dropDatabase, fillDatabase, makeLogin, namesOf } from '../provision-schema.js';
+import { giveBackRoom } from '../server-rooms.js';
+import { sameDatabase } from '../servers.js';
 import { identifier, integer, literal, uuidLiteral } from '../sql.js';
 import { openGateSql } from './gate.js';
 import { asOwner, type Move, onDatabase } from './side.js';
@@ -18,12 +19,12 @@ const roleExists = (role: string) => `EXISTS (SELECT FROM pg_roles WHERE rolname
 export async function makePlace(context: PlaceContext, to: Placement, from: Placement): Promise<void> {
   if (to.isolation === 'isolated') {
     await makeLogin(context, to);
-    await createDatabase(context.pool, to);
+    await createDatabase(context, to);
     // The product's schema is copied, and with it the versions that it has.
     await fillDatabase(context, to, `${openGateSql(to, 'closed')};`, []);
     return;
   }
-  const closed = to.database === from.database ? '' : `${openGateSql(to, 'closed')};`;
+  const closed = sameDatabase(to, from) ? '' : `${openGateSql(to, 'closed')};`;
   if (to.isolation === 'shared') {
     if (closed) await onDatabase(context, to, (client) => inOneMessage(client, `SET LOCAL ROLE ${OWNER}; ${closed} RESET ROLE`));
     return;
@@ -45,29 +46,6 @@ export async function makePlace(context: PlaceContext, to: Placement, from: Plac
     const script = rowCount === 0 ? scriptFor(compiled, namesOf(to)) : '';
     await inOneMessage(client, `${script} SET LOCAL ROLE ${OWNER}; ${closed} RESET ROLE`);
   });
-}
-
-/** The role becomes a login; its encrypted password commits with it. One that was made before stays. */
-async function makeLogin({ pool, keys }: PlaceContext, { tenantId, role }: Placement): Promise<void> {
-  const { rows } = await pool.query<{ login_secret: string | null; rolcanlogin: boolean | null }>(
-    'SELECT p.login_secret, r.rolcanlogin FROM tenancy.placements p LEFT JOIN pg_roles r ON r.rolname = $2 WHERE p.tenant_id = $1',
-    [tenantId, role],
-  );
-  const known = rows[0]?.login_secret ?? null;
-  if (known !== null && rows[0]?.rolcanlogin) return;
-  const password = known === null ? newPassword() : await openLogin(keys, tenantId, known);
-  const secret = known ?? (await sealLogin(keys, tenantId, password));
-  const rights = `LOGIN PASSWORD ${literal(scramVerifier(password))}`;
-  await onPool(pool, (client) =>
-    inOneMessage(
-      client,
-      `UPDATE tenancy.placements SET login_secret = ${literal(secret)} WHERE tenant_id = ${uuidLiteral(tenantId)};
-       DO $do$ BEGIN
-         IF ${roleExists(role)} THEN EXECUTE ${literal(`ALTER ROLE ${identifier(role)} ${rights}`)};
-         ELSE EXECUTE ${literal(`CREATE ROLE ${identifier(role)} ${rights}`)}; END IF;
-       END $do$`,
-    ),
-  );
 }
 
 /** The placement says the new place; of which version its tables are, the next upgrade looks up there. @param gateHere its gate is in the same database, and opens with it */
@@ -104,7 +82,7 @@ export async function copyVersions(context: PlaceContext, { from, to }: Move, { 
   ];
   await onDatabase(context, to, (client) =>
     asOwner(client, to, async () => {
-      if (anew && (from.database !== to.database || from.appSchema !== to.appSchema))
+      if (anew && (!sameDatabase(from, to) || from.appSchema !== to.appSchema))
         await client.query('DELETE FROM tenancy.app_ledger WHERE app_schema = $1', [to.appSchema]);
       await client.query(insert, values);
     }),
@@ -121,34 +99,20 @@ export async function generationOf({ pool }: PlaceContext, tenantId: string): Pr
 
 /** Removes a place that is not the tenant's any more, or never became it. What the place where it lives needs stays: role, login, gate. */
 export async function removePlace(context: PlaceContext, gone: Placement, stays: Placement): Promise<void> {
+  await remove(context, gone, stays);
+  if (gone.server !== stays.server) await giveBackRoom(context.pool, gone.tenantId, gone.server);
+}
+
+async function remove(context: PlaceContext, gone: Placement, stays: Placement): Promise<void> {
   const { pool } = context;
   const role = identifier(gone.role);
-  const lastRole = gone.role !== stays.role;
+  const lastRole = gone.role !== stays.role || gone.server !== stays.server;
   if (gone.isolation !== 'shared' && gone.appSchema !== stays.appSchema)
     await pool.query('DELETE FROM tenancy.app_ledger WHERE app_schema = $1', [gone.appSchema]);
   if (gone.isolation === 'isolated') {
-    await onPool(pool, (client) =>
-      inOneMessage(
-        client,
-        // Nobody logs in any more; and who holds the role's rights may end its sessions, which dropping by force does.
-        `DO $do$ BEGIN
-           IF ${roleExists(gone.role)} THEN
-             ALTER ROLE ${role} NOLOGIN PASSWORD NULL;
-             EXECUTE format('GRANT %I TO %I WITH INHERIT TRUE', ${literal(gone.role)}, session_user);
-           END IF;
-         END $do$;
-         UPDATE tenancy.placements SET login_secret = NULL WHERE tenant_id = ${uuidLiteral(gone.tenantId)}`,
-      ),
-    );
-    await pool.query(`DROP DATABASE IF EXISTS ${identifier(gone.database)} WITH (FORCE)`);
-    await onPool(pool, (client) =>
-      inOneMessage(
-        client,
-        lastRole
-          ? `DROP ROLE IF EXISTS ${role}`
-          : `DO $do$ BEGIN EXECUTE format('REVOKE %I FROM %I', ${literal(gone.role)}, session_user); END $do$`,
-      ),
-    );
+    if (stays.isolation !== 'isolated')
+      await pool.query('UPDATE tenancy.placements SET login_secret = NULL WHERE tenant_id = $1', [gone.tenantId]);
+    await dropDatabase(context, gone, { withRole: lastRole });
     return;
   }
   await onDatabase(context, gone, async (client) => {
@@ -159,7 +123,7 @@ export async function removePlace(context: PlaceContext, gone: Placement, stays:
         `SET LOCAL lock_timeout = '5s'; SET LOCAL ROLE ${OWNER};
          DROP SCHEMA IF EXISTS ${identifier(gone.appSchema)}, ${identifier(gone.schema)} CASCADE; RESET ROLE`,
       );
-    if (gone.database !== stays.database)
+    if (!sameDatabase(gone, stays))
       await inOneMessage(
         client,
         `SET LOCAL ROLE ${OWNER}; DELETE FROM tenancy.tenant_gate WHERE tenant_id = ${uuidLiteral(gone.tenantId)}

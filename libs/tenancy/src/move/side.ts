@@ -1,8 +1,9 @@
 import pg from 'pg';
 import { urlFor } from '../login-secret.js';
 import { OWNER } from '../names.js';
+import type { PlaceContext } from '../place-context.js';
 import type { Placement } from '../placement.js';
-import type { PlaceContext } from '../provision-schema.js';
+import { serverUrl } from '../servers.js';
 import { identifier, uuidLiteral } from '../sql.js';
 
 /** From where to where. The target's generation is above the source's. */
@@ -15,9 +16,13 @@ export interface Move {
 const reportedByQuery = () => undefined;
 
 /** A session of its own on the place's database: work on it takes long, and pooled connections are for requests. */
-export async function onDatabase<T>({ url }: PlaceContext, { database }: Placement, work: (client: pg.Client) => Promise<T>): Promise<T> {
+export async function onDatabase<T>(
+  context: PlaceContext,
+  { server, database }: Placement,
+  work: (client: pg.Client) => Promise<T>,
+): Promise<T> {
   const client = new pg.Client({
-    connectionString: urlFor(url, database),
+    connectionString: urlFor(await serverUrl(context, server), database),
     connectionTimeoutMillis: 10_000,
     application_name: 'tenantry-move',
     keepAlive: true,

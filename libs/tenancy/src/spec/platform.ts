@@ -4,7 +4,7 @@ import pg from 'pg';
 import { type LoginKeys, urlFor } from '../login-secret.js';
 import { migrate } from '../migrate.js';
 import { serviceNames } from '../migration-files.js';
-import type { PlaceContext } from '../provision-schema.js';
+import type { PlaceContext } from '../place-context.js';
 
 export interface Platform {
   server: RunningPostgres;

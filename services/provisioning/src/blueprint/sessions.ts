@@ -1,8 +1,10 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { Keyring } from '@tenantry/crypto/keyring';
 import { Database } from '@tenantry/service/database';
 import { Environment } from '@tenantry/service/environment';
 import { urlFor } from '@tenantry/tenancy/login-secret';
 import { CONTROL_PLANE_DATABASE } from '@tenantry/tenancy/names';
+import { DEFAULT_SERVER, serverUrl } from '@tenantry/tenancy/servers';
 import pg from 'pg';
 import type { CampaignTarget } from './campaign-targets.js';
 
@@ -22,6 +24,7 @@ export class Sessions implements OnApplicationShutdown {
   constructor(
     private readonly environment: Environment,
     readonly database: Database,
+    private readonly keyring: Keyring,
   ) {
     this.pool = new pg.Pool({
       connectionString: this.environment.values.TENANTRY_POSTGRES_URL,
@@ -35,8 +38,8 @@ export class Sessions implements OnApplicationShutdown {
     this.pool.on('error', reportedByQuery);
   }
 
-  isControlPlane({ database }: Place): boolean {
-    return database === CONTROL_PLANE_DATABASE;
+  isControlPlane({ server, database }: Place): boolean {
+    return server === DEFAULT_SERVER && database === CONTROL_PLANE_DATABASE;
   }
 
   async run<T>(place: Place, work: (client: pg.ClientBase) => Promise<T>): Promise<T> {
@@ -62,9 +65,9 @@ export class Sessions implements OnApplicationShutdown {
   }
 
   private async runAlone<T>({ server, database }: Place, work: (client: pg.ClientBase) => Promise<T>): Promise<T> {
-    if (server !== 'default') throw new Error(`No connection to the server ${server} is configured`);
+    const places = { pool: this.database.pool, url: this.environment.values.TENANTRY_POSTGRES_URL, keys: this.keyring };
     const client = new pg.Client({
-      connectionString: urlFor(this.environment.values.TENANTRY_POSTGRES_URL, database),
+      connectionString: urlFor(await serverUrl(places, server), database),
       application_name: 'tenantry-provisioning-schemas',
       connectionTimeoutMillis: 10_000,
     });

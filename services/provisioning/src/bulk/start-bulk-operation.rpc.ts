@@ -12,6 +12,7 @@ import { Jobs } from '../job/jobs.js';
 import { Operations } from '../operation/operations.js';
 import { refuseUnknownPlace } from '../placement/wanted.js';
 import { Plans } from '../plan/plans.js';
+import { Servers } from '../server/servers.js';
 import { TenantSelection } from '../tenant/tenant-selection.js';
 import { configPart, settingsWaves } from './settings.job.js';
 
@@ -25,6 +26,7 @@ export class StartBulkOperationRpc {
   constructor(
     private readonly selection: TenantSelection,
     private readonly plans: Plans,
+    private readonly servers: Servers,
     private readonly jobs: Jobs,
     private readonly operations: Operations,
   ) {}
@@ -65,7 +67,7 @@ export class StartBulkOperationRpc {
   /** What every tenant gets is settled once: all of them the same version of a plan. @throws DomainError `plan.not_found` */
   private async params(body: BulkBody): Promise<unknown> {
     if (body.action === 'settings') refuseFaults(body.params);
-    if (body.action === 'move') refuseUnknownPlace(body.params, null, 'params.');
+    if (body.action === 'move') refuseUnknownPlace(body.params, null, await this.servers.names(), 'params.');
     if (body.action !== 'plan') return body.params ?? {};
     const { plan } = body.params;
     return typeof plan === 'string'

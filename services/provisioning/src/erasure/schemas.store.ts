@@ -11,9 +11,11 @@ import { leftInPlace } from '@tenantry/tenancy/left-in-place';
 import { alone } from '@tenantry/tenancy/move/alone';
 import { removePlace } from '@tenantry/tenancy/move/places';
 import { placementFor } from '@tenantry/tenancy/names';
+import type { PlaceContext } from '@tenantry/tenancy/place-context';
 import type { Placement } from '@tenantry/tenancy/placement';
-import { dropPlace, type PlaceContext } from '@tenantry/tenancy/provision-schema';
-import { type Place, type PlacementState, placement, unplace } from '../placement/placement.js';
+import { dropPlace } from '@tenantry/tenancy/provision-schema';
+import { DEFAULT_SERVER } from '@tenantry/tenancy/servers';
+import { everOn, type Place, type PlacementState, placement, unplace } from '../placement/placement.js';
 import { systemCommand } from '../saga/system-command.js';
 
 /** Where the tenant lives: its rows, schemas, database and role, and the record of it. */
@@ -42,7 +44,12 @@ export class TenantSchemas extends TenantStore {
     const { state } = await this.log.load(placement, { tenant: tenantId });
     if (state.placed) await this.drop(tenantId, state);
     // Something was found nevertheless: wherever the tenant may have been, each is a look where there is nothing.
-    else for (const isolation of Isolation.options) await dropPlace(this.places, placementFor(tenantId, isolation, state));
+    else {
+      const { generation } = state;
+      for (const isolation of Isolation.options) await dropPlace(this.places, placementFor(tenantId, isolation, { generation }));
+      for (const server of await this.serversOf(tenantId))
+        await dropPlace(this.places, placementFor(tenantId, 'isolated', { generation, server }));
+    }
     const command = systemCommand(derivedId('erase', tenantId, 'place', state.generation));
     await this.log.transact(placement, { tenant: tenantId, command }, unplace);
   }
@@ -57,6 +64,12 @@ export class TenantSchemas extends TenantStore {
 
   override async count(tenantId: string): Promise<number> {
     const { state } = await this.log.load(placement, { tenant: tenantId });
-    return (state.placed ? 1 : 0) + (await leftInPlace(this.places, tenantId));
+    return (state.placed ? 1 : 0) + (await leftInPlace(this.places, tenantId, await this.serversOf(tenantId)));
+  }
+
+  /** Other than the control plane's. */
+  private async serversOf(tenantId: string): Promise<string[]> {
+    const { state } = await this.log.load(everOn, { tenant: tenantId });
+    return state.filter((server) => server !== DEFAULT_SERVER);
   }
 }

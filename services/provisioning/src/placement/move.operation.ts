@@ -21,11 +21,13 @@ import {
   verify,
 } from '@tenantry/tenancy/move/move';
 import type { Move } from '@tenantry/tenancy/move/side';
+import type { PlaceContext } from '@tenantry/tenancy/place-context';
 import type { Placement } from '@tenantry/tenancy/placement';
-import type { PlaceContext } from '@tenantry/tenancy/provision-schema';
+import { takeRoomOn } from '@tenantry/tenancy/server-rooms';
 import type { OperationContext, OperationStep, OperationType } from '../operation/operation-type.js';
 import { OperationTypes } from '../operation/operation-types.js';
 import type { Facts } from '../operation/stepped.js';
+import { Servers } from '../server/servers.js';
 import { moved, registered, tenant as tenantAggregate } from '../tenant/tenant.js';
 import { arrive, endMove, type Moving, type Place, placement, restartMove } from './placement.js';
 
@@ -47,6 +49,7 @@ export class MoveOperation implements OperationType {
   constructor(
     private readonly log: TenantLog,
     private readonly clock: Clock,
+    private readonly servers: Servers,
     types: OperationTypes,
     database: Database,
     environment: Environment,
@@ -57,8 +60,11 @@ export class MoveOperation implements OperationType {
       {
         name: 'prepare',
         run: async (context) => {
-          await this.claim(context);
-          return this.atWork(context, (move) => prepare(this.places, move));
+          const { region } = await this.claim(context);
+          return this.atWork(context, async (move) => {
+            if (move.to.server !== move.from.server) await takeRoomOn(this.places.pool, context.tenantId, move.to.server);
+            return { ...(await prepare(this.places, move)), region };
+          });
         },
         undo: (context) => this.undoing(context, (move) => abandon(this.places, move)),
       },
@@ -103,14 +109,15 @@ export class MoveOperation implements OperationType {
   }
 
   /** The move is the tenant's one move: since it was asked for, or, where it was undone, from now on again. */
-  private async claim({ tenantId, operationId, input, command }: OperationContext): Promise<void> {
-    const { status } = registered((await this.log.load(tenantAggregate, { tenant: tenantId })).state);
+  private async claim({ tenantId, operationId, input, command }: OperationContext): Promise<{ region: string }> {
+    const { status, region } = registered((await this.log.load(tenantAggregate, { tenant: tenantId })).state);
     if (immovable.has(status)) throw new DomainError('tenant.not_ready', { detail: `The tenant is ${status}; it is not moved any more.` });
     await this.log.transact(
       placement,
       { tenant: tenantId, command: command('claim') },
       restartMove(operationId, input as unknown as Moving),
     );
+    return { region };
   }
 
   private async atWork<T>(context: OperationContext, work: (move: Move, moving: Moving) => Promise<T>): Promise<T> {
@@ -149,7 +156,8 @@ export class MoveOperation implements OperationType {
     await switchOver(this.places, move);
     const switchedAt = this.clock.now();
     const { closedAt } = context.results['fence'] as { closedAt: string };
-    await this.say(context, 'arrived', from, to);
+    const region = from.server === to.server ? null : await this.servers.regionOf(to.server);
+    await this.say(context, 'arrived', from, to, region);
     await finish(this.places, move);
     // For so long everybody waited, and until they looked again.
     return { switchedAt, closedMs: Date.parse(switchedAt) - Date.parse(closedAt) };
@@ -157,15 +165,23 @@ export class MoveOperation implements OperationType {
 
   private async switchedBack(context: OperationContext, move: Move, from: Place, to: Place): Promise<void> {
     const back = await switchBack(this.places, move);
-    if (back) await this.say(context, 'returned', to, { ...from, generation: back.generation });
+    const { region = null } = (context.results['prepare'] ?? {}) as { region?: string };
+    if (back) await this.say(context, 'returned', to, { ...from, generation: back.generation }, region);
   }
 
-  private async say({ tenantId, operationId, command }: OperationContext, name: string, before: Place, now: Place): Promise<void> {
+  /** @param region that the tenant is in from now on; null: it stays */
+  private async say(
+    { tenantId, operationId, command }: OperationContext,
+    name: string,
+    before: Place,
+    now: Place,
+    region: string | null,
+  ): Promise<void> {
     await this.log.transact(placement, { tenant: tenantId, command: command(`${name}.placement`) }, arrive(now));
     await this.log.transact(
       tenantAggregate,
       { tenant: tenantId, command: command(`${name}.tenant`) },
-      moved(operationId, before, now, this.clock.now()),
+      moved(operationId, before, now, this.clock.now(), region),
     );
   }
 

@@ -3,8 +3,10 @@ import { DomainError } from '@tenantry/contracts/errors';
 import { derivedId } from '@tenantry/contracts/ids';
 import type { MoveBody } from '@tenantry/contracts/tenant/routes';
 import { type Target, TenantLog } from '@tenantry/event-store/tenant-log';
+import { DEFAULT_SERVER } from '@tenantry/tenancy/servers';
 import type { z } from 'zod';
 import { OperationIndex } from '../operation/operation-index.js';
+import { Servers } from '../server/servers.js';
 import { registered, tenant as tenantAggregate } from '../tenant/tenant.js';
 import { placement, startMove } from './placement.js';
 import { wantedPlace } from './wanted.js';
@@ -18,6 +20,7 @@ export class Moves {
   constructor(
     private readonly log: TenantLog,
     private readonly index: OperationIndex,
+    private readonly servers: Servers,
   ) {}
 
   /** The command decides the operation's id: a repeat finds the same move. @throws DomainError where it can't be moved there */
@@ -28,7 +31,8 @@ export class Moves {
       throw new DomainError('tenant.not_ready', {
         detail: `The tenant is ${status}; it can be moved once it is in use, and until it is deleted.`,
       });
-    const chosen = wantedPlace(body, tenantId);
+    const [{ state }, servers] = await Promise.all([this.log.load(placement, { tenant: tenantId }), this.servers.names()]);
+    const chosen = wantedPlace(body, tenantId, { servers, livesOn: state.placed ? state.server : DEFAULT_SERVER });
     const operationId = derivedId('operation', 'move', command.id);
     await this.index.add(operationId, tenantId, 'move');
     await this.log.transact(placement, { tenant: tenantId, command }, startMove(operationId, chosen, body.keepSourceMinutes ?? 0));

@@ -31,6 +31,27 @@ export const placement = aggregate<PlacementState, typeof placementEvents>({
   },
 });
 
+/** Every server that the tenant was ever to live on. */
+export const everOn = aggregate<readonly string[], typeof placementEvents>({
+  stream: 'placement',
+  events: placementEvents,
+  initial: [],
+  evolve: (state, event): readonly string[] => {
+    switch (event.type) {
+      case 'TenantPlaced':
+        return [...new Set([...state, event.data.server])];
+      case 'TenantMoveStarted':
+        return [...new Set([...state, event.data.to.server])];
+      case 'TenantUnplaced':
+      case 'TenantMoveEnded':
+        return state;
+      default:
+        event satisfies never;
+        return state;
+    }
+  },
+});
+
 export const place =
   (chosen: Omit<Place, 'generation'>) =>
   (state: PlacementState): PlacementEvent[] =>

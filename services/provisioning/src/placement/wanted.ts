@@ -2,6 +2,7 @@ import { invalidField } from '@tenantry/contracts/errors';
 import type { MoveBody } from '@tenantry/contracts/tenant/routes';
 import { CONTROL_PLANE_DATABASE, placementFor } from '@tenantry/tenancy/names';
 import type { Placement } from '@tenantry/tenancy/placement';
+import { DEFAULT_SERVER } from '@tenantry/tenancy/servers';
 import type { z } from 'zod';
 
 type Wanted = Pick<z.infer<typeof MoveBody>, 'isolation' | 'server' | 'database'>;
@@ -9,11 +10,23 @@ type Wanted = Pick<z.infer<typeof MoveBody>, 'isolation' | 'server' | 'database'
 /**
  * Where a tenant may be asked to live. What can't be had is refused with the field, never left out.
  * @param tenantId null for many tenants: none of their own databases is meant by one name
+ * @param servers those that there are
  * @param prefix of the fields' names. @throws DomainError `request.invalid`
  */
-export function refuseUnknownPlace({ isolation, server, database }: Wanted, tenantId: string | null, prefix = ''): void {
-  if (server !== undefined && server !== 'default')
-    throw invalidField(`${prefix}server`, 'known_server', `there is no server ${server}; tenants live on the server default`);
+export function refuseUnknownPlace(
+  { isolation, server, database }: Wanted,
+  tenantId: string | null,
+  servers: ReadonlySet<string>,
+  prefix = '',
+): void {
+  if (server !== undefined && !servers.has(server))
+    throw invalidField(`${prefix}server`, 'known_server', `there is no server ${server}; there are ${[...servers].sort().join(', ')}`);
+  if (server !== undefined && server !== DEFAULT_SERVER && isolation !== 'isolated')
+    throw invalidField(
+      `${prefix}server`,
+      'takes_level',
+      `${server} takes tenants with a database of their own; ${isolation} ones live on ${DEFAULT_SERVER}`,
+    );
   if (database === undefined) return;
   if (isolation !== 'isolated') {
     if (database !== CONTROL_PLANE_DATABASE)
@@ -31,9 +44,17 @@ export function refuseUnknownPlace({ isolation, server, database }: Wanted, tena
   }
 }
 
-/** What was asked for, as a place. @throws DomainError `request.invalid` */
-export function wantedPlace(wanted: Wanted, tenantId: string): Omit<Placement, 'tenantId' | 'ready' | 'generation' | 'workerGroup'> {
-  refuseUnknownPlace(wanted, tenantId);
-  const { isolation, server, database, schema, appSchema, role } = placementFor(tenantId, wanted.isolation);
+/**
+ * What was asked for, as a place. Without a server, a database of its own stays on the server that the tenant lives on.
+ * @throws DomainError `request.invalid`
+ */
+export function wantedPlace(
+  wanted: Wanted,
+  tenantId: string,
+  { servers, livesOn }: { servers: ReadonlySet<string>; livesOn: string },
+): Omit<Placement, 'tenantId' | 'ready' | 'generation' | 'workerGroup'> {
+  refuseUnknownPlace(wanted, tenantId, servers);
+  const on = wanted.server ?? (wanted.isolation === 'isolated' ? livesOn : DEFAULT_SERVER);
+  const { isolation, server, database, schema, appSchema, role } = placementFor(tenantId, wanted.isolation, { server: on });
   return { isolation, server, database, schema, appSchema, role };
 }

@@ -259,18 +259,19 @@ export const changePlan =
     ];
   };
 
-/** The tenant lives elsewhere since a moment ago. */
+/** The tenant lives elsewhere since a moment ago. @param into another region; null: it stays in its own */
 export const moved =
   (
     operationId: string,
     before: { isolation: RegisteredTenant['isolation']; server: string; database: string; generation: number },
     now: typeof before,
     at: string,
+    into: string | null = null,
   ): Decide =>
   (state) => {
     const { region } = registered(state);
     const place = ({ isolation, server, database, generation }: typeof before) => ({ isolation, region, server, database, generation });
-    return [{ type: 'TenantMoved', data: { operationId, ...place(now), before: place(before), movedAt: at } }];
+    return [{ type: 'TenantMoved', data: { operationId, ...place(now), region: into ?? region, before: place(before), movedAt: at } }];
   };
 
 export const markProvisioned =

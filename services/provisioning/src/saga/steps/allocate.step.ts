@@ -1,22 +1,29 @@
 import { Injectable } from '@nestjs/common';
 import { newStream, TenantLog } from '@tenantry/event-store/tenant-log';
+import { Database } from '@tenantry/service/database';
 import { placementFor } from '@tenantry/tenancy/names';
+import { giveBackAllRoom, takeRoom } from '@tenantry/tenancy/server-rooms';
 import { place, placement, unplace } from '../../placement/placement.js';
 import { Step, type StepContext } from '../step.js';
 
-/** Decides where the tenant lives. */
+/** Decides where the tenant lives, and takes the room there. */
 @Injectable()
 export class AllocateStep extends Step {
   readonly name = 'allocate';
-  constructor(private readonly log: TenantLog) {
+  constructor(
+    private readonly log: TenantLog,
+    private readonly database: Database,
+  ) {
     super();
   }
   async run({ tenantId, tenant, command }: StepContext): Promise<void> {
     const workerGroup = tenant.features['worker_group'] ? `tenant-${tenant.slug}` : 'shared';
-    const { tenantId: _, ready: __, ...chosen } = placementFor(tenantId, tenant.isolation, { workerGroup });
+    const server = await takeRoom(this.database.pool, tenantId, tenant);
+    const { tenantId: _, ready: __, ...chosen } = placementFor(tenantId, tenant.isolation, { server, workerGroup });
     await this.log.transact(placement, { tenant: tenantId, command: command('place') }, place(chosen), newStream(placement));
   }
   override async undo({ tenantId, command }: StepContext): Promise<void> {
     await this.log.transact(placement, { tenant: tenantId, command: command('unplace') }, unplace);
+    await giveBackAllRoom(this.database.pool, tenantId);
   }
 }
