@@ -6,7 +6,7 @@ import { sql } from 'drizzle-orm';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { leftInPlace } from './left-in-place.js';
-import { urlFor } from './login-secret.js';
+import { openLogin, urlFor } from './login-secret.js';
 import { abandon, catchUp, copy, fence, finish, prepare, retire, switchBack, switchOver, verify } from './move/move.js';
 import type { Move } from './move/side.js';
 import { placementFor } from './names.js';
@@ -229,6 +229,23 @@ describe('another server', () => {
     expect([await notes(tenantId), await roles(admin, tenantId), await databases(admin, tenantId)]).toEqual([['a', 'b'], 0, 0]);
     await dropPlace(platform.places, home2.to);
     expect(await leftInPlace(platform.places, tenantId, ['default', 'eu-1'])).toBe(0);
+  });
+
+  it('is found by the operator’s product, which is told the password', async () => {
+    const place = await withNotes(isolatedOn('eu-1'), other.url);
+    await platform.admin.query(`CREATE ROLE shop LOGIN PASSWORD 'shop' IN ROLE tenantry_product`);
+    const url = urlFor(platform.server.url, 'tenantry', { user: 'shop', password: 'shop' });
+    const shop = new pg.Pool({ connectionString: url, max: 1 });
+    const passwordOf = async (tenantId: string) => {
+      const { rows } = await platform.admin.query('SELECT login_secret FROM tenancy.placements WHERE tenant_id = $1', [tenantId]);
+      return openLogin(testKeys, tenantId, rows[0].login_secret);
+    };
+    const product = new PostgresTenants({ pool: shop, url, keys: { passwordOf }, path: 'product' });
+    await product.withTenant(place.tenantId, ({ client }) => client.query(`INSERT INTO notes VALUES ('from the shop')`));
+    expect(await notes(place.tenantId)).toEqual(['from the shop']);
+    await product.close();
+    await shop.end();
+    await dropPlace(platform.places, place);
   });
 
   it('takes no more tenants than it has room for, however many ask at once', async () => {

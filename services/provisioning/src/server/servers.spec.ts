@@ -1,0 +1,70 @@
+import { randomUUID } from 'node:crypto';
+import type { Keyring } from '@tenantry/crypto/keyring';
+import type { Database } from '@tenantry/service/database';
+import type { Environment } from '@tenantry/service/environment';
+import { urlFor } from '@tenantry/tenancy/login-secret';
+import { placementFor } from '@tenantry/tenancy/names';
+import { PostgresTenants } from '@tenantry/tenancy/postgres-tenants';
+import { createPlace } from '@tenantry/tenancy/provision-schema';
+import { type Platform, startPlatform } from '@tenantry/tenancy/spec/platform';
+import { type RunningPostgres, startPostgres } from '@tenantry/testing/postgres';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Sessions } from '../blueprint/sessions.js';
+import type { JobItem } from '../job/job-handler.js';
+import { UpgradeSchemaJob } from '../upgrade/upgrade-schema.job.js';
+import { Servers } from './servers.js';
+
+describe('servers', () => {
+  let platform: Platform;
+  let other: RunningPostgres;
+  let servers: Servers;
+  let database: Database;
+  let parts: [Environment, Database, Keyring];
+  beforeAll(async () => {
+    [platform, other] = await Promise.all([startPlatform(), startPostgres()]);
+    database = { pool: platform.places.pool } as Database;
+    const environment = { values: { TENANTRY_POSTGRES_URL: platform.places.url } } as Environment;
+    parts = [environment, database, platform.places.keys as Keyring];
+    servers = new Servers(database, environment, platform.places.keys as Keyring);
+  }, 60_000);
+  afterAll(async () => {
+    await platform.stop();
+    await other.stop();
+  });
+
+  it('keep what is not named, and lose what is null', async () => {
+    expect(await servers.put('eu-1', other.url, { region: 'eu', capacity: 5 })).toEqual({ created: true });
+    expect(await servers.put('eu-1', other.url, { capacity: 0 })).toEqual({ created: false });
+    expect(await servers.put('eu-1', undefined, { region: null })).toEqual({ created: false });
+    expect(await servers.put('default', undefined, { region: 'us' })).toEqual({ created: false });
+    expect(await servers.list()).toMatchObject([
+      { name: 'default', host: null, region: 'us', capacity: null, isolations: ['shared', 'dedicated', 'isolated'] },
+      { name: 'eu-1', host: '127.0.0.1', port: Number(new URL(other.url).port), region: null, capacity: 0, isolations: ['isolated'] },
+    ]);
+    expect([await servers.names(), await servers.regionOf('default')]).toEqual([new Set(['default', 'eu-1']), 'us']);
+    await expect(servers.put('eu-2', undefined, {})).rejects.toMatchObject({ errors: [{ field: 'url', rule: 'required' }] });
+  });
+
+  it('elsewhere are reached by campaigns and by the upgrade to a new release', async () => {
+    const place = placementFor(randomUUID(), 'isolated', { server: 'eu-1' });
+    await createPlace(platform.places, place);
+    const admin = new pg.Client({ connectionString: urlFor(other.url, place.database) });
+    await admin.connect();
+    // As a database of an earlier release is.
+    await admin.query(
+      `DROP TABLE tenancy.app_ledger; DROP FUNCTION tenancy.advance_app; DELETE FROM tenancy.migrations WHERE file LIKE '0006%'`,
+    );
+    await platform.admin.query('UPDATE tenancy.placements SET schema_version = NULL WHERE tenant_id = $1', [place.tenantId]);
+
+    const sessions = new Sessions(...parts);
+    const tenants = new PostgresTenants(platform.places);
+    const job = new UpgradeSchemaJob(database, tenants, sessions);
+    expect(await job.run({ tenantId: place.tenantId, attempt: 1 } as JobItem)).toEqual({ status: 'succeeded' });
+    expect((await admin.query(`SELECT to_regclass('tenancy.app_ledger') IS NOT NULL AS there`)).rows).toEqual([{ there: true }]);
+    const { rows } = await platform.admin.query('SELECT schema_version FROM tenancy.placements WHERE tenant_id = $1', [place.tenantId]);
+    expect(rows).toEqual([{ schema_version: (await job.known()).current }]);
+    expect(sessions.isControlPlane({ server: 'eu-1', database: 'tenantry' })).toBe(false);
+    await Promise.all([admin.end(), sessions.onApplicationShutdown(), tenants.close()]);
+  });
+});
