@@ -17,6 +17,7 @@ describe('what a blueprint may do', () => {
     'CREATE FUNCTION g() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM a; END',
     "COMMENT ON TABLE a IS 'what it is'; DROP TABLE IF EXISTS a, b CASCADE",
     'DO $$ BEGIN UPDATE a SET note = 1; END $$',
+    "DO $$ DECLARE m mood := 'sad'; r a%ROWTYPE; BEGIN IF m = 'sad' THEN UPDATE a SET note = m WHERE id = r.id; END IF; END $$",
   ])('allows %s', async (sql) => {
     expect((await examine(sql)).refusals).toEqual([]);
   });
@@ -33,6 +34,12 @@ describe('what a blueprint may do', () => {
     ['set', "CREATE FUNCTION f() RETURNS text LANGUAGE sql SET role = 'x' RETURN '1'"],
     ['set', "CREATE FUNCTION f() RETURNS text LANGUAGE sql BEGIN ATOMIC SELECT set_config('role', 'x', true); END"],
     ['set', "DO $$ DECLARE a text[]; BEGIN a[length(set_config('role', 'x', true))] := '1'; END $$"],
+    ['set', "DO $$ DECLARE r record := ROW(set_config('role', 'x', true)); BEGIN END $$"],
+    ['set', "DO $$ BEGIN IF 1 = 1 THEN DECLARE r record = ROW(set_config('role', 'x', true)); BEGIN END; END IF; END $$"],
+    ['set', "DO $$ DECLARE /* ä; = */ r mood NOT NULL DEFAULT set_config('role', 'x', true); BEGIN END $$"],
+    ['schemas', 'DO $$ DECLARE r record := ROW((SELECT count(*) FROM log.events)); BEGIN END $$'],
+    ['set', "UPDATE pg_settings SET setting = 'log' WHERE name = 'search_path'"],
+    ['set', 'CREATE VIEW s AS SELECT * FROM pg_catalog.pg_settings'],
     ['roles', 'CREATE ROLE x'],
     ['roles', 'GRANT tenantry_owner TO x'],
     ['grants', 'GRANT SELECT ON a TO PUBLIC'],
@@ -60,6 +67,7 @@ describe('what a blueprint may do', () => {
     ['functions', "SELECT lo_import('/etc/passwd')"],
     ['functions', 'SELECT pg_sleep(100)'],
     ['languages', "CREATE FUNCTION f() RETURNS int LANGUAGE c AS 'x', 'y'"],
+    ['languages', "CREATE FUNCTION f() RETURNS int LANGUAGE 'PLPGSQL' AS $$ BEGIN EXECUTE 'SELECT 1'; END $$"],
     ['dynamic_sql', "DO $$ BEGIN EXECUTE 'DROP SCHEMA shared'; END $$"],
     ['dynamic_sql', "CREATE FUNCTION f() RETURNS SETOF int LANGUAGE plpgsql AS $$ BEGIN RETURN QUERY EXECUTE 'SELECT 1'; END $$"],
     ['temporary', 'CREATE TEMP TABLE a ()'],
@@ -76,6 +84,11 @@ describe('what a blueprint may do', () => {
     ['empty', ' -- nothing\n'],
   ])('refuses %s: %s', async (rule, sql) => {
     expect(await rulesOf(sql)).toContain(rule);
+  });
+
+  it('refuses what is too deep to be read', async () => {
+    const deep = `DO $$ DECLARE r record := ROW(${'1+'.repeat(20_000)}length(set_config('role', 'x', true))); BEGIN END $$`;
+    expect(await rulesOf(deep)).toEqual(['body']);
   });
 
   it('names the statement, its line and the reason', async () => {

@@ -208,24 +208,26 @@ const optionsOf = (node: Node, list: string) =>
 
 function examineFunction(node: Node, text: string, refuse: Refuse, depth: number): void {
   const options = optionsOf(node, 'options');
-  const language = (options.get('language')?.['String'] as { sval?: string } | undefined)?.sval?.toLowerCase() ?? 'sql';
+  const language = (options.get('language')?.['String'] as { sval?: string } | undefined)?.sval ?? 'sql';
   if ((options.get('security')?.['Boolean'] as { boolval?: boolean } | undefined)?.boolval)
     refuse('security_definer', 'SECURITY DEFINER is refused: functions run with the rights of the tenant that calls them');
   if (options.has('set')) refuse('set', 'SET on a function is refused: role, path and time-outs are the platform’s');
   const body = strings((options.get('as')?.['List'] as Node | undefined)?.['items']);
-  if (language === 'plpgsql') examinePlPgSQL(text, refuse, depth);
+  if (language === 'plpgsql') examinePlPgSQL(text, body[0] ?? '', refuse, depth);
   else if (language !== 'sql') refuse('languages', `functions in the language ${language} are refused: sql and plpgsql can be examined`);
   else if (body[0] !== undefined) examineText(body[0], 'default', refuse, depth + 1);
 }
 
 function examineDo(node: Node, text: string, refuse: Refuse, depth: number): void {
-  const language = (optionsOf(node, 'args').get('language')?.['String'] as { sval?: string } | undefined)?.sval?.toLowerCase() ?? 'plpgsql';
-  if (language === 'plpgsql') examinePlPgSQL(text, refuse, depth);
+  const given = optionsOf(node, 'args');
+  const option = (name: string) => (given.get(name)?.['String'] as { sval?: string } | undefined)?.sval;
+  const language = option('language') ?? 'plpgsql';
+  if (language === 'plpgsql') examinePlPgSQL(text, option('as') ?? '', refuse, depth);
   else refuse('languages', `DO in the language ${language} is refused: plpgsql can be examined`);
 }
 
 /** The body of a function, statement by statement: what it would run is held to the same rules. */
-function examinePlPgSQL(text: string, refuse: Refuse, depth: number): void {
+function examinePlPgSQL(text: string, body: string, refuse: Refuse, depth: number): void {
   let parsed: unknown;
   try {
     parsed = parsePlPgSQLSync(text);
@@ -247,6 +249,37 @@ function examinePlPgSQL(text: string, refuse: Refuse, depth: number): void {
     }
   };
   visit(parsed);
+  // What the parser gives of a variable of a row type, or of a type that it doesn't know, lacks the value that it begins with.
+  for (const value of firstValues(body)) if (isExpression(value)) examineText(value, 'expression', refuse, depth + 1);
+}
+
+/** What stands where a declaration has its variable's first value: after the first `:=`, `=` or DEFAULT, up to the semicolon. */
+function firstValues(body: string): string[] {
+  const bytes = Buffer.from(body);
+  const values: string[] = [];
+  let nested = 0;
+  let from: number | null = null;
+  for (const { start, end } of scanSync(body).tokens) {
+    const word = bytes.subarray(start, end).toString().toUpperCase();
+    if (word === ';' && from !== null) values.push(bytes.subarray(from, start).toString());
+    if (word === ';' || word === 'DECLARE') {
+      nested = 0;
+      from = null;
+    } else if (['(', '['].includes(word)) nested += 1;
+    else if ([')', ']'].includes(word)) nested -= 1;
+    else if (nested === 0 && from === null && [':=', '=', 'DEFAULT'].includes(word)) from = end;
+  }
+  return values;
+}
+
+/** Where it is none, it is part of another statement, which has been examined as a whole. What is only too deep to be read is none of those. */
+function isExpression(text: string): boolean {
+  try {
+    parseSync(`SELECT ${text}`);
+    return true;
+  } catch (error) {
+    return !/^syntax error/.test((error as Error).message);
+  }
 }
 
 /** RawParseMode of PostgreSQL. */
@@ -288,6 +321,7 @@ function walk(value: unknown, refuse: Refuse, relations: Set<string>): void {
     relations.add(node['relname']);
     const names = [node['catalogname'], node['schemaname'], node['relname']].filter((name) => typeof name === 'string');
     if (names.length > 1) refuse(...qualified(names));
+    if (node['relname'] === 'pg_settings') refuse('set', 'an UPDATE of pg_settings is a SET: read settings with current_setting()');
     if (node['relpersistence'] === 't') refuse('temporary', 'temporary tables are refused: they are in a schema of the session');
   }
   if (typeof node['tablespacename'] === 'string' || typeof node['tableSpace'] === 'string')
