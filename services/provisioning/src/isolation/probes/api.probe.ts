@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { DomainError } from '@tenantry/contracts/errors';
+import { DomainError, type ErrorCode } from '@tenantry/contracts/errors';
 import type { Attempt } from '@tenantry/contracts/platform/isolation';
 import { faces, routes } from '@tenantry/contracts/registry';
 import type { Face, Route } from '@tenantry/contracts/route';
@@ -28,7 +28,9 @@ interface Request {
   judge: (answer: ApiAnswer) => string | null;
 }
 
-const refused = ({ status }: ApiAnswer) => (status >= 400 ? null : `it answered ${status}`);
+/** Refused for who asks: any other refusal (of a parameter, of something that isn't there) would come after it got past the boundary. */
+const refusedAs = (code: ErrorCode) => (answer: ApiAnswer) =>
+  answer.body?.code === code ? null : `it answered ${answer.status} ${answer.body?.code ?? ''}`.trimEnd();
 const nameOf = ({ method, path }: Pick<Route | Face, 'method' | 'path'>) => `${method} ${path}`;
 
 /** The API: with this tenant's key for what is another's, and with another's key for what is this one's; every way that the registry names. */
@@ -44,24 +46,27 @@ export class ApiProbe extends Probe {
     const as = (key: string) => ({ authorization: `Bearer ${key}` });
     const requests: Request[] = [
       ...ofPlatform.map((route) => ({
-        ...{ target: nameOf(route), attempt: "with this tenant's key", headers: as(own), judge: refused },
+        ...{ target: nameOf(route), attempt: "with this tenant's key", headers: as(own), judge: refusedAs('auth.forbidden') },
         path: pathFor(route.path, peer?.tenantId ?? tenantId),
       })),
       ...ofTenants.flatMap((face) => [
         ...(peer && foreign
           ? [
               {
-                ...{ target: nameOf(face), attempt: "another tenant's, with this tenant's key", headers: as(own), judge: refused },
+                ...{ target: nameOf(face), attempt: "another tenant's, with this tenant's key", headers: as(own) },
+                judge: refusedAs('tenant.not_found'),
                 path: pathFor(face.path, peer.tenantId),
               },
               {
-                ...{ target: nameOf(face), attempt: "this tenant's, with another tenant's key", headers: as(foreign), judge: refused },
+                ...{ target: nameOf(face), attempt: "this tenant's, with another tenant's key", headers: as(foreign) },
+                judge: refusedAs('tenant.not_found'),
                 path: pathFor(face.path, tenantId),
               },
             ]
           : []),
         {
-          ...{ target: nameOf(face), attempt: "this tenant's, without credentials", headers: {}, judge: refused },
+          ...{ target: nameOf(face), attempt: "this tenant's, without credentials", headers: {} },
+          judge: refusedAs('auth.unauthenticated'),
           path: pathFor(face.path, tenantId),
         },
       ]),
@@ -129,6 +134,9 @@ export class ApiProbe extends Probe {
 
   private async answer(method: string, path: string, headers: Record<string, string>, body?: unknown): Promise<ApiAnswer> {
     const answer = await this.api.ask(method, path, headers, body);
+    // The key has ended: whatever is refused with it was not tried.
+    if (answer.status === 401 && headers['authorization'] !== undefined)
+      throw new DomainError('service.unavailable', { detail: 'A key ended during an isolation check.', retryAfterSeconds: 1 });
     // Who is under maintenance is refused like any other. Else it says nothing of the boundary.
     if (answer.body?.code !== 'tenant.maintenance' && (answer.status === 429 || answer.status >= 500))
       throw new DomainError('service.unavailable', {

@@ -7,7 +7,7 @@ import type { PoolClient } from 'pg';
 import { breached, held, notApplicable } from '../attempt.js';
 import { Probe, type Subject } from '../probe.js';
 import { attemptScript, outcomesOf, type RowAttempt, type RowOutcome } from './rows.js';
-import { judged, planned, structure, type TenantTable, targetOf } from './table-attempts.js';
+import { judged, NOT_ALLOWED, planned, refusedWith, structure, type TenantTable, targetOf } from './table-attempts.js';
 
 /** For the one who has no neighbour: an id that nobody has. */
 const NOBODY = '00000000-0000-4000-8000-000000000000';
@@ -115,11 +115,10 @@ export class DatabaseProbe extends Probe {
   }
 
   private rights({ tenantId, placement }: Subject): Step[] {
-    const one = (boundary: Boundary, target: string, attempt: string, sql: string): Step => ({
+    const one = (boundary: Boundary, target: string, attempt: string, sql: string, expected = NOT_ALLOWED): Step => ({
       ...{ boundary, target },
       run: [{ sql, context: tenantId }],
-      judge: ([outcome]) =>
-        outcome && 'refused' in outcome ? held(attempt, `SQLSTATE ${outcome.refused}`) : breached(attempt, 'it was not refused'),
+      judge: ([outcome]) => refusedWith(expected, attempt, outcome),
     });
     const none = (boundary: Boundary, target: string, attempt: string, sql: string): Step => ({
       ...{ boundary, target },
@@ -146,7 +145,7 @@ export class DatabaseProbe extends Probe {
         ...(['database', 'databases', 'connect to another database'] as const),
         `SELECT 1 FROM pg_database WHERE datallowconn AND datname <> current_database() AND has_database_privilege(current_user, oid, 'CONNECT')`,
       ),
-      one('cache', 'placement', 'enter with an old generation', enter(tenantId, placement.generation + 1)),
+      one('cache', 'placement', 'enter with an old generation', enter(tenantId, placement.generation + 1), 'TG002'),
     ];
   }
 

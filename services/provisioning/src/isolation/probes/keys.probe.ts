@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { DomainError } from '@tenantry/contracts/errors';
 import type { Attempt } from '@tenantry/contracts/platform/isolation';
 import { Keyring } from '@tenantry/crypto/keyring';
 import { breached, held, type Tried } from '../attempt.js';
@@ -31,7 +32,9 @@ export class KeysProbe extends Probe {
     try {
       const found = await this.keyring.reveal<string>(as, value);
       return found === clear ? breached(attempt, 'it was read') : held(attempt, 'it is something else');
-    } catch {
+    } catch (error) {
+      // Nobody could say what the keys are: that nothing was read then proves nothing either.
+      if (error instanceof DomainError && error.code !== 'keys.destroyed') throw error;
       return held(attempt, 'it cannot be decrypted');
     }
   }

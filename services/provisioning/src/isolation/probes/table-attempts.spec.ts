@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { verdictOf } from '../attempt.js';
 import type { RowOutcome } from './rows.js';
-import { judged, planned, structure } from './table-attempts.js';
+import { judged, NOT_ALLOWED, planned, refusedWith, structure } from './table-attempts.js';
 
 const own = '6f1d3c52-7c0e-4c0a-9d5e-1f5a8f3c2b77';
 const foreign = '6f1d3c52-7c0e-4c0a-9d5e-1f5a8f3c2b78';
@@ -37,6 +37,12 @@ describe('attempts at a table', () => {
     expect(structure({ ...open, hasTenantId: false }, 'dedicated', true).outcome).toBe('not_applicable');
     expect(structure({ ...open, hasTenantId: false }, 'shared', true).outcome).toBe('breached');
     expect(structure({ ...open, hasTenantId: true }, 'dedicated', true).outcome).toBe('breached');
+  });
+  it('at what takes rights hold only where these are missing', () => {
+    expect(refusedWith(NOT_ALLOWED, 'make a role', { refused: '42501' }).outcome).toBe('held');
+    // There is no such table: nothing was tried.
+    expect(refusedWith(NOT_ALLOWED, 'make a role', { refused: '42P01' }).outcome).toBe('breached');
+    expect(refusedWith(NOT_ALLOWED, 'make a role', { rows: 0 }).outcome).toBe('breached');
   });
   it('are breached as a whole by one', () => {
     const at = { boundary: 'database', target: 't', attempt: 'a', detail: '' } as const;

@@ -12,6 +12,8 @@ export interface TenantTable {
   /** Row-level security is on, forced, and has a policy; and whoever is restricted doesn't own the table. */
   guarded: boolean;
 }
+/** insufficient_privilege, which row-level security says too. */
+export const NOT_ALLOWED = '42501';
 interface Planned {
   attempt: string;
   run: RowAttempt;
@@ -23,7 +25,7 @@ interface Planned {
 const nothing = (what: string) => (outcome: RowOutcome) => ('rows' in outcome && outcome.rows > 0 ? `${what}: ${outcome.rows} rows` : null);
 /** A foreign row must be refused as such: another refusal (a value that is missing) would come after it got past the boundary. */
 const refusedAsForeign = (outcome: RowOutcome) =>
-  'refused' in outcome && outcome.refused === '42501' ? null : `it was not refused as a foreign row (${said(outcome)})`;
+  'refused' in outcome && outcome.refused === NOT_ALLOWED ? null : `it was not refused as a foreign row (${said(outcome)})`;
 const said = (outcome: RowOutcome): string => ('rows' in outcome ? `${outcome.rows} rows` : `SQLSTATE ${outcome.refused}`);
 
 /** What is tried at one table. `foreign`: the id of another tenant. */
@@ -68,6 +70,12 @@ export function planned(table: TenantTable, { own, foreign, level }: { own: stri
 export const judged = ({ attempt, judge }: Planned, outcome: RowOutcome): Tried => {
   const fault = judge(outcome);
   return fault === null ? held(attempt, said(outcome)) : breached(attempt, fault);
+};
+
+/** Held only where it was refused as such: what fails otherwise (what it names isn't there, say) was not tried. */
+export const refusedWith = (expected: string, attempt: string, outcome: RowOutcome | undefined): Tried => {
+  if (outcome && 'refused' in outcome && outcome.refused === expected) return held(attempt, `SQLSTATE ${expected}`);
+  return breached(attempt, `it was not refused as such (${outcome ? said(outcome) : 'nothing came of it'})`);
 };
 
 /** What the catalogue itself says: a table that is empty now would not show it. */
