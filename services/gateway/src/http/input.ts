@@ -7,9 +7,9 @@ const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 export const isUuid = (text: string): boolean => UUID.test(text);
 
-/** Path parameters as they are compared everywhere: UUIDs in lower case. */
+/** Path parameters as they are compared everywhere: ids in lower case. What people name (a file, a setting) stays as they write it. */
 export function normalized(params: Record<string, string>): Record<string, string> {
-  for (const [name, value] of Object.entries(params)) if (UUID.test(value)) params[name] = value.toLowerCase();
+  for (const [name, value] of Object.entries(params)) if (name.endsWith('Id') && UUID.test(value)) params[name] = value.toLowerCase();
   return params;
 }
 
