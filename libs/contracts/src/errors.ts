@@ -88,6 +88,7 @@ export const errorCodes = {
   'placement.move_running': { status: 409, title: 'The tenant is being moved already' },
   'placement.copy_differs': { status: 500, title: 'The copy of the tenant is not what the original is' },
   'erasure.not_found': { status: 404, title: 'The tenant was not erased' },
+  'erasure.incomplete': { status: 503, title: 'Something of the tenant was still left' },
   'erasure.export_expired': { status: 410, title: 'The export of the tenant has expired' },
   'blueprint.not_found': { status: 404, title: 'There is no such blueprint' },
   'blueprint.version_not_found': { status: 404, title: 'The blueprint has no such version' },

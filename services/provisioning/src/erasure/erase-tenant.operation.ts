@@ -100,7 +100,7 @@ export class EraseTenant implements OperationType {
     const left = found.filter((store) => store.found > 0);
     if (left.length > 0) {
       await Promise.all(left.map(({ owner, name }) => this.rpc.call(storeCallsOf(owner).erase, { tenantId, stores: [name] })));
-      throw new DomainError('tenant.not_ready', {
+      throw new DomainError('erasure.incomplete', {
         detail: `Something of the tenant was left and has been erased again: ${left.map(({ name }) => name).join(', ')}`,
       });
     }

@@ -4,10 +4,16 @@ import type { Failure } from '../operation/operation.js';
 const BASE_MS = 200;
 const CAP_MS = 30_000;
 const ATTEMPTS = 6;
-/** A part of the system is away: that says nothing about the tenant, so it is worth waiting longer. */
+/** A part of the system is away, or not done yet: that says nothing about the tenant, so it is worth waiting longer. */
 const ATTEMPTS_WHILE_AWAY = 25;
 
-const away: ReadonlySet<string> = new Set<ErrorCode>(['service.unavailable', 'service.timeout', 'log.conflict', 'placement.closed']);
+const away: ReadonlySet<string> = new Set<ErrorCode>([
+  'service.unavailable',
+  'service.timeout',
+  'log.conflict',
+  'placement.closed',
+  'erasure.incomplete',
+]);
 /** Postgres: connection lost, shutting down, starting up, too many connections; Node: sockets. */
 const awayCodes = /^(08...|57P0.|53300|55P03|40001|40P01|ECONN\w+|EPIPE|ETIMEDOUT|ENOTFOUND)$/;
 
