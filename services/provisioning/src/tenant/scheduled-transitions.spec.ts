@@ -2,6 +2,7 @@ import type { StoredEvent } from '@tenantry/contracts/events';
 import { shippedPlans } from '@tenantry/contracts/plans';
 import { fold } from '@tenantry/event-store/aggregate';
 import { describe, expect, it } from 'vitest';
+import { markErased } from '../erasure/erasure.js';
 import { scheduleDeletion, startErasure } from './deletion.js';
 import { draft, registration } from './registration.js';
 import { type Order, runScheduled, schedule, unschedule } from './scheduled-transitions.js';
@@ -53,6 +54,17 @@ describe('a scheduled transition', () => {
       startErasure('op-2', NOW),
     );
     expect(() => schedule(order({ command: 'undelete' }), NOW)(erased)).toThrow(/erasure has begun/);
+  });
+  it('goes with the tenant: nothing is recorded of one that was erased', () => {
+    const erased = given(
+      ...active,
+      schedule(order(), NOW),
+      scheduleDeletion({ ...manual, operationId: 'op-2', graceDays: 0, confirm: 'acme' }, NOW),
+      startErasure('op-2', NOW),
+      markErased('op-2', NOW),
+    );
+    expect(erased).toMatchObject({ status: 'deleted', scheduled: {} });
+    expect(runScheduled('t-1', suspend({ cause: 'payment' }, LATER), LATER)(erased)).toEqual([]);
   });
   it('is done when its time comes, once, and by nobody else', () => {
     const scheduled = given(...active, schedule(order(), NOW));

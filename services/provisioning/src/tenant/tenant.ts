@@ -134,7 +134,8 @@ export const tenant = aggregate<Tenant, typeof tenantEvents>({
       case 'TenantErasureStarted':
         return { ...state, deletion: state.deletion && { ...state.deletion, erasing: true }, updatedAt };
       case 'TenantErased':
-        return { ...state, status: 'deleted', updatedAt };
+        // What was still scheduled has nobody left to happen to, and nobody can read why it was.
+        return { ...state, status: 'deleted', scheduled: {}, updatedAt };
       case 'LegalHoldPlaced':
         return { ...state, legalHold: { reason: event.data.reason ?? null, since: event.data.placedAt }, updatedAt };
       case 'LegalHoldReleased':
