@@ -54,7 +54,8 @@ export function changeOf(ofTenant: readonly TenantEvent[], ofConfig: readonly Co
   for (const { type, data } of ofConfig) {
     if (type === 'SettingChanged') found.settings.push(data);
     if (type === 'SettingRemoved') found.removed.push(data);
-    if (type === 'FeatureChanged') found.features.push({ ...rollout(data), at: null });
+    // A schedule that comes on record by the way was approved as one.
+    if (type === 'FeatureChanged' && data.scheduledAt === undefined) found.features.push({ ...rollout(data), at: null });
     if (type === 'FeatureScheduled') found.features.push({ ...rollout(data), at: data.at });
     if ((type === 'FeatureReset' || type === 'FeatureScheduleCancelled') && !found.reset.includes(data.flag)) found.reset.push(data.flag);
   }

@@ -72,7 +72,7 @@ export const config = aggregate<Config, typeof configEvents>({
   },
 });
 
-const without = <T>(record: Record<string, T>, key: string): Record<string, T> =>
+export const without = <T>(record: Record<string, T>, key: string): Record<string, T> =>
   Object.fromEntries(Object.entries(record).filter(([name]) => name !== key));
 
 /** Sensitive, or of a name under which something sensitive was kept. */

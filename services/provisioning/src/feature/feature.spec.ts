@@ -1,3 +1,4 @@
+import { fold } from '@tenantry/event-store/aggregate';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { config } from '../config/config.js';
@@ -54,6 +55,16 @@ describe('a schedule', () => {
     expect(keepSchedules(soon)(scheduled)).toEqual([
       { type: 'FeatureChanged', data: { flag: 'flag', enabled: true, percentage: 50, scheduledAt: soon } },
     ]);
+  });
+  it('that has come gives way to what is set after it, also before it is on record', () => {
+    const off = setFeature('flag', { enabled: false, percentage: 100, at: null }, soon)(scheduled);
+    expect(off).toEqual([
+      { type: 'FeatureChanged', data: { flag: 'flag', enabled: true, percentage: 50, scheduledAt: soon } },
+      { type: 'FeatureChanged', data: { flag: 'flag', enabled: false, percentage: 100, before: { enabled: true, percentage: 50 } } },
+    ]);
+    const after = fold(config, off.map((event) => ({ ...event, recordedAt: soon })) as never, scheduled);
+    expect(featureOf(granted, after, 'flag', soon)).toMatchObject({ enabled: false, at: null });
+    expect(keepSchedules(soon)(after)).toEqual([]);
   });
   it('waits for the first configuration', () =>
     expect(() => setFeature('flag', { enabled: true, percentage: 50, at: null }, now)(config.initial)).toThrow(/provisioning/));

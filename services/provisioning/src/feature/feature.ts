@@ -3,7 +3,7 @@ import type { configEvents, Rollout } from '@tenantry/contracts/config/events';
 import type { Feature } from '@tenantry/contracts/config/feature-routes';
 import { DomainError, invalidField } from '@tenantry/contracts/errors';
 import type { EventOf } from '@tenantry/contracts/events';
-import type { Config } from '../config/config.js';
+import { type Config, without } from '../config/config.js';
 
 type ConfigEvent = EventOf<typeof configEvents>;
 /** What the tenant has by its plan and since its creation. */
@@ -61,11 +61,28 @@ export function drawOf(tenantId: string, flag: string, subject: string): number 
 export const isOn = ({ enabled, percentage, flag }: Feature, tenantId: string, subject: string): boolean =>
   enabled && drawOf(tenantId, flag, subject) < percentage;
 
-/** Now, or where `at` has not come yet, from then on; a schedule replaces the one before it, and stays when something is set at once. */
+/**
+ * Now, or where `at` has not come yet, from then on; a schedule replaces the one before it, and stays when something is set at once.
+ * One that has come is put on record first: it happened before, so it must not win over what is set after it.
+ */
 export const setFeature =
   (flag: string, wanted: Rollout & { at: string | null }, now: string) =>
   (state: Config): ConfigEvent[] => {
     if (!state.initialized) throw notReady();
+    const come = due(state, flag, now);
+    if (!come) return setNow(flag, wanted, now)(state);
+    const { enabled, percentage } = come;
+    const recorded = {
+      ...state,
+      features: { ...state.features, [flag]: { enabled, percentage } },
+      schedules: without(state.schedules, flag),
+    };
+    return [arrival(state, flag, come), ...setNow(flag, wanted, now)(recorded)];
+  };
+
+const setNow =
+  (flag: string, wanted: Rollout & { at: string | null }, now: string) =>
+  (state: Config): ConfigEvent[] => {
     const { enabled, percentage, at } = wanted;
     const before = Object.hasOwn(state.features, flag) ? state.features[flag] : undefined;
     const known = before !== undefined || Object.hasOwn(state.schedules, flag);
@@ -97,12 +114,15 @@ export const resetFeature =
 export const keepSchedules =
   (now: string) =>
   (state: Config): ConfigEvent[] =>
-    Object.entries(state.schedules).flatMap(([flag, schedule]): ConfigEvent[] => {
-      if (!due(state, flag, now)) return [];
-      const { enabled, percentage, at } = schedule;
-      const before = state.features[flag];
-      return [{ type: 'FeatureChanged', data: { flag, enabled, percentage, ...(before ? { before } : {}), scheduledAt: at } }];
+    Object.keys(state.schedules).flatMap((flag): ConfigEvent[] => {
+      const come = due(state, flag, now);
+      return come ? [arrival(state, flag, come)] : [];
     });
+
+const arrival = ({ features }: Config, flag: string, { enabled, percentage, at }: Rollout & { at: string }): ConfigEvent => {
+  const before = Object.hasOwn(features, flag) ? features[flag] : undefined;
+  return { type: 'FeatureChanged', data: { flag, enabled, percentage, ...(before ? { before } : {}), scheduledAt: at } };
+};
 
 const notReady = () =>
   new DomainError('tenant.not_ready', { detail: 'The tenant has no configuration yet: its provisioning makes the first one.' });
