@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { followParent } from './family.js';
-import type { Tenant } from './tenant.js';
-import { asReseller } from './transitions.js';
+import { type Tenant, tenant } from './tenant.js';
+import { asReseller, suspend, toStatus } from './transitions.js';
 
 const NOW = '2026-01-01T00:00:00.000Z';
 const PARENT = 'parent';
@@ -27,6 +27,19 @@ describe('a child', () => {
     expect(
       follow(as('active'), child('suspended', { suspendedWith: PARENT, suspendedFrom: 'trial', statusCause: 'policy' })),
     ).toMatchObject([{ type: 'TenantReactivated', data: { status: 'trial', cause: 'policy', parentId: PARENT } }]);
+  });
+  it('that was suspended with it can be suspended for itself, once, and then stays so', () => {
+    const together = child('suspended', { suspendedWith: PARENT, suspendedFrom: 'trial', statusCause: 'manual' });
+    const decided = suspend({ cause: 'policy', reason: 'spam' }, NOW)(together);
+    expect(decided).toEqual([
+      { type: 'TenantSuspended', data: { cause: 'policy', reason: 'spam', before: { status: 'trial' }, suspendedAt: NOW } },
+    ]);
+    expect(toStatus('suspended', { cause: 'policy' }, NOW)(together)).toHaveLength(1);
+    const alone = tenant.evolve(together, { ...decided[0], recordedAt: NOW } as never);
+    expect(alone).toMatchObject({ status: 'suspended', suspendedFrom: 'trial', suspendedWith: null, statusCause: 'policy' });
+    expect(suspend({ cause: 'manual' }, NOW)(alone)).toEqual([]);
+    expect(follow(as('active'), alone)).toEqual([]);
+    expect(follow(as('suspended'), together)).toEqual([]);
   });
   it.each([
     ['was suspended for itself', as('active'), child('suspended')],

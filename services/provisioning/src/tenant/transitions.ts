@@ -41,7 +41,10 @@ export const endTrial =
 export const suspend =
   ({ cause, reason, parentId }: WithParent, now: string) =>
   (state: Tenant): TenantEvent[] => {
-    const { status } = living(state);
+    const { status, suspendedFrom, suspendedWith } = living(state);
+    // Who was suspended with its reseller would come back with it: from now on it is suspended for itself.
+    if (status === 'suspended' && suspendedWith !== null && suspendedFrom !== null && parentId === undefined)
+      return [{ type: 'TenantSuspended', data: { cause, reason, before: { status: suspendedFrom }, suspendedAt: now } }];
     if (status === 'suspended') return [];
     if (status !== 'trial' && status !== 'active') throw notAllowed(status, 'suspended; only one that is active or on trial can');
     return [{ type: 'TenantSuspended', data: { cause, reason, parentId, before: { status }, suspendedAt: now } }];
@@ -122,7 +125,7 @@ export const transitions = {
 export const toStatus =
   (wanted: Wanted, why: Why, now: string) =>
   (state: Tenant): TenantEvent[] =>
-    living(state).status === wanted ? [] : transitions[transitionTo(wanted, state)](why, now)(state);
+    living(state).status === wanted && wanted !== 'suspended' ? [] : transitions[transitionTo(wanted, state)](why, now)(state);
 
 /** As `toStatus`, by a tenant's reseller. @throws DomainError `auth.forbidden`: what the platform did for payment or policy, only the platform ends */
 export const asReseller =
