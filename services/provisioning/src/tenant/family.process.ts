@@ -1,6 +1,11 @@
 import { effect, processManager } from '@tenantry/messaging/projection';
 
-const follow = () => effect('follow-parent', {});
+export interface FollowParentPayload {
+  /** The tenant itself is one that came back, and its reseller may stand elsewhere than when it went. */
+  cameBack?: boolean;
+}
+const follow = () => effect('follow-parent', {} satisfies FollowParentPayload);
+const cameBack = () => effect('follow-parent', { cameBack: true } satisfies FollowParentPayload);
 
 /** Children follow their reseller. Credentials don't wait for it: `TenantGate` looks at the reseller's own log. */
 export const family = processManager({
@@ -10,7 +15,7 @@ export const family = processManager({
     TenantArchived: follow,
     TenantDeletionScheduled: follow,
     TenantReactivated: follow,
-    TenantRestored: follow,
-    TenantDeletionCancelled: follow,
+    TenantRestored: cameBack,
+    TenantDeletionCancelled: cameBack,
   },
 });

@@ -6,11 +6,12 @@ import { MemoryEventStore } from '@tenantry/event-store/adapters/memory/memory-e
 import { DefaultTenantLog } from '@tenantry/event-store/tenant-log-default';
 import type { Effect } from '@tenantry/messaging/effects';
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { FollowParentPayload } from './family.process.js';
 import { FollowParent } from './follow-parent.effect.js';
 import { draft, registration } from './registration.js';
 import type { Resellers } from './resellers.js';
 import { markProvisioned, register, registered, type Tenant, tenant } from './tenant.js';
-import { activate, reactivate, suspend } from './transitions.js';
+import { activate, archive, reactivate, restore, suspend } from './transitions.js';
 
 const CHILDREN = 45;
 
@@ -58,7 +59,8 @@ const born = async (parent?: string): Promise<string> => {
   );
   return id;
 };
-const run = () => effect.run({ id: newId(), tenantId: parentId, causationId: newId(), payload: {} } as unknown as Effect<unknown>);
+const run = (tenantId = parentId, payload: FollowParentPayload = {}) =>
+  effect.run({ id: newId(), tenantId, causationId: newId(), payload } as Effect<FollowParentPayload>);
 const statuses = async () => {
   const states = await Promise.all(children.map(async (id) => registered((await log.load(tenant, { tenant: id })).state).status));
   return [...new Set(states)];
@@ -100,6 +102,23 @@ describe('the children of a reseller', () => {
     expect(await statuses()).toEqual(['active']);
     await does(parentId, suspend(manual, clock.now()));
     await run();
+    expect(await statuses()).toEqual(['suspended']);
+  });
+  it('are where it is too when they come back after it did', async () => {
+    const [first, second] = children as [string, string];
+    await does(parentId, suspend(manual, clock.now()));
+    await run();
+    await does(first, archive(manual, clock.now()));
+    await does(parentId, reactivate(manual, clock.now()));
+    await run();
+    await does(second, archive(manual, clock.now()));
+    await does(first, restore(manual, clock.now()));
+    await run(first, { cameBack: true });
+    expect(await statuses()).toEqual(['active', 'archived']);
+    await does(parentId, suspend(manual, clock.now()));
+    await run();
+    await does(second, restore(manual, clock.now()));
+    await run(second, { cameBack: true });
     expect(await statuses()).toEqual(['suspended']);
   });
   it('that were suspended for themselves stay so', async () => {

@@ -5,6 +5,7 @@ import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { type Effect, EffectHandler } from '@tenantry/messaging/effects';
 import { systemCommand } from '../saga/system-command.js';
 import { followParent } from './family.js';
+import type { FollowParentPayload } from './family.process.js';
 import { Resellers } from './resellers.js';
 import { tenant } from './tenant.js';
 
@@ -15,7 +16,7 @@ const AT_ONCE = 20;
  * that woke it, and looks again afterwards: of two changes that follow each other quickly the later one counts, whichever effect ends last.
  */
 @Injectable()
-export class FollowParent extends EffectHandler<unknown> {
+export class FollowParent extends EffectHandler<FollowParentPayload> {
   override readonly effect = 'follow-parent';
   constructor(
     private readonly log: TenantLog,
@@ -25,7 +26,8 @@ export class FollowParent extends EffectHandler<unknown> {
     super();
   }
 
-  override async run({ tenantId: id, causationId }: Effect<unknown>): Promise<void> {
+  override async run({ id: effectId, tenantId: id, causationId, payload }: Effect<FollowParentPayload>): Promise<void> {
+    if (payload.cameBack) await this.followOwn(id, effectId, causationId);
     const children = await this.resellers.childrenOf(id);
     if (children.length === 0) return;
     for (let followed = -1; ; ) {
@@ -40,5 +42,15 @@ export class FollowParent extends EffectHandler<unknown> {
         );
       followed = version;
     }
+  }
+
+  /** While it was away, it was left alone: what its reseller went through since then counts now. */
+  private async followOwn(id: string, effectId: string, causationId: string): Promise<void> {
+    const { state: child } = await this.log.load(tenant, { tenant: id });
+    if (child.status === 'none' || child.parentId === undefined) return;
+    const { parentId } = child;
+    const { state } = await this.log.load(tenant, { tenant: parentId });
+    const command = systemCommand(derivedId('command', 'follow-parent', effectId), { causationId });
+    await this.log.transact(tenant, { tenant: id, command }, followParent({ id: parentId, state }, this.clock.now()));
   }
 }
