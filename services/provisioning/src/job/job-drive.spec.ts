@@ -203,6 +203,19 @@ describe('working on a job', () => {
     expect(await job.view()).toMatchObject({ status: 'paused', counts: { failed: 6, pending: 24 } });
   });
 
+  it('pauses after so many failures also where the process dies before it has said so', async () => {
+    const job = await given(tenants(30), () => Promise.reject(new DomainError('tenant.not_ready')), {
+      stopAfterFailures: 3,
+      concurrency: 1,
+    });
+    const transact = job.log.transact;
+    job.log.transact = () => Promise.reject(new Error('the process died'));
+    await expect(job.drive('a')).rejects.toThrow('died');
+    job.log.transact = transact;
+    await job.drive('b');
+    expect(await job.view()).toMatchObject({ status: 'paused', counts: { failed: 3, pending: 27 } });
+  });
+
   it('finishes a wave before the next, and pauses after the canary', async () => {
     const items = [...tenants(5, { wave: 1 }), ...tenants(2, { wave: 0 })];
     const job = await given(items, () => soon(), { afterCanary: 'pause' });

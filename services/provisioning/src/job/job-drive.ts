@@ -46,6 +46,7 @@ export class JobDrive {
   private lookedMs = performance.now();
   private leasedMs = performance.now();
   private canaryOver = false;
+  private hasLooked = false;
   private wake = (): void => undefined;
   private readonly stop = new AbortController();
   /** That this driver works on; it ends with it. */
@@ -122,7 +123,9 @@ export class JobDrive {
       this.endings.some(({ status }) => status === 'failed' || status === 'quarantined');
     if (!mayStop && this.endings.length < BATCH && this.running.size > 0 && now - this.lookedMs < LOOK_MS) return;
     this.lookedMs = now;
-    const failed = await this.write();
+    // Who drove it before may have died between an outcome and the pause that followed from it.
+    const failed = (await this.write()) || !this.hasLooked;
+    this.hasLooked = true;
     this.known = await load(this.parts.log, this.id);
     const { requested, failedBefore } = this.known.state;
     const limit = requested?.stopAfterFailures ?? null;
