@@ -49,7 +49,9 @@ export class StartBulkOperationRpc {
       const sample = await this.selection.sample(selected.tenantIds);
       return { status: 200, body: { action, matched, sample, unknown: selected.unknown } };
     }
-    if (expected !== undefined && expected !== matched)
+    // A repeat finds its job: what that job has done since may have changed how many would match now.
+    const hasBegun = await this.jobs.has(command);
+    if (!hasBegun && expected !== undefined && expected !== matched)
       throw new DomainError('bulk.count_differs', {
         detail: `It would be ${matched} tenants, not ${expected}: look at them with dryRun, then ask again.`,
         errors: [{ field: 'expected', rule: 'count', message: `must be ${matched}` }],
@@ -57,7 +59,7 @@ export class StartBulkOperationRpc {
       });
     // Who named a tenant that isn't there sees it among the failed ones.
     const items = [...selected.tenantIds, ...selected.unknown].map((tenantId) => ({ tenantId }));
-    const waves = body.action === 'settings' ? settingsWaves(body.params, items) : { items };
+    const waves = body.action === 'settings' && !hasBegun ? settingsWaves(body.params, items) : { items };
     const id = await this.jobs.start({ type: `bulk.${action}`, params, ...waves, concurrency, stopAfterFailures }, command);
     const accepted = await this.operations.accepted(id);
     const total = accepted.body.counts?.total ?? items.length;
