@@ -76,6 +76,10 @@ export const Approval = z.object({
   status: z.enum(approvalStatuses),
   command: z.string(),
   changes: z.array(ProposedChange),
+  request: z
+    .record(z.string(), z.json())
+    .nullable()
+    .describe('Of a command that changes no configuration: what it is asked with, such as `graceDays`; null in the list'),
   requestedBy: Actor,
   approvers: z.number().int().describe('How many have to approve'),
   approvedBy: z.array(Actor),

@@ -34,7 +34,7 @@ export function proposed({ settings, removed, features, reset, tenant }: ConfigC
 export async function approvalView(
   keyring: Keyring,
   tenantId: string,
-  asked: Omit<KnownApproval, 'body' | 'ifMatch' | 'requestedAt'>,
+  asked: Omit<KnownApproval, 'body' | 'ifMatch' | 'requestedAt'> & { body?: KnownApproval['body'] },
   createdAt: string,
   reader: Reader | null,
 ): Promise<ApprovalBody> {
@@ -47,6 +47,7 @@ export async function approvalView(
     status: asked.status,
     command: asked.command,
     changes: visible,
+    request: asked.body && reader ? await requestOf(keyring, tenantId, asked.body, mayRead) : null,
     requestedBy: asked.requestedBy,
     approvers: asked.approvers,
     approvedBy: asked.approvedBy,
@@ -56,4 +57,10 @@ export async function approvalView(
     createdAt,
     expiresAt: asked.expiresAt,
   };
+}
+
+/** Who approves sees what there is to approve: a deletion after thirty days is not one after none. What somebody typed is personal. */
+async function requestOf(keyring: Keyring, tenantId: string, body: Personal, mayRead: boolean): Promise<ApprovalBody['request']> {
+  const { reason, ...request } = JSON.parse(await keyring.reveal<string>(tenantId, body)) as Record<string, never>;
+  return mayRead && reason !== undefined ? { ...request, reason } : request;
 }
