@@ -6,7 +6,7 @@ import { type DueTimer, type Effect, EffectHandler, TimerHandler, Timers } from 
 import { Database } from '@tenantry/service/database';
 import { systemCommand } from '../saga/system-command.js';
 import { approval, expire } from './approval.js';
-import type { ApprovalDue } from './approvals.process.js';
+import type { ApprovalDue, ApprovalOf } from './approvals.process.js';
 
 const PURPOSE = 'approval-expiry';
 
@@ -20,14 +20,14 @@ export class AwaitApproval extends EffectHandler<ApprovalDue> {
   ) {
     super();
   }
-  override async run({ tenantId, payload: { expiresAt } }: Effect<ApprovalDue>): Promise<void> {
+  override async run({ tenantId, payload: { approvalId, expiresAt } }: Effect<ApprovalDue>): Promise<void> {
     const late = Date.parse(expiresAt) <= this.clock.nowMs();
-    await this.timers.schedule(tenantId, PURPOSE, late ? this.clock.now() : expiresAt, {});
+    await this.timers.schedule(tenantId, PURPOSE, late ? this.clock.now() : expiresAt, { approvalId } satisfies ApprovalOf);
   }
 }
 
 @Injectable()
-export class ApprovalExpiry extends TimerHandler {
+export class ApprovalExpiry extends TimerHandler<ApprovalOf> {
   override readonly purpose = PURPOSE;
   constructor(
     private readonly log: TenantLog,
@@ -37,8 +37,11 @@ export class ApprovalExpiry extends TimerHandler {
     super();
   }
 
-  /** Whatever of the tenant is due. The list may lag: then the log says that it is decided, and nothing is appended. */
-  override async fire({ tenantId }: DueTimer): Promise<void> {
+  /**
+   * The approval that the timer is for, and whatever else of the tenant is due: of several that expire at the same instant, one has the timer.
+   * The list may lag: the log says what is decided, and then nothing is appended.
+   */
+  override async fire({ tenantId, payload: { approvalId } }: DueTimer<ApprovalOf>): Promise<void> {
     const now = this.clock.now();
     const { rows } = await this.database.pool.query<{ approval_id: string }>({
       name: 'approvals-due',
@@ -46,7 +49,7 @@ export class ApprovalExpiry extends TimerHandler {
       values: [tenantId, now],
     });
     await Promise.all(
-      rows.map(({ approval_id: id }) =>
+      [...new Set([approvalId, ...rows.map(({ approval_id: id }) => id)])].map((id) =>
         this.log.transact(
           approval,
           { tenant: tenantId, stream: `approval-${id}`, command: systemCommand(derivedId('approval.expiry', id)) },

@@ -3,7 +3,7 @@ import { effect, processManager } from '@tenantry/messaging/projection';
 export interface ApprovalOf {
   approvalId: string;
 }
-export interface ApprovalDue {
+export interface ApprovalDue extends ApprovalOf {
   expiresAt: string;
 }
 
@@ -11,7 +11,7 @@ export interface ApprovalDue {
 export const approvalsProcess = processManager({
   name: 'approvals',
   on: {
-    ApprovalRequested: ({ data: { expiresAt } }) => effect('await-approval', { expiresAt } satisfies ApprovalDue),
+    ApprovalRequested: ({ data: { approvalId, expiresAt } }) => effect('await-approval', { approvalId, expiresAt } satisfies ApprovalDue),
     ApprovalGiven: ({ data: { approvalId, granted } }) =>
       granted ? effect('make-approved-change', { approvalId } satisfies ApprovalOf) : null,
   },
