@@ -25,7 +25,10 @@ export class Notify extends JobHandler<Notice> {
 
   override async run(item: JobItem, job: RunningJob<Notice>): Promise<ItemOutcome> {
     const tenantId = item.tenantId as string;
-    const { adminEmail, billingEmail } = registered((await this.log.load(tenant, { tenant: tenantId })).state);
+    const { status, deletion, adminEmail, billingEmail } = registered((await this.log.load(tenant, { tenant: tenantId })).state);
+    // Its addresses are being forgotten: a mail on its way would keep one.
+    if (status === 'deleted' || deletion?.erasing)
+      return { status: 'skipped', why: { code: 'tenant.deleted', detail: 'The tenant is being erased, or is gone.' } };
     const to = adminEmail ?? billingEmail;
     if (to === undefined)
       return { status: 'skipped', why: { code: 'tenant.no_contact', detail: 'The tenant has neither an admin nor a billing email.' } };
