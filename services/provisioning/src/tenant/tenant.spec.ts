@@ -167,6 +167,13 @@ describe('a change of plan', () => {
   it('to the plan that it has, in whichever version, changes nothing', () =>
     expect(changePlan({ ...shippedPlans.free, id: 'free', version: 2 }, NOW)(active())).toEqual([]));
   it('waits until the tenant is provisioned', () => expect(() => changePlan(business, NOW)(pending())).toThrow(/pending/));
+  it('is nothing for a tenant that was erased, as any other change', () => {
+    const erased = then(active(), () => [{ type: 'TenantErased', data: { operationId: 'op-2', erasedAt: NOW } }]);
+    const refused = expect.objectContaining({ code: 'tenant.deleted' });
+    expect(() => changePlan(business, NOW)(erased)).toThrow(refused);
+    expect(() => update({ name: 'Other' }, {})(erased)).toThrow(refused);
+    expect(fail('op-1', 'isolate', { code: 'internal.error', detail: 'no disk' }, NOW)(erased)).toEqual([]);
+  });
   it('goes with an update as one command', () =>
     expect(types(together(update({ name: 'Acme Ltd' }, {}), changePlan(business, NOW))(active()))).toEqual([
       'TenantUpdated',

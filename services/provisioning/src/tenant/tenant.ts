@@ -215,7 +215,7 @@ const same = (a: unknown, b: unknown) => JSON.stringify(a ?? null) === JSON.stri
 export const update =
   (change: Update, known: Partial<Update>) =>
   (state: Tenant): TenantEvent[] => {
-    const was: Record<string, unknown> = { ...registered(state), ...known };
+    const was: Record<string, unknown> = { ...living(state), ...known };
     const changed: Update = Object.fromEntries(
       Object.entries(change).filter(([field, value]) => value !== undefined && !same(value, was[field])),
     );
@@ -238,7 +238,7 @@ export const together =
 export const changePlan =
   (to: PlanTerms & { id: string; version: number }, now: string) =>
   (state: Tenant): TenantEvent[] => {
-    const { plan, priority, features, provisioned, status } = registered(state);
+    const { plan, priority, features, provisioned, status } = living(state);
     if (plan.id === to.id) return [];
     if (!provisioned)
       throw new DomainError('tenant.not_ready', {
@@ -285,6 +285,7 @@ export const fail =
   (state: Tenant): TenantEvent[] => {
     const current = registered(state);
     // Of one that is to be deleted it is recorded when that is cancelled.
-    if (current.status === 'failed' || current.status === 'deleting' || current.operationId !== operationId) return [];
+    const isOver = current.status === 'failed' || current.status === 'deleting' || current.status === 'deleted';
+    if (isOver || current.operationId !== operationId) return [];
     return [{ type: 'TenantProvisioningFailed', data: { operationId, step, reason, failedAt: now } }];
   };
