@@ -4,7 +4,7 @@ import { fold } from '@tenantry/event-store/aggregate';
 import { describe, expect, it } from 'vitest';
 import { draft, registration } from './registration.js';
 import { abandon, changePlan, fail, markProvisioned, register, type Tenant, tenant, together, update } from './tenant.js';
-import { activate, reactivate, retry, suspend, toStatus } from './transitions.js';
+import { activate, archive, asReseller, reactivate, restore, retry, suspend, toStatus } from './transitions.js';
 
 const NOW = '2026-01-01T00:00:00.000Z';
 const asked = (over = {}) =>
@@ -208,4 +208,19 @@ describe('an update', () => {
     expect(update({ adminEmail: 'a@b.example' }, { adminEmail: 'a@b.example' })(pending())).toEqual([]));
   it('without a change records nothing', () => expect(types(update({ name: 'Acme' }, {})(pending()))).toEqual([]));
   it('needs a tenant', () => expect(() => update({ name: 'X' }, {})(tenant.initial)).toThrow());
+});
+
+describe('what the platform suspended for policy', () => {
+  it('is not ended by a reseller after it was archived and restored for another cause', () => {
+    const away = then(
+      provisioned(),
+      activate({ cause: 'provisioned' }, NOW),
+      suspend({ cause: 'policy' }, NOW),
+      archive({ cause: 'manual' }, NOW),
+    );
+    const restored = then(away, restore({ cause: 'manual' }, NOW));
+    expect(restored).toMatchObject({ status: 'suspended', statusCause: 'manual', suspendedFor: 'policy' });
+    expect(() => asReseller('active', { cause: 'manual' }, NOW)(restored)).toThrow(/only the platform/);
+    expect(reactivate({ cause: 'manual' }, NOW)(restored)).toHaveLength(1);
+  });
 });

@@ -34,6 +34,8 @@ export interface RegisteredTenant extends Registration {
   statusReason: Personal | null;
   /** What a suspended tenant was before, also while it is archived or to be deleted; null where it is not suspended. */
   suspendedFrom: Usable | null;
+  /** What it was suspended for, as long as `suspendedFrom`: `statusCause` is that of the last change of state. */
+  suspendedFor: Cause | null;
   /** The reseller that it was suspended with; null where it was suspended for itself, or is not. */
   suspendedWith: string | null;
   /** What an archived tenant was before, also while it is to be deleted. */
@@ -64,6 +66,7 @@ const fresh = {
   provisioned: false,
   trialEnded: false,
   suspendedFrom: null,
+  suspendedFor: null,
   suspendedWith: null,
   archivedFrom: null,
   deletion: null,
@@ -105,12 +108,18 @@ export const tenant = aggregate<Tenant, typeof tenantEvents>({
           ...state,
           status: 'suspended',
           suspendedFrom: event.data.before.status,
+          suspendedFor: event.data.cause,
           suspendedWith: event.data.parentId ?? null,
           ...why(event.data),
           updatedAt,
         };
       case 'TenantReactivated':
-        return { ...state, status: event.data.status, suspendedFrom: null, suspendedWith: null, ...why(event.data), updatedAt };
+        return {
+          ...state,
+          ...{ status: event.data.status, suspendedFrom: null, suspendedFor: null, suspendedWith: null },
+          ...why(event.data),
+          updatedAt,
+        };
       case 'TenantTrialEnded':
         return {
           ...state,

@@ -131,9 +131,11 @@ export const toStatus =
 export const asReseller =
   (wanted: Wanted, why: Why, now: string) =>
   (state: Tenant): TenantEvent[] => {
-    const { status, statusCause } = living(state);
+    const { status, statusCause, suspendedFor } = living(state);
     const stopped = status === 'suspended' || status === 'archived';
-    if (stopped && status !== wanted && (statusCause === 'payment' || statusCause === 'policy'))
-      throw new DomainError('auth.forbidden', { detail: `The tenant is ${status} for ${statusCause}: only the platform can end that.` });
+    // Of one that came back to its suspension, from the archive say, the last change of state had another cause.
+    const cause = status === 'suspended' ? (suspendedFor ?? statusCause) : statusCause;
+    if (stopped && status !== wanted && (cause === 'payment' || cause === 'policy'))
+      throw new DomainError('auth.forbidden', { detail: `The tenant is ${status} for ${cause}: only the platform can end that.` });
     return toStatus(wanted, why, now)(state);
   };
