@@ -21,7 +21,8 @@ export const longText = (max: number) =>
     .max(max)
     .refine((value) => wellFormed(value.replace(/[\n\r\t]/g, ' ')), { message: CLEAN, params: { rule: 'clean_text' } });
 
-export const Uuid = z.uuid().describe('A UUID');
+/** Ids are compared as text everywhere: however somebody writes one, it is this one. */
+export const Uuid = z.uuid().toLowerCase().describe('A UUID');
 /** RFC 3339 in UTC. */
 export const InstantText = z.iso.datetime({ offset: true });
 /** A moment of a tenant's log: a position in it, or an RFC 3339 instant. */

@@ -16,6 +16,10 @@ describe('a draft', () => {
       activation: 'automatic',
     });
   });
+  it('has its reseller by the id that the reseller has, however the request writes it', () => {
+    const parentId = '3f0c6d1e-8a57-4c1e-9f0b-2f1f5c9d7a11';
+    expect(draft(CreateTenantBody.parse({ name: 'Acme', parentId: parentId.toUpperCase() }))).toMatchObject({ parentId });
+  });
   it('takes the nested form', () => {
     const body = CreateTenantBody.parse({
       name: 'Shop',
