@@ -13,8 +13,14 @@ interface Known {
   position: number;
 }
 
+/** A window may name ten thousand tenants. */
+const MAX_REMEMBERED = 32;
+
 @Injectable()
 export class MaintenanceWindows {
+  /** Whom windows name, those asked for last at the end: it is settled with the announcement, and every tenant asks for the same. */
+  private readonly named = new Map<string, ReadonlySet<string>>();
+
   constructor(
     private readonly log: TenantLog,
     private readonly clock: Clock,
@@ -30,10 +36,20 @@ export class MaintenanceWindows {
     return { window, announcement: told.state, course: went.state[windowId], position: Math.max(told.position, went.position) };
   }
 
-  /** Whether a window that isn't for all is for this tenant. */
+  /** Whether a window that isn't for all is for this tenant. @throws DomainError `maintenance.not_found` */
   async names(windowId: string, tenantId: string): Promise<boolean> {
+    const known = this.named.get(windowId) ?? (await this.namedIn(windowId));
+    this.named.delete(windowId);
+    this.named.set(windowId, known);
+    const [oldest] = this.named.keys();
+    if (oldest !== undefined && this.named.size > MAX_REMEMBERED) this.named.delete(oldest);
+    return known.has(tenantId);
+  }
+
+  private async namedIn(windowId: string): Promise<ReadonlySet<string>> {
     const { state } = await this.log.load(announcement, { tenant: PLATFORM_LOG, stream: `maintenance-${windowId}` });
-    return state.tenantIds.includes(tenantId);
+    announced(state);
+    return new Set(state.tenantIds);
   }
 
   /** Once, whoever is first: who announced it, or its time. */
