@@ -15,6 +15,8 @@ import { Tenants } from '@tenantry/tenancy/tenants';
 import { revealed } from './revealed.js';
 
 const EVENTS_AT_ONCE = 500;
+/** A tenant may have had any number of files. */
+const DELETED_AT_ONCE = 20;
 
 export interface ExportedFile {
   name: string;
@@ -68,7 +70,8 @@ export class TenantExport {
     const prefix = `${exportFolder(tenantId, operationId)}/`;
     const keys: string[] = [];
     for await (const { key } of this.storage.list(PLATFORM_LOG)) if (key.startsWith(prefix)) keys.push(key);
-    await Promise.all(keys.map((key) => this.storage.delete(PLATFORM_LOG, key)));
+    for (let from = 0; from < keys.length; from += DELETED_AT_ONCE)
+      await Promise.all(keys.slice(from, from + DELETED_AT_ONCE).map((key) => this.storage.delete(PLATFORM_LOG, key)));
   }
 
   private async lines(folder: string, operationId: string, name: string, records: Records): Promise<ExportedFile> {
