@@ -5,8 +5,9 @@ import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Database } from '@tenantry/service/database';
 import { TenantStore } from '@tenantry/service/tenant-store';
 import { Broker } from './broker.js';
-import { eventSubscription, revoke, streamOf } from './event-subscription.js';
+import { eventSubscription, existing, revoke, streamOf } from './event-subscription.js';
 import { subscriptionsOf } from './event-subscriptions.projection.js';
+import { consumersOf } from './grant.js';
 
 /** Event subscriptions of an erased tenant, and the platform's that are for that tenant alone, with their accounts and consumers on the broker. */
 @Injectable()
@@ -22,36 +23,51 @@ export class SubscriptionsStore extends TenantStore {
   }
 
   override async erase(tenantId: string): Promise<void> {
-    const found = await this.of(tenantId);
-    await Promise.all(
-      found.map(async ({ logId, subscriptionId }) => {
-        const command = { id: derivedId('erase', tenantId, subscriptionId), actor: { kind: 'service' as const, id: 'identity' } };
-        await this.log.transact(
-          eventSubscription,
-          { tenant: logId, stream: streamOf(subscriptionId), command },
-          revoke('tenant_erased', this.clock.now()),
-        );
-        await this.broker.provisioner.provision(logId, subscriptionId);
-      }),
-    );
+    // One after the other: each may have some dozens of consumers.
+    for (const subscription of await this.of(tenantId)) {
+      if ((await this.left(subscription)) === 0) continue;
+      const { logId, subscriptionId } = subscription;
+      const command = { id: derivedId('erase', tenantId, subscriptionId), actor: { kind: 'service' as const, id: 'identity' } };
+      await this.log.transact(
+        eventSubscription,
+        { tenant: logId, stream: streamOf(subscriptionId), command },
+        revoke('tenant_erased', this.clock.now()),
+      );
+      await this.broker.provisioner.provision(logId, subscriptionId);
+    }
   }
 
-  /** Those that are not revoked by their own log: the list may be behind. */
   override async count(tenantId: string): Promise<number> {
-    const states = await Promise.all(
-      (await this.of(tenantId)).map(({ logId, subscriptionId }) =>
-        this.log.load(eventSubscription, { tenant: logId, stream: streamOf(subscriptionId) }),
-      ),
-    );
-    return states.filter(({ state }) => state.status !== 'revoked').length;
+    let found = 0;
+    for (const subscription of await this.of(tenantId)) found += await this.left(subscription);
+    return found;
+  }
+
+  /** The subscription where its own log doesn't have it as revoked, and consumers that the broker has nevertheless. */
+  private async left({ logId, subscriptionId }: { logId: string; subscriptionId: string }): Promise<number> {
+    const { state } = await this.log.load(eventSubscription, { tenant: logId, stream: streamOf(subscriptionId) });
+    const of = existing(state);
+    const consumers = await Promise.all(consumersOf(subscriptionId, of).map(({ name }) => this.broker.consumers.find(name)));
+    return (of.status === 'revoked' ? 0 : 1) + consumers.filter((consumer) => consumer !== null).length;
   }
 
   private async of(tenantId: string): Promise<{ logId: string; subscriptionId: string }[]> {
-    const [own, platforms] = await Promise.all([subscriptionsOf(this.database, tenantId), subscriptionsOf(this.database, PLATFORM_LOG)]);
+    const [own, platforms] = await Promise.all([this.created(tenantId), subscriptionsOf(this.database, PLATFORM_LOG)]);
     const alone = platforms.filter(({ tenants }) => tenants !== 'all' && tenants.every((id) => id === tenantId));
     return [
-      ...own.map(({ subscriptionId }) => ({ logId: tenantId, subscriptionId })),
+      ...own.map((subscriptionId) => ({ logId: tenantId, subscriptionId })),
       ...alone.map(({ subscriptionId }) => ({ logId: PLATFORM_LOG, subscriptionId })),
     ];
+  }
+
+  /** All that the tenant ever had, by its log: the list may be behind, and its rows go before the last look. */
+  private async created(tenantId: string): Promise<string[]> {
+    const ids: string[] = [];
+    for (let from = 0; ; ) {
+      const { events, scannedTo, head } = await this.log.readLog(tenantId, from, { types: ['EventSubscriptionCreated'] });
+      ids.push(...events.map(({ data }) => (data as { subscriptionId: string }).subscriptionId));
+      if (scannedTo >= head) return ids;
+      from = scannedTo + 1;
+    }
   }
 }
