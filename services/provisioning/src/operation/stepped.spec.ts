@@ -69,6 +69,18 @@ describe('a stepped operation', () => {
     expect(view(ended(state))).toMatchObject({ status: 'compensated', error });
   });
 
+  it('undoes the step that was due when it was cancelled: who died during it could not say so', () => {
+    let state = after(begun, done('prepare'), done('copy'), cancel);
+    const seen: string[] = [];
+    for (let now = course(state); now.go === 'back'; now = course(state)) {
+      seen.push(now.step.name);
+      state = after(state, undone(now.step.name));
+    }
+    expect(seen).toEqual(['switch', 'copy', 'prepare']);
+    expect(view(ended(state))).toMatchObject({ status: 'cancelled', steps: [{}, {}, { status: 'pending' }, { status: 'pending' }] });
+    expect(course(after(ended(state), retry({ operationId: 'op', retriedAt: NOW })))).toMatchObject({ step: { name: 'prepare' } });
+  });
+
   it('stays failed behind the point of no return, and goes on from there when it is retried', () => {
     const state = ended(
       after(
@@ -92,10 +104,12 @@ describe('a stepped operation', () => {
   it('is cancelled before its effect, rolled back after it, and neither behind the point of no return', () => {
     const early = after(begun, done('prepare'));
     expect(() => rollBack(early)).toThrow('cancel it instead');
-    expect(view(ended(after(early, cancel, undone('prepare'))))).toMatchObject({ status: 'cancelled' });
+    expect(view(ended(after(early, cancel, undone('copy'), undone('prepare'))))).toMatchObject({ status: 'cancelled' });
     const effective = after(early, done('copy'), done('switch'));
     expect(() => cancel(effective)).toThrow('roll it back instead');
-    expect(course(after(effective, rollBack))).toMatchObject({ go: 'back', step: { name: 'switch' } });
+    const goingBack = after(effective, rollBack, undone('retire'));
+    expect(course(goingBack)).toMatchObject({ go: 'back', step: { name: 'switch' } });
+    expect(view(goingBack).steps.map(({ status }) => status)).toEqual(['succeeded', 'succeeded', 'succeeded', 'pending']);
     const committed = after(effective, commit({ operationId: 'op', step: 'retire', committedAt: NOW }));
     expect(() => rollBack(committed)).toThrow('not kept any more');
     expect(() => cancel(committed)).toThrow('can only be finished');

@@ -18,7 +18,7 @@ export interface SteppedStep {
   error: Failure | null;
   /** Null after a failure means that it was the last attempt. */
   retryAt: string | null;
-  /** What it did, or did in part before it failed, was taken back. */
+  /** What it did, or did in part before it failed or its process died, was taken back. */
   undone: boolean;
   result: Facts | null;
 }
@@ -88,7 +88,7 @@ export const stepped = aggregate<Stepped, typeof tenantEvents>({
         return retryAt === null ? { ...next, givenUp: { step, reason: error } } : next;
       }
       case 'OperationStepCompensated':
-        return set(event.data.step, ({ status }) => ({ undone: true, status: status === 'failed' ? 'failed' : 'compensated' }));
+        return set(event.data.step, ({ status }) => ({ undone: true, status: status === 'succeeded' ? 'compensated' : status }));
       case 'OperationCommitted':
         return { ...state, committed: true };
       case 'OperationCancelRequested':
@@ -111,9 +111,14 @@ export const stepped = aggregate<Stepped, typeof tenantEvents>({
 /** The first step that is not done; null when all are. */
 export const nextStep = ({ steps }: Stepped): SteppedStep | null => steps.find((step) => !isDone(step)) ?? null;
 
-/** The next step to undo: the last one that was done, or failed (it may have been done in part). */
-export const nextUndo = ({ steps }: Stepped): SteppedStep | null =>
-  steps.findLast(({ status, undone }) => (status === 'succeeded' || status === 'failed') && !undone) ?? null;
+/**
+ * The next step to undo: the last one that was done, failed, or was due. Of the latter two nobody knows how far they came: a process
+ * that died during a step could not record it.
+ */
+export function nextUndo(state: Stepped): SteppedStep | null {
+  const due = nextStep(state);
+  return state.steps.findLast((step) => !step.undone && (step.status === 'succeeded' || step === due)) ?? null;
+}
 
 const cancellation: Failure = { code: 'operation.cancelled', detail: 'cancelled on request' };
 const reversal: Failure = { code: 'operation.rolled_back', detail: 'rolled back on request' };
