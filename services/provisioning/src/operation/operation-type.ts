@@ -11,6 +11,11 @@ export interface OperationContext {
   results: Readonly<Record<string, Facts | null>>;
   /** A command of this operation: its id is the same at every attempt of the same round. */
   command: (name: string) => SystemCommand;
+  /**
+   * Whether this step is still what is to happen now. Another process may have gone on since this one looked: asked again by who is
+   * alone at the work, before it does what must not happen later.
+   */
+  isDue: () => Promise<boolean>;
   /** Aborted at shutdown, and where another process has taken over. */
   signal: AbortSignal;
 }

@@ -20,6 +20,7 @@ import {
   end,
   type Facts,
   failStep,
+  isSameCourse,
   type Stepped,
   type SteppedStep,
   start,
@@ -80,7 +81,7 @@ export class RunOperation extends EffectHandler<OperationPayload> {
   private async advance(run: Run, known: Assumed<Stepped>, { name, retryAt, attempt: attempts }: SteppedStep): Promise<Assumed<Stepped>> {
     const { type, operationId } = run;
     const step = this.step(type, name);
-    const context = contextOf(run, known.state);
+    const context = this.contextOf(run, known.state);
     const dueInMs = retryAt === null ? 0 : Date.parse(retryAt) - this.clock.nowMs();
     const waitMs = Math.max(dueInMs, known.state.committed ? 0 : ((await step.waitMs?.(context)) ?? 0));
     if (waitMs > 0) throw new ComeBack(Math.min(waitMs, LOOK_AGAIN_MS));
@@ -121,7 +122,7 @@ export class RunOperation extends EffectHandler<OperationPayload> {
     const startedAt = this.clock.now();
     const begun = performance.now();
     // A failure here is tried again by the effect's own backoff.
-    await this.step(run.type, name).undo?.(contextOf(run, known.state));
+    await this.step(run.type, name).undo?.(this.contextOf(run, known.state));
     await faultPoint(`${run.type.type}.${name}.undone`);
     const data = { operationId: run.operationId, step: name, attempt: 1, startedAt, durationMs: since(begun) };
     return this.record(run, known, `${name}.compensated`, compensateStep(data));
@@ -133,8 +134,24 @@ export class RunOperation extends EffectHandler<OperationPayload> {
     { status, error }: Extract<ReturnType<typeof course>, { go: 'end' }>,
   ): Promise<void> {
     const { operationId, type } = run;
-    await type.ended?.(contextOf(run, known.state), status);
+    await type.ended?.(this.contextOf(run, known.state), status);
     await this.record(run, known, 'ended', end({ operationId, type: type.type, status, error, endedAt: this.clock.now() }));
+  }
+
+  private contextOf({ tenantId, operationId, signal, command }: Run, known: Stepped): OperationContext {
+    const { input, steps, round } = known;
+    return {
+      tenantId,
+      operationId,
+      signal,
+      input,
+      results: Object.fromEntries(steps.map(({ name, result }) => [name, result])),
+      command: (name) => command(round, `step.${name}`),
+      isDue: async () => {
+        const { state } = await this.log.load(stepped, { tenant: tenantId, stream: `operation-${operationId}` });
+        return isSameCourse(known, state);
+      },
+    };
   }
 
   private step(type: OperationType, name: string): OperationStep {
@@ -162,12 +179,3 @@ interface Run extends Pick<OperationContext, 'tenantId' | 'operationId' | 'signa
 type Decide = Decision<Stepped, typeof tenantEvents>;
 
 const since = (begun: number) => Math.round((performance.now() - begun) * 10) / 10;
-
-const contextOf = ({ tenantId, operationId, signal, command }: Run, { input, steps, round }: Stepped): OperationContext => ({
-  tenantId,
-  operationId,
-  signal,
-  input,
-  results: Object.fromEntries(steps.map(({ name, result }) => [name, result])),
-  command: (name) => command(round, `step.${name}`),
-});

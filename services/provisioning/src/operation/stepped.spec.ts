@@ -9,6 +9,7 @@ import {
   course,
   end,
   failStep,
+  isSameCourse,
   requestCancel,
   requestRollback,
   retry,
@@ -118,6 +119,17 @@ describe('a stepped operation', () => {
   it('does not commit when somebody asked for a rollback first', () => {
     const state = after(begun, ...['prepare', 'copy', 'switch'].map(done), rollBack);
     expect(commit({ operationId: 'op', step: 'retire', committedAt: NOW })(state)).toEqual([]);
+  });
+
+  it('knows when others have gone on since', () => {
+    const copied = after(begun, done('prepare'), done('copy'));
+    expect(isSameCourse(copied, copied)).toBe(true);
+    expect(isSameCourse(copied, after(copied, failed('switch', NOW)))).toBe(true);
+    expect(isSameCourse(copied, after(copied, done('switch')))).toBe(false);
+    expect(isSameCourse(copied, after(copied, cancel))).toBe(false);
+    const cancelled = ended(after(copied, cancel, ...['switch', 'copy', 'prepare'].map(undone)));
+    const again = after(cancelled, retry({ operationId: 'op', retriedAt: NOW }), done('prepare'), done('copy'));
+    expect(isSameCourse(copied, again)).toBe(false);
   });
 
   it('comes to one end whatever happens, with everything undone unless it succeeded or could not go back', () => {

@@ -142,6 +142,14 @@ export function course(state: Stepped): Course {
   return step ? { go: 'forward', step } : { go: 'end', status: 'succeeded', error: null };
 }
 
+/** Whether what was to happen at `before` still is at `now`: the same step, in the same direction, of the same round. */
+export function isSameCourse(before: Stepped, now: Stepped): boolean {
+  const [then, next] = [course(before), course(now)];
+  if (before.round !== now.round || now.ended) return false;
+  if (then.go === 'end' || next.go === 'end') return then.go === next.go;
+  return then.go === next.go && then.step.name === next.step.name;
+}
+
 export const start =
   (data: Data<'OperationStarted'>) =>
   (state: Stepped): TenantEvent[] =>

@@ -124,7 +124,10 @@ export class MoveOperation implements OperationType {
     const { tenantId, operationId } = context;
     const place = (at: Place): Placement => ({ tenantId, ready: true, ...at });
     const done = await alone(this.places, tenantId, async () => {
-      // Read by who is alone: an erasure may have taken the place away until then.
+      // Asked by who is alone: whoever comes late, with a step that others have gone on from, would write into the place where the tenant
+      // lives by now.
+      if (!(await context.isDue())) throw new ComeBack(0);
+      // An erasure may have taken the place away until then.
       const { state } = await this.log.load(placement, { tenant: tenantId });
       if (!state.placed || state.moving?.operationId !== operationId)
         throw new GiveUp('The place is gone', {
