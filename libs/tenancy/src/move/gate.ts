@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Client } from 'pg';
+import type { Client, QueryResult } from 'pg';
 import { OWNER } from '../names.js';
 import type { Placement } from '../placement.js';
 import { integer, sqlState, uuidLiteral } from '../sql.js';
@@ -10,16 +10,18 @@ const tries = 40;
 
 /**
  * Closes the gate: nobody comes in any more, and everybody who was in has left when this returns. Where somebody stays in for longer it
- * lets the others through for a while and tries again, so that nobody waits for long. @throws Error (55P03) after many tries
+ * lets the others through for a while and tries again, so that nobody waits for long. @throws Error (55P03) after many tries; where there is no such gate
  */
 export async function closeGate(client: Client, { tenantId, generation }: Placement): Promise<void> {
   for (let tried = 1; ; tried++) {
     try {
-      await client.query(
+      const results = (await client.query(
         `BEGIN; SET LOCAL ROLE ${OWNER}; SET LOCAL lock_timeout = ${waitMs};
          SELECT pg_advisory_xact_lock(tenancy.tenant_lock(${uuidLiteral(tenantId)}));
          UPDATE tenancy.tenant_gate SET state = 'closed' WHERE tenant_id = ${uuidLiteral(tenantId)} AND generation = ${integer(generation)}; COMMIT`,
-      );
+      )) as unknown as QueryResult[];
+      if (results.find(({ command }) => command === 'UPDATE')?.rowCount !== 1)
+        throw new Error(`The tenant ${tenantId} has no gate of generation ${generation} in this database: closing it keeps nobody out`);
       return;
     } catch (error) {
       await client.query('ROLLBACK').catch(() => undefined);

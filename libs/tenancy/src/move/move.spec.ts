@@ -12,6 +12,7 @@ import { PostgresTenants } from '../postgres-tenants.js';
 import { createPlace } from '../provision-schema.js';
 import { type Platform, startPlatform, testKeys } from '../spec/platform.js';
 import { identifier, withNames } from '../sql.js';
+import { closeGate } from './gate.js';
 import { abandon, catchUp, copy, fence, finish, prepare, reopen, retire, switchBack, switchOver, verify } from './move.js';
 import type { Move } from './side.js';
 
@@ -227,6 +228,22 @@ describe('a move', () => {
       expect(await content(tenantId)).toEqual(before);
     }
   }, 120_000);
+
+  it('never removes the place where the tenant lives, nor opens a second gate', async () => {
+    const source = await placed('dedicated');
+    const { tenantId } = source;
+    await addPeople(tenantId, 1, 3);
+    const move = to(source, 'isolated');
+    await expect(retire(platform.places, move)).rejects.toThrow('is not removed');
+    await through(move);
+    await expect(abandon(platform.places, move)).rejects.toThrow('is not removed');
+    await reopen(platform.places, move);
+    const gates = 'SELECT state FROM tenancy.tenant_gate WHERE tenant_id = $1';
+    expect((await platform.admin.query(gates, [tenantId])).rows).toEqual([{ state: 'closed' }]);
+    expect(await run(tenantId, sql`SELECT count(*)::int AS n FROM people`)).toEqual([{ n: 3 }]);
+    await expect(closeGate(platform.admin, { ...source, generation: 7 })).rejects.toThrow('keeps nobody out');
+    await retire(platform.places, move);
+  }, 60_000);
 
   it('makes whatever a schema of the own holds again: keys, sequences, views, functions, triggers, rights', async () => {
     const source = await placed('dedicated', `${product} ${ownOnly}`);

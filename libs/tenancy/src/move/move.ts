@@ -28,6 +28,9 @@ const mostPasses = 200;
 const comparedWhole = 20_000;
 
 const notMovable = (detail: string) => new DomainError('placement.not_movable', { detail });
+/** The last look before anything is dropped, whatever went wrong before. */
+const livesThere = ({ tenantId, database, schema }: Placement) =>
+  new Error(`The tenant ${tenantId} lives in ${database}.${schema}: that place is not removed`);
 const differs = (table: string) =>
   new DomainError('placement.copy_differs', { detail: `The copy of ${table} is not what the original is.` });
 
@@ -262,9 +265,10 @@ export async function finish(context: PlaceContext, move: Move): Promise<void> {
   await copyVersions(context, move, { anew: false });
 }
 
-/** Lets everybody in at the source again, where the tenant still lives there. */
-export const reopen = (context: PlaceContext, { from }: Move): Promise<void> =>
-  onDatabase(context, from, (client) => openGate(client, from));
+/** Lets everybody in at the source again, where the tenant still lives there: elsewhere a second gate would be open. */
+export async function reopen(context: PlaceContext, { from }: Move): Promise<void> {
+  if ((await generationOf(context, from.tenantId)) === from.generation) await onDatabase(context, from, (client) => openGate(client, from));
+}
 
 /**
  * The tenant lives at the source again, with what was written at the target meanwhile; nothing to do where it never left. Its placement is
@@ -302,15 +306,17 @@ export async function switchBack(context: PlaceContext, { from, to }: Move): Pro
   return back;
 }
 
-/** The source and everything that the move left at the target. */
+/** The source and everything that the move left at the target. @throws Error where the tenant does not live at the target */
 export async function retire(context: PlaceContext, { from, to }: Move): Promise<void> {
+  if ((await generationOf(context, from.tenantId)) !== to.generation) throw livesThere(from);
   await onDatabase(context, to, (client) => endNotes(client, to));
   if (from.isolation !== 'isolated') await onDatabase(context, from, (client) => endNotes(client, from));
   await removePlace(context, from, to);
 }
 
-/** What was made at the target, and the notes at the source. The tenant lives at the source. */
+/** What was made at the target, and the notes at the source. @throws Error where the tenant lives at the target */
 export async function abandon(context: PlaceContext, { from, to }: Move): Promise<void> {
+  if ((await generationOf(context, from.tenantId)) === to.generation) throw livesThere(to);
   await onDatabase(context, from, (client) => endNotes(client, from));
   if (to.isolation !== 'isolated') await onDatabase(context, to, (client) => endNotes(client, to));
   await removePlace(context, to, from);
