@@ -229,6 +229,25 @@ describe('a move', () => {
     }
   }, 120_000);
 
+  it('takes foreign keys along that rows of before may break', async () => {
+    const source = await placed('dedicated');
+    const { tenantId } = source;
+    await addPeople(tenantId, 1, 1);
+    const orders = `"${source.appSchema}".orders`;
+    const asTenant = `BEGIN; SET LOCAL app.tenant_id = '${tenantId}'; SET LOCAL session_replication_role = replica`;
+    await platform.admin.query(`${asTenant}; INSERT INTO ${orders} (id, person, amount) VALUES (1, 99, 1); COMMIT`);
+    await platform.admin.query(
+      `ALTER TABLE ${orders} DROP CONSTRAINT orders_tenant_id_person_fkey;
+       ALTER TABLE ${orders} ADD CONSTRAINT known FOREIGN KEY (tenant_id, person) REFERENCES "${source.appSchema}".people (tenant_id, id) NOT VALID`,
+    );
+    const move = to(source, 'isolated');
+    await through(move);
+    await expect(run(tenantId, sql`INSERT INTO orders (id, person, amount) VALUES (2, 99, 1)`)).rejects.toThrow();
+    expect(await switchBack(platform.places, move)).toMatchObject({ isolation: 'dedicated' });
+    await expect(run(tenantId, sql`INSERT INTO orders (id, person, amount) VALUES (2, 99, 1)`)).rejects.toThrow();
+    expect(await run(tenantId, sql`SELECT id::int AS id FROM orders`)).toEqual([{ id: 1 }]);
+  }, 60_000);
+
   it('never removes the place where the tenant lives, nor opens a second gate', async () => {
     const source = await placed('dedicated');
     const { tenantId } = source;

@@ -5,7 +5,7 @@ import { readCatalogue, type Table } from '../catalogue.js';
 import { renderColumn } from '../compile.js';
 import { APP_OWNER } from '../names.js';
 import type { Placement } from '../placement.js';
-import { identifier } from '../sql.js';
+import { identifier, sqlState } from '../sql.js';
 import { asOwner } from './side.js';
 
 /** What a schema of the product's holds, as statements on unqualified names that make it again elsewhere. */
@@ -172,7 +172,10 @@ export async function finishStructure(client: Client, place: Placement, { foreig
   );
 }
 
-/** Has the rows looked at, while others write. */
+/**
+ * Has the rows looked at, while others write. A key that rows break was never held to them where they come from either (`NOT VALID`): it
+ * stays so, and holds for what is written.
+ */
 export async function validateForeignKeys(client: Client, place: Placement): Promise<void> {
   const { rows } = await client.query<{ table: string; name: string }>(
     `SELECT c.relname AS "table", k.conname AS name FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
@@ -182,6 +185,8 @@ export async function validateForeignKeys(client: Client, place: Placement): Pro
   for (const { table, name } of rows)
     await asOwner(client, place, () => client.query(`ALTER TABLE ${identifier(table)} VALIDATE CONSTRAINT ${identifier(name)}`), {
       path: place.appSchema,
+    }).catch((error: unknown) => {
+      if (sqlState(error) !== '23503') throw error;
     });
 }
 
