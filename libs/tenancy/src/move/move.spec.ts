@@ -248,6 +248,25 @@ describe('a move', () => {
     expect(await run(tenantId, sql`SELECT id::int AS id FROM orders`)).toEqual([{ id: 1 }]);
   }, 60_000);
 
+  it('loses no rows that hang on others where a fence is tried again after it had come far', async () => {
+    const source = await placed('dedicated');
+    const { tenantId } = source;
+    await addPeople(tenantId, 1, 3);
+    await run(tenantId, sql`INSERT INTO orders (id, person, amount) VALUES (1, 1, 1)`);
+    const move = to(source, 'isolated');
+    const prepared = await prepare(platform.places, move);
+    await copy(platform.places, move);
+    await catchUp(platform.places, move);
+    await fence(platform.places, move, prepared);
+    await reopen(platform.places, move);
+    await run(tenantId, sql`UPDATE people SET size = 7 WHERE id = 1`);
+    await fence(platform.places, move, prepared);
+    await verify(platform.places, move);
+    await switchOver(platform.places, move);
+    await retire(platform.places, move);
+    expect(await orders(tenantId)).toEqual(new Map([[1, 1]]));
+  }, 60_000);
+
   it('never removes the place where the tenant lives, nor opens a second gate', async () => {
     const source = await placed('dedicated');
     const { tenantId } = source;

@@ -201,6 +201,8 @@ export async function fence(
   const { from, to } = move;
   await onBoth(context, move, async (source, target) => {
     const tables = await tablesOf(source, target, move);
+    // An attempt that failed late has left the tables as they are to be in use: a deletion of a row would take others along.
+    if (to.isolation !== 'shared') await loosenStructure(target, to);
     // Shortly before, so that little is left.
     for (let taken = fewNotes + 1, passes = 0; taken > fewNotes && passes < mostPasses; passes++)
       taken = (await pass(source, target, move, tables)).taken;
