@@ -63,6 +63,17 @@ describe('a move', () => {
       await client.end();
     }
   };
+  const inDatabase = async (database: string, text: string) => {
+    const client = new pg.Client({ connectionString: urlFor(platform.server.url, database) });
+    await client.connect();
+    try {
+      return await client.query(text);
+    } finally {
+      await client.end();
+    }
+  };
+  const versionsIn = async (database: string, schema: string) =>
+    (await inDatabase(database, `SELECT blueprint, version FROM tenancy.app_ledger WHERE app_schema = '${schema}'`)).rows;
   const placed = async (isolation: Isolation, ddl = product): Promise<Placement> => {
     const placement = placementFor(randomUUID(), isolation);
     await createPlace(platform.places, placement);
@@ -246,6 +257,22 @@ describe('a move', () => {
     expect(await switchBack(platform.places, move)).toMatchObject({ isolation: 'dedicated' });
     await expect(run(tenantId, sql`INSERT INTO orders (id, person, amount) VALUES (2, 99, 1)`)).rejects.toThrow();
     expect(await run(tenantId, sql`SELECT id::int AS id FROM orders`)).toEqual([{ id: 1 }]);
+  }, 60_000);
+
+  it('gives the copy the versions whose rows it has before anybody comes in', async () => {
+    const source = await placed('dedicated');
+    const move = to(source, 'isolated');
+    const prepared = await prepare(platform.places, move);
+    await copy(platform.places, move);
+    await inDatabase(
+      'tenantry',
+      `INSERT INTO tenancy.app_ledger (app_schema, blueprint, version, checksum) VALUES ('${source.appSchema}', 'shop', 1, repeat('a', 64))`,
+    );
+    await catchUp(platform.places, move);
+    await fence(platform.places, move, prepared);
+    expect(await versionsIn(move.to.database, source.appSchema)).toEqual([{ blueprint: 'shop', version: 1 }]);
+    await switchOver(platform.places, move);
+    await retire(platform.places, move);
   }, 60_000);
 
   it('loses no rows that hang on others where a fence is tried again after it had come far', async () => {

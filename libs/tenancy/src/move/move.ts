@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { DomainError } from '@tenantry/contracts/errors';
 import type { Client } from 'pg';
 import type { PlaceContext } from '../place-context.js';
@@ -6,7 +7,7 @@ import { sameDatabase } from '../servers.js';
 import { identifier } from '../sql.js';
 import { closeGate, openGate } from './gate.js';
 import { beginNotes, endNotes, forgetAllNotes, forgetNotes, readNotes } from './notes.js';
-import { copyVersions, generationOf, makePlace, removePlace, savePlaced } from './places.js';
+import { copyVersions, generationOf, makePlace, readVersions, removePlace, savePlaced } from './places.js';
 import { checksum, copyTable, type Delta, emptyTables, mergeRows, readDelta, replaceRows } from './rows.js';
 import { asOwner, type Move, onBoth, onDatabase } from './side.js';
 import {
@@ -16,6 +17,7 @@ import {
   finishStructure,
   loosenStructure,
   readStructure,
+  type Structure,
   validateForeignKeys,
 } from './structure.js';
 import { inCircles, type MovedTable, readTables } from './tables.js';
@@ -43,7 +45,9 @@ export async function prepare(context: PlaceContext, { from, to }: Move): Promis
   if (to.isolation === 'shared') await checkShared(context, { from, to });
   await makePlace(context, to, from);
   if (to.isolation !== 'shared') await onDatabase(context, to, (client) => buildStructure(client, to, structure));
-  await copyVersions(context, { from, to }, { anew: true });
+  await onBoth(context, { from, to }, async (source, target) =>
+    copyVersions(context, { from, to }, target, await readVersions(source, from), { anew: true }),
+  );
   return { structure: fingerprint(structure) };
 }
 
@@ -209,8 +213,7 @@ export async function fence(
     await closeGate(source, from);
     closed();
     try {
-      await takeRest(source, target, move, tables);
-      const structure = await readStructure(source, from);
+      const structure = await takeRest(context, source, target, move, tables);
       if (fingerprint(structure) !== prepared.structure) throw notMovable("The product's schema was changed while it was copied.");
       if (to.isolation !== 'shared') await finishStructure(target, to, structure);
       await copySequences(source, from, target, to);
@@ -222,8 +225,24 @@ export async function fence(
   });
 }
 
-async function takeRest(source: Client, target: Client, move: Move, tables: readonly MovedTable[]): Promise<void> {
+/**
+ * Behind the closed gate: what is still noted, and the versions that these rows are of. A version of tables that others share may come
+ * in nevertheless, and changes rows or not. Gives the structure.
+ */
+async function takeRest(
+  context: PlaceContext,
+  source: Client,
+  target: Client,
+  move: Move,
+  tables: readonly MovedTable[],
+): Promise<Structure> {
+  const versions = await readVersions(source, move.from);
   for (let taken = notesPerPass; taken === notesPerPass; ) ({ taken } = await pass(source, target, move, tables));
+  const structure = await readStructure(source, move.from);
+  if (!isDeepStrictEqual(versions, await readVersions(source, move.from)))
+    throw new Error('A version of the product came in between: the rest is taken again');
+  await copyVersions(context, move, target, versions, { anew: false });
+  return structure;
 }
 
 /** Compares what is small as a whole, and of the rest the numbers of rows: it was compared before. Behind a closed gate. */
@@ -261,11 +280,8 @@ export async function switchOver(context: PlaceContext, { from, to }: Move): Pro
 }
 
 /** What can wait until everybody is in again. */
-export async function finish(context: PlaceContext, move: Move): Promise<void> {
-  await onDatabase(context, move.to, (client) => validateForeignKeys(client, move.to));
-  // A version that changed rows alone may have come while they were copied.
-  await copyVersions(context, move, { anew: false });
-}
+export const finish = (context: PlaceContext, { to }: Move): Promise<void> =>
+  onDatabase(context, to, (client) => validateForeignKeys(client, to));
 
 /** Lets everybody in at the source again, where the tenant still lives there: elsewhere a second gate would be open. */
 export async function reopen(context: PlaceContext, { from }: Move): Promise<void> {
@@ -284,13 +300,12 @@ export async function switchBack(context: PlaceContext, { from, to }: Move): Pro
   if (generation === to.generation) {
     await onBoth(context, reversed, async (source, target) => {
       const tables = await tablesOf(source, target, reversed);
-      const structure = await readStructure(source, to);
       if (back.isolation !== 'shared') await loosenStructure(target, back);
       for (let taken = fewNotes + 1, passes = 0; taken > fewNotes && passes < mostPasses; passes++)
         taken = (await pass(source, target, reversed, tables)).taken;
       await closeGate(source, to);
       try {
-        await takeRest(source, target, reversed, tables);
+        const structure = await takeRest(context, source, target, reversed, tables);
         if (back.isolation !== 'shared') await finishStructure(target, back, structure);
         await copySequences(source, to, target, back);
         await verify(context, reversed);

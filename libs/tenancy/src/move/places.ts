@@ -1,3 +1,4 @@
+import type { Client } from 'pg';
 import { scriptFor } from '../compile.js';
 import { compiledScript } from '../compiled.js';
 import { BUCKET, CONTROL_PLANE_DATABASE, OWNER } from '../names.js';
@@ -59,36 +60,49 @@ export async function savePlaced({ pool }: PlaceContext, place: Placement, gateH
   await onPool(pool, (client) => inOneMessage(client, `${saved}; ${gateHere ? openGateSql(place) : ''}`));
 }
 
+/** Which versions of the product a place has, as its own database says. */
+export interface AppVersion {
+  blueprint: string;
+  version: number;
+  checksum: string;
+}
+
+export async function readVersions(client: Client, place: Placement): Promise<AppVersion[]> {
+  const { rows } = await asOwner(client, place, () =>
+    client.query<AppVersion>(
+      'SELECT blueprint, version, checksum FROM tenancy.app_ledger WHERE app_schema = $1 ORDER BY blueprint, version',
+      [place.appSchema],
+    ),
+  );
+  return rows;
+}
+
 /**
  * The copy of the product's schema has the versions that the original has; shared tables have versions of their own. May be repeated.
  * @param anew what an earlier copy had is forgotten
  */
-export async function copyVersions(context: PlaceContext, { from, to }: Move, { anew }: { anew: boolean }): Promise<void> {
+export async function copyVersions(
+  { pool }: PlaceContext,
+  { from, to }: Move,
+  target: Client,
+  versions: readonly AppVersion[],
+  { anew }: { anew: boolean },
+): Promise<void> {
   if (to.isolation === 'shared') return;
-  const { rows } = await onDatabase(context, from, (client) =>
-    asOwner(client, from, () =>
-      client.query<{ blueprint: string; version: number; checksum: string }>(
-        'SELECT blueprint, version, checksum FROM tenancy.app_ledger WHERE app_schema = $1',
-        [from.appSchema],
-      ),
-    ),
-  );
   const insert = `INSERT INTO tenancy.app_ledger (app_schema, blueprint, version, checksum) SELECT $1, * FROM unnest($2::text[], $3::int[], $4::text[]) ON CONFLICT DO NOTHING`;
   const values = [
     to.appSchema,
-    rows.map(({ blueprint }) => blueprint),
-    rows.map(({ version }) => version),
-    rows.map(({ checksum }) => checksum),
+    versions.map(({ blueprint }) => blueprint),
+    versions.map(({ version }) => version),
+    versions.map(({ checksum }) => checksum),
   ];
-  await onDatabase(context, to, (client) =>
-    asOwner(client, to, async () => {
-      if (anew && (!sameDatabase(from, to) || from.appSchema !== to.appSchema))
-        await client.query('DELETE FROM tenancy.app_ledger WHERE app_schema = $1', [to.appSchema]);
-      await client.query(insert, values);
-    }),
-  );
+  await asOwner(target, to, async () => {
+    if (anew && (!sameDatabase(from, to) || from.appSchema !== to.appSchema))
+      await target.query('DELETE FROM tenancy.app_ledger WHERE app_schema = $1', [to.appSchema]);
+    await target.query(insert, values);
+  });
   // What campaigns are planned with.
-  if (to.database !== CONTROL_PLANE_DATABASE) await context.pool.query(insert, values);
+  if (to.database !== CONTROL_PLANE_DATABASE) await pool.query(insert, values);
 }
 
 /** Where the tenant lives, as the placement says. */

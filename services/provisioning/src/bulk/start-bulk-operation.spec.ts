@@ -8,7 +8,7 @@ async function answer(body: object, hasBegun: boolean) {
   const selection = { matching: async () => ({ tenantIds: ['t-1', 't-2'], unknown: [] }) };
   const jobs = { has: async () => hasBegun, start: async (job: unknown) => started.push(job) && 'op-1' };
   const operations = { accepted: async () => ({ status: 202, body: { counts: { total: 3 } }, location: '/op-1' }) };
-  const rpc = new StartBulkOperationRpc(selection as never, {} as never, jobs as never, operations as never);
+  const rpc = new StartBulkOperationRpc(selection as never, {} as never, {} as never, jobs as never, operations as never);
   const command = { id: 'c-1', principal: { kind: 'api-key', id: 'key-1', permissions: ['*'] } } as unknown as CommandContext;
   const given = await rpc.handle({ body: { filter: { status: 'active' }, ...body }, command } as never);
   return { ...given, started };
