@@ -259,6 +259,40 @@ describe('a move', () => {
     expect(await run(tenantId, sql`SELECT id::int AS id FROM orders`)).toEqual([{ id: 1 }]);
   }, 60_000);
 
+  it('goes back with what a campaign has changed meanwhile, in a place that is made anew', async () => {
+    const source = await placed('dedicated');
+    const { tenantId, appSchema } = source;
+    const people = `"${appSchema}".people`;
+    const oid = async () => (await platform.admin.query<{ oid: number }>(`SELECT $1::regclass::oid AS oid`, [people])).rows[0]!.oid;
+    await addPeople(tenantId, 1, 20);
+    const first = await oid();
+    const move = to(source, 'isolated');
+    await through(move);
+    const same = (await switchBack(platform.places, move))!;
+    expect(await oid()).toBe(first);
+    await abandon(platform.places, move);
+    const again = to(same, 'isolated');
+    await through(again);
+    await inDatabase(
+      again.to.database,
+      `SET ROLE tenantry_owner; ALTER TABLE ${people} ADD COLUMN late int; CREATE TABLE "${appSchema}".extra (id int PRIMARY KEY);
+      GRANT SELECT, INSERT ON "${appSchema}".extra TO "${again.to.role}"`,
+    );
+    await run(tenantId, sql`UPDATE people SET late = id * 2`);
+    await run(tenantId, sql`INSERT INTO extra VALUES (1)`);
+    await inDatabase(
+      again.to.database,
+      `INSERT INTO tenancy.app_ledger (app_schema, blueprint, version, checksum) VALUES ('${appSchema}', 'shop', 2, repeat('a', 64))`,
+    );
+    const back = await switchBack(platform.places, again);
+    expect(back).toMatchObject({ isolation: 'dedicated' });
+    expect(await run(tenantId, sql`SELECT sum(late)::int AS late FROM people`)).toEqual([{ late: 420 }]);
+    expect(await run(tenantId, sql`SELECT id FROM extra`)).toEqual([{ id: 1 }]);
+    expect(await versionsIn('tenantry', appSchema)).toEqual([{ blueprint: 'shop', version: 2 }]);
+    await abandon(platform.places, again);
+    expect(await run(tenantId, sql`SELECT count(*)::int AS n FROM people`)).toEqual([{ n: 20 }]);
+  }, 60_000);
+
   it('gives the copy the versions whose rows it has before anybody comes in', async () => {
     const source = await placed('dedicated');
     const move = to(source, 'isolated');

@@ -6,7 +6,7 @@ import type { Placement } from '../placement.js';
 import { sameDatabase } from '../servers.js';
 import { identifier } from '../sql.js';
 import { closeGate, openGate } from './gate.js';
-import { beginNotes, endNotes, forgetAllNotes, forgetNotes, readNotes } from './notes.js';
+import { beginNotes, endNotes, forgetAllNotes, forgetNotes, hasNotes, readNotes } from './notes.js';
 import { copyVersions, generationOf, makePlace, readVersions, removePlace, savePlaced } from './places.js';
 import { checksum, copyTable, type Delta, emptyTables, mergeRows, readDelta, replaceRows } from './rows.js';
 import { asOwner, type Move, onBoth, onDatabase } from './side.js';
@@ -52,49 +52,58 @@ export async function prepare(context: PlaceContext, { from, to }: Move): Promis
 }
 
 /** Shared tables are there already, with other tenants' rows: they must fit, and take rows as they come. */
-async function checkShared(context: PlaceContext, move: Move): Promise<void> {
-  await onBoth(context, move, async (source, target) => {
-    const [tables, shared] = await Promise.all([productTables(source, move.from), productTables(target, move.to)]);
-    const there = new Map(shared.map((table) => [table.name, table]));
-    for (const { name, columns } of tables) {
-      const table = there.get(name);
-      if (!table)
-        throw notMovable(`The shared schema has no table ${name}: its blueprint does not support shared, or is of another version there.`);
-      const signature = (of: MovedTable['columns']) =>
-        of
-          .map((column) => `${column.name} ${column.type} ${column.generated}`)
-          .sort()
-          .join();
-      if (signature(table.columns) !== signature(columns)) throw notMovable(`The table ${name} has other columns in the shared schema.`);
-      if (!table.forced || table.key[0] !== 'tenant_id') throw notMovable(`The shared table ${name} does not keep tenants apart.`);
-      if (table.triggers.length > 0) throw notMovable(`The shared table ${name} has triggers, which would run for copied rows too.`);
+const checkShared = (context: PlaceContext, move: Move): Promise<void> =>
+  onBoth(context, move, async (source, target) => {
+    const shared = await fittingTables(source, target, move);
+    for (const { name, forced, key, triggers } of shared) {
+      if (!forced || key[0] !== 'tenant_id') throw notMovable(`The shared table ${name} does not keep tenants apart.`);
+      if (triggers.length > 0) throw notMovable(`The shared table ${name} has triggers, which would run for copied rows too.`);
     }
-    const circle = inCircles(shared.filter(({ name }) => tables.some((table) => table.name === name)));
+    const circle = inCircles(shared);
     if (circle.length > 0) throw notMovable(`Foreign keys of ${circle.join(', ')} lead in a circle: make one of them deferrable.`);
   });
+
+/** The shared tables that the source has, all of them with the same columns. @throws DomainError `placement.not_movable` */
+async function fittingTables(source: Client, target: Client, { from, to }: Move): Promise<MovedTable[]> {
+  const [tables, shared] = await Promise.all([productTables(source, from), productTables(target, to)]);
+  const there = new Map(shared.map((table) => [table.name, table]));
+  for (const { name, columns } of tables) {
+    const table = there.get(name);
+    if (!table)
+      throw notMovable(`The shared schema has no table ${name}: its blueprint does not support shared, or is of another version there.`);
+    const signature = (of: MovedTable['columns']) =>
+      of
+        .map((column) => `${column.name} ${column.type} ${column.generated}`)
+        .sort()
+        .join();
+    if (signature(table.columns) !== signature(columns)) throw notMovable(`The table ${name} has other columns in the shared schema.`);
+  }
+  return shared.filter(({ name }) => tables.some((table) => table.name === name));
 }
 
 /** Notes changes from now on, and copies everything as of one instant. */
 export async function copy(context: PlaceContext, move: Move): Promise<{ rows: number }> {
-  const { from, to } = move;
   return onBoth(context, move, async (source, target) => {
     const tables = await tablesOf(source, target, move);
-    await beginNotes(source, from, tables);
-    return asOwner(
-      source,
-      from,
-      () =>
-        asOwner(target, to, async () => {
-          await emptyTables(target, to.appSchema, tables);
-          await target.query('SET CONSTRAINTS ALL DEFERRED');
-          let rows = 0;
-          for (const table of tables) rows += await copyTable(source, target, from.appSchema, to.appSchema, table);
-          return { rows };
-        }),
-      { snapshot: true },
-    );
+    await beginNotes(source, move.from, tables);
+    return { rows: await copyAll(source, target, move, tables) };
   });
 }
+
+const copyAll = (source: Client, target: Client, { from, to }: Move, tables: readonly MovedTable[]): Promise<number> =>
+  asOwner(
+    source,
+    from,
+    () =>
+      asOwner(target, to, async () => {
+        await emptyTables(target, to.appSchema, tables);
+        await target.query('SET CONSTRAINTS ALL DEFERRED');
+        let rows = 0;
+        for (const table of tables) rows += await copyTable(source, target, from.appSchema, to.appSchema, table);
+        return rows;
+      }),
+    { snapshot: true },
+  );
 
 /** Types lose their schema under its own search path, so that those of two places compare. */
 const productTables = (client: Client, place: Placement): Promise<MovedTable[]> =>
@@ -299,13 +308,15 @@ export async function switchBack(context: PlaceContext, { from, to }: Move): Pro
   const reversed: Move = { from: to, to: back };
   if (generation === to.generation) {
     await onBoth(context, reversed, async (source, target) => {
+      const prepared = await readyToGoBack(source, target, reversed, from);
       const tables = await tablesOf(source, target, reversed);
-      if (back.isolation !== 'shared') await loosenStructure(target, back);
       for (let taken = fewNotes + 1, passes = 0; taken > fewNotes && passes < mostPasses; passes++)
         taken = (await pass(source, target, reversed, tables)).taken;
       await closeGate(source, to);
       try {
         const structure = await takeRest(context, source, target, reversed, tables);
+        if (fingerprint(structure) !== prepared)
+          throw new Error("The product's schema was changed meanwhile: what it holds is copied again");
         if (back.isolation !== 'shared') await finishStructure(target, back, structure);
         await copySequences(source, to, target, back);
         await verify(context, reversed);
@@ -321,6 +332,31 @@ export async function switchBack(context: PlaceContext, { from, to }: Move): Pro
   if (!sameDatabase(from, to)) await onDatabase(context, back, (client) => openGate(client, back));
   await finish(context, reversed);
   return back;
+}
+
+/**
+ * The old place takes rows again. Where the product's schema has changed since (a campaign), it is made anew and everything is copied, as in
+ * a move there; a copy that was not finished is known by the notes, which go before it begins. Gives what the structure is.
+ */
+async function readyToGoBack(source: Client, target: Client, reversed: Move, before: Placement): Promise<string> {
+  const { from, to } = reversed;
+  const structure = await readStructure(source, from);
+  if (to.isolation === 'shared') {
+    // Until a campaign has taken the shared tables as far, the tenant stays where it is: a column would be left behind.
+    await fittingTables(source, target, reversed);
+    return fingerprint(structure);
+  }
+  const isSame = fingerprint(await readStructure(target, to)) === fingerprint(structure);
+  if (isSame && (await hasNotes(target, before))) {
+    await loosenStructure(target, to);
+    return fingerprint(structure);
+  }
+  await endNotes(target, before);
+  await buildStructure(target, to, structure);
+  const tables = await tablesOf(source, target, reversed);
+  await beginNotes(source, from, tables);
+  await copyAll(source, target, reversed, tables);
+  return fingerprint(structure);
 }
 
 /** The source and everything that the move left at the target. @throws Error where the tenant does not live at the target */

@@ -84,6 +84,14 @@ export async function beginNotes(client: Client, place: Placement, tables: reado
     await patiently(() => asOwner(client, place, () => client.query(makeTriggers(place, table)), { lockTimeoutMs }));
 }
 
+/** Whether changes there are noted, or were until the end of the notes began. */
+export async function hasNotes(client: Client, place: Placement): Promise<boolean> {
+  const { rows } = await asOwner(client, place, () =>
+    client.query<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [notesOf(place)]),
+  );
+  return rows[0]!.there;
+}
+
 export async function endNotes(client: Client, place: Placement): Promise<void> {
   const tables = await asOwner(client, place, () => readTables(client, place.appSchema));
   for (const { name } of tables) {
