@@ -4,6 +4,7 @@ import { appLedger, stepsForNew } from './blueprints.js';
 import { scriptFor, stampedVersion } from './compile.js';
 import { compiledScript } from './compiled.js';
 import { newPassword, openLogin, sealLogin, urlFor } from './login-secret.js';
+import { deletesOf } from './move/tables.js';
 import { OWNER, SHARED_APP_SCHEMA, SHARED_ROLE } from './names.js';
 import { inOneMessage, onPool, type PlaceContext, reportedByQuery } from './place-context.js';
 import type { Placement } from './placement.js';
@@ -94,19 +95,14 @@ async function fillShared(pool: pg.Pool): Promise<void> {
 
 async function dropShared({ pool }: PlaceContext, placement: Placement): Promise<void> {
   // Rows of the shared tables go too: in the tenant's own context, as any of its transactions.
-  const { rows } = await pool.query<{ relname: string }>(
-    `SELECT relname FROM pg_class WHERE relnamespace IN (to_regnamespace($1), to_regnamespace($2)) AND relkind = 'r' ORDER BY oid DESC`,
-    [placement.schema, placement.appSchema],
-  );
-  const deletes = rows.map(({ relname }) => `DELETE FROM ${identifier(relname)} WHERE tenant_id = ${uuidLiteral(placement.tenantId)};`);
+  const deletes = await deletesOf(pool, placement);
   await onPool(pool, (client) =>
     inOneMessage(
       client,
       // Alone: a transaction of the tenant that has begun would leave rows behind.
       `SET LOCAL lock_timeout = '5s'; SELECT pg_advisory_xact_lock(tenancy.tenant_lock(${uuidLiteral(placement.tenantId)}));
        ${forgetPlacement(placement)} SET LOCAL ROLE ${identifier(placement.role)};
-       SET LOCAL search_path = ${identifier(placement.schema)}, ${identifier(placement.appSchema)};
-       SET LOCAL app.tenant_id = ${uuidLiteral(placement.tenantId)}; ${deletes.join(' ')}`,
+       SET LOCAL app.tenant_id = ${uuidLiteral(placement.tenantId)}; SET CONSTRAINTS ALL DEFERRED; ${deletes}`,
     ),
   );
 }

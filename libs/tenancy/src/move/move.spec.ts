@@ -9,7 +9,7 @@ import { urlFor } from '../login-secret.js';
 import { placementFor } from '../names.js';
 import type { Placement } from '../placement.js';
 import { PostgresTenants } from '../postgres-tenants.js';
-import { createPlace } from '../provision-schema.js';
+import { createPlace, dropPlace } from '../provision-schema.js';
 import { type Platform, startPlatform, testKeys } from '../spec/platform.js';
 import { identifier, withNames } from '../sql.js';
 import { closeGate } from './gate.js';
@@ -326,6 +326,32 @@ describe('a move', () => {
     await switchOver(platform.places, move);
     await retire(platform.places, move);
     expect(await orders(tenantId)).toEqual(new Map([[1, 1]]));
+  }, 60_000);
+
+  it('removes rows of shared tables whose foreign keys lead to newer tables', async () => {
+    const key = "tenant_id uuid NOT NULL DEFAULT current_setting('app.tenant_id')::uuid, id bigint NOT NULL, PRIMARY KEY (tenant_id, id)";
+    await inDatabase(
+      'tenantry',
+      `SET ROLE tenantry_owner; SET search_path = app_shared; CREATE TABLE older (${key}); CREATE TABLE newer (${key});
+       ALTER TABLE older ADD FOREIGN KEY (tenant_id, id) REFERENCES newer (tenant_id, id);
+       ${withNames(stampTables(['older', 'newer']), { role: 'tenantry_shared' })}`,
+    );
+    const [moved, erased] = [await placed('shared'), await placed('shared')];
+    for (const { tenantId } of [moved, erased]) {
+      await run(tenantId, sql`INSERT INTO newer (id) VALUES (1)`);
+      await run(tenantId, sql`INSERT INTO older (id) VALUES (1)`);
+    }
+    const move = to(moved, 'dedicated');
+    await through(move);
+    await retire(platform.places, move);
+    expect(await run(moved.tenantId, sql`SELECT id::int AS id FROM older`)).toEqual([{ id: 1 }]);
+    await dropPlace(platform.places, erased);
+    const { rows } = await inDatabase(
+      'tenantry',
+      'SELECT (SELECT count(*)::int FROM app_shared.older) AS older, (SELECT count(*)::int FROM app_shared.newer) AS newer',
+    );
+    expect(rows).toEqual([{ older: 0, newer: 0 }]);
+    await inDatabase('tenantry', 'DROP TABLE app_shared.older, app_shared.newer');
   }, 60_000);
 
   it('never removes the place where the tenant lives, nor opens a second gate', async () => {

@@ -10,6 +10,7 @@ import { sameDatabase } from '../servers.js';
 import { identifier, integer, literal, uuidLiteral } from '../sql.js';
 import { openGateSql } from './gate.js';
 import { asOwner, type Move, onDatabase } from './side.js';
+import { deletesOf } from './tables.js';
 
 const roleExists = (role: string) => `EXISTS (SELECT FROM pg_roles WHERE rolname = ${literal(role)})`;
 
@@ -150,18 +151,8 @@ async function remove(context: PlaceContext, gone: Placement, stays: Placement):
   else if (stays.isolation === 'isolated') await onPool(pool, (client) => inOneMessage(client, revoke));
 }
 
-/** Rows of the shared tables, in the tenant's own context, children first. */
-async function deleteRows(
-  client: { query: (text: string, values: unknown[]) => Promise<{ rows: { schema: string; name: string }[] }> },
-  place: Placement,
-): Promise<string> {
-  const { rows } = await client.query(
-    `SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE n.nspname IN ($1, $2) AND c.relkind = 'r' ORDER BY c.oid DESC`,
-    [place.schema, place.appSchema],
-  );
-  const deletes = rows.map(
-    ({ schema, name }) => `DELETE FROM ${identifier(schema)}.${identifier(name)} WHERE tenant_id = ${uuidLiteral(place.tenantId)};`,
-  );
-  return `SET LOCAL ROLE ${identifier(place.role)}; SET LOCAL app.tenant_id = ${uuidLiteral(place.tenantId)}; SET CONSTRAINTS ALL DEFERRED; ${deletes.join(' ')} RESET ROLE`;
+/** Rows of the shared tables, in the tenant's own context. */
+async function deleteRows(client: Client, place: Placement): Promise<string> {
+  const deletes = await deletesOf(client, place);
+  return `SET LOCAL ROLE ${identifier(place.role)}; SET LOCAL app.tenant_id = ${uuidLiteral(place.tenantId)}; SET CONSTRAINTS ALL DEFERRED; ${deletes} RESET ROLE`;
 }

@@ -1,4 +1,6 @@
-import type { ClientBase } from 'pg';
+import type { Pool } from 'pg';
+import type { Placement } from '../placement.js';
+import { identifier, uuidLiteral } from '../sql.js';
 
 export interface MovedTable {
   name: string;
@@ -13,9 +15,21 @@ export interface MovedTable {
 }
 
 /** The tables of a schema, parents before their children where foreign keys allow an order at all. */
-export async function readTables(client: ClientBase, schema: string): Promise<MovedTable[]> {
+export async function readTables(client: Pick<Pool, 'query'>, schema: string): Promise<MovedTable[]> {
   const { rows } = await client.query<MovedTable>(query, [schema]);
   return parentsFirst(rows);
+}
+
+/**
+ * Statements that delete a tenant's rows from both schemas of a place: children first, by their foreign keys, because one that was added
+ * later may lead to a newer table.
+ */
+export async function deletesOf(client: Pick<Pool, 'query'>, { tenantId, schema, appSchema }: Placement): Promise<string> {
+  const statements: string[] = [];
+  for (const each of [appSchema, schema])
+    for (const { name } of (await readTables(client, each)).reverse())
+      statements.push(`DELETE FROM ${identifier(each)}.${identifier(name)} WHERE tenant_id = ${uuidLiteral(tenantId)};`);
+  return statements.join(' ');
 }
 
 /** Stable: of tables that nothing orders, the first stays first. In a circle the order is as given. */
