@@ -317,6 +317,22 @@ describe('isolation', () => {
       expect(await count(a.tenantId)).toBe(1);
     });
 
+    it('is looked at anew in each transaction, whatever isolation the login has by default', async () => {
+      const { tenantId } = await placed('shared');
+      const strict = new pg.Pool({
+        connectionString: platform.urlOf('billing'),
+        max: 1,
+        options: '-c default_transaction_isolation=repeatable\\ read',
+      });
+      const theirs = new PostgresTenants({ pool: strict, url: platform.urlOf('billing'), keys: testKeys });
+      try {
+        const level = await theirs.withTenant(tenantId, async ({ client }) => (await client.query('SHOW transaction_isolation')).rows[0]);
+        expect(level).toEqual({ transaction_isolation: 'read committed' });
+      } finally {
+        await strict.end();
+      }
+    });
+
     it('refuses an old placement, which is then read again', async () => {
       const a = await placed('dedicated');
       await platform.admin.query('UPDATE tenancy.tenant_gate SET generation = 2 WHERE tenant_id = $1', [a.tenantId]);

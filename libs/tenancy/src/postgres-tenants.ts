@@ -230,7 +230,8 @@ export class PostgresTenants extends Tenants {
   /** One message. Everything is local to the transaction, so that it works behind a pooler and nothing stays on the connection. */
   #context({ tenantId, generation, role, schema, appSchema }: Placement): string {
     const { statementTimeoutMs, idleTimeoutMs, path } = this.#options;
-    return `BEGIN; SELECT tenancy.enter_tenant(${uuidLiteral(tenantId)}, ${integer(generation)}); SET LOCAL ROLE ${identifier(role)};
+    // Whatever the login's default is: a snapshot from before the look at the gate could see one open that has been closed since.
+    return `BEGIN ISOLATION LEVEL READ COMMITTED; SELECT tenancy.enter_tenant(${uuidLiteral(tenantId)}, ${integer(generation)}); SET LOCAL ROLE ${identifier(role)};
       SET LOCAL search_path = ${path === 'platform' ? `${identifier(schema)}, ` : ''}${identifier(appSchema)}; SET LOCAL app.tenant_id = ${literal(tenantId)};
       SET LOCAL statement_timeout = ${integer(statementTimeoutMs)}; SET LOCAL idle_in_transaction_session_timeout = ${integer(idleTimeoutMs)}`;
   }
