@@ -354,6 +354,21 @@ describe('a move', () => {
     await inDatabase('tenantry', 'DROP TABLE app_shared.older, app_shared.newer');
   }, 60_000);
 
+  it('compares each row that it takes over, so that large tables need no look while everybody waits', async () => {
+    const source = await placed('dedicated');
+    const { tenantId, appSchema } = source;
+    await addPeople(tenantId, 1, 3);
+    const move = to(source, 'isolated');
+    const prepared = await prepare(platform.places, move);
+    await copy(platform.places, move);
+    await catchUp(platform.places, move);
+    await inDatabase(move.to.database, `CREATE RULE lost AS ON INSERT TO "${appSchema}".people DO INSTEAD NOTHING`);
+    await run(tenantId, sql`UPDATE people SET size = 7 WHERE id = 1`);
+    await expect(fence(platform.places, move, prepared)).rejects.toMatchObject({ code: 'placement.copy_differs' });
+    await abandon(platform.places, move);
+    expect(await run(tenantId, sql`SELECT count(*)::int AS n FROM people`)).toEqual([{ n: 3 }]);
+  }, 60_000);
+
   it('never removes the place where the tenant lives, nor opens a second gate', async () => {
     const source = await placed('dedicated');
     const { tenantId } = source;

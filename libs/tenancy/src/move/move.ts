@@ -4,12 +4,11 @@ import type { Client } from 'pg';
 import type { PlaceContext } from '../place-context.js';
 import type { Placement } from '../placement.js';
 import { sameDatabase } from '../servers.js';
-import { identifier } from '../sql.js';
 import { closeGate, openGate } from './gate.js';
 import { beginNotes, endNotes, forgetAllNotes, forgetNotes, hasNotes, readNotes } from './notes.js';
 import { copyVersions, generationOf, makePlace, readVersions, removePlace, savePlaced } from './places.js';
 import { checksum, copyTable, type Delta, emptyTables, mergeRows, readDelta, replaceRows } from './rows.js';
-import { asOwner, type Move, onBoth, onDatabase } from './side.js';
+import { asOwner, inSchema, type Move, onBoth, onDatabase } from './side.js';
 import {
   buildStructure,
   copySequences,
@@ -26,7 +25,7 @@ import { inCircles, type MovedTable, readTables } from './tables.js';
 const notesPerPass = 5_000;
 const fewNotes = 300;
 const mostPasses = 200;
-/** Tables up to this size are compared as a whole while everybody waits; of larger ones what has changed since the comparison before. */
+/** Tables of up to so many rows are compared as a whole while everybody waits; of larger ones what has changed since the comparison before. */
 const comparedWhole = 20_000;
 
 const notMovable = (detail: string) => new DomainError('placement.not_movable', { detail });
@@ -121,17 +120,14 @@ async function tablesOf(source: Client, target: Client, { from, to }: Move): Pro
  * rows of the tenant with their checkpoints: whoever projects into them goes on from there.
  */
 export async function catchUp(context: PlaceContext, move: Move): Promise<{ passes: number; rows: number }> {
-  const { from, to } = move;
+  const { to } = move;
   return onBoth(context, move, async (source, target) => {
     const tables = await tablesOf(source, target, move);
     let passes = 0;
     for (let taken = notesPerPass; taken > fewNotes && passes < mostPasses; passes++)
       taken = (await pass(source, target, move, tables)).taken;
     await pass(source, target, move, tables, async () => {
-      for (const table of tables) {
-        const [original, copied] = [await checksum(source, from.appSchema, table), await checksum(target, to.appSchema, table)];
-        if (original.rows !== copied.rows || original.sum !== copied.sum) throw differs(table.name);
-      }
+      for (const table of tables) await compare(source, target, move, table);
     });
     const rows = await copyPlatformRows(source, target, move);
     // So that what is written at the target can be taken back to the source.
@@ -140,14 +136,24 @@ export async function catchUp(context: PlaceContext, move: Move): Promise<{ pass
   });
 }
 
-/** One pass: what is noted, as of one instant. @param then within the same instant, once that is applied */
+/** Both within the transactions that are open. @param keys the rows to be compared; without: all */
+async function compare(source: Client, target: Client, { from, to }: Move, table: MovedTable, keys?: readonly string[]): Promise<void> {
+  const [original, copied] = await Promise.all([
+    checksum(source, from.appSchema, table, keys),
+    checksum(target, to.appSchema, table, keys),
+  ]);
+  if (!isDeepStrictEqual(original, copied)) throw differs(table.name);
+}
+
+/** One pass: what is noted, as of one instant, and compared. @param then within the same instant, once that is applied */
 async function pass(
   source: Client,
   target: Client,
-  { from, to }: Move,
+  move: Move,
   tables: readonly MovedTable[],
-  then: (changed: readonly Delta[]) => Promise<void> = async () => undefined,
+  then: () => Promise<void> = async () => undefined,
 ): Promise<{ taken: number }> {
+  const { from, to } = move;
   const ids = await asOwner(
     source,
     from,
@@ -165,7 +171,15 @@ async function pass(
         }
         await (to.isolation === 'shared' ? mergeRows : replaceRows)(target, to.appSchema, deltas);
       });
-      await asOwner(target, to, () => then(deltas), { snapshot: true });
+      await asOwner(
+        target,
+        to,
+        async () => {
+          for (const { table, keys } of deltas) await compare(source, target, move, table, keys);
+          await then();
+        },
+        { snapshot: true },
+      );
       return notes.ids;
     },
     { snapshot: true },
@@ -254,7 +268,10 @@ async function takeRest(
   return structure;
 }
 
-/** Compares what is small as a whole, and of the rest the numbers of rows: it was compared before. Behind a closed gate. */
+/**
+ * Compares what is small as a whole. What is large was, before the gate closed, and each row that changed since was when it was taken over:
+ * to count it once more would have everybody wait for as long as that takes. Behind a closed gate.
+ */
 export async function verify(context: PlaceContext, move: Move): Promise<{ tables: number; rows: number }> {
   const { from, to } = move;
   return onBoth(context, move, async (source, target) => {
@@ -268,17 +285,17 @@ export async function verify(context: PlaceContext, move: Move): Promise<{ table
       if (there !== here) throw differs(table.name);
       rows += there;
       if (there > comparedWhole) continue;
-      const [original, copied] = await Promise.all([
-        asOwner(source, from, () => checksum(source, from.appSchema, table), { snapshot: true }),
-        asOwner(target, to, () => checksum(target, to.appSchema, table), { snapshot: true }),
-      ]);
-      if (original.sum !== copied.sum) throw differs(table.name);
+      await asOwner(source, from, () => asOwner(target, to, () => compare(source, target, move, table), { snapshot: true }), {
+        snapshot: true,
+      });
     }
     return { tables: tables.length, rows };
   });
 }
-async function sizeOf(client: Client, { appSchema }: Placement, { name }: MovedTable): Promise<number> {
-  const { rows } = await client.query<{ n: string }>(`SELECT count(*) AS n FROM ${identifier(appSchema)}.${identifier(name)}`);
+/** The number of rows; of more than are compared as a whole only that they are more, unless the table has no key to compare them by. */
+async function sizeOf(client: Client, { appSchema }: Placement, { name, key }: MovedTable): Promise<number> {
+  const most = key.length > 0 ? `LIMIT ${comparedWhole + 1}` : '';
+  const { rows } = await client.query<{ n: string }>(`SELECT count(*) AS n FROM (SELECT FROM ${inSchema(appSchema, name)} ${most}) counted`);
   return Number(rows[0]!.n);
 }
 
@@ -312,6 +329,9 @@ export async function switchBack(context: PlaceContext, { from, to }: Move): Pro
       const tables = await tablesOf(source, target, reversed);
       for (let taken = fewNotes + 1, passes = 0; taken > fewNotes && passes < mostPasses; passes++)
         taken = (await pass(source, target, reversed, tables)).taken;
+      await pass(source, target, reversed, tables, async () => {
+        for (const table of tables) await compare(source, target, reversed, table);
+      });
       await closeGate(source, to);
       try {
         const structure = await takeRest(context, source, target, reversed, tables);
