@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Isolation } from '@tenantry/contracts/values';
 import { sql } from 'drizzle-orm';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { stampTables } from '../compile.js';
 import { urlFor } from '../login-secret.js';
 import { placementFor } from '../names.js';
@@ -367,6 +367,28 @@ describe('a move', () => {
     await expect(fence(platform.places, move, prepared)).rejects.toMatchObject({ code: 'placement.copy_differs' });
     await abandon(platform.places, move);
     expect(await run(tenantId, sql`SELECT count(*)::int AS n FROM people`)).toEqual([{ n: 3 }]);
+  }, 60_000);
+
+  it('holds few large rows at a time, wherever in a table they are', async () => {
+    const source = await placed('dedicated');
+    const { tenantId } = source;
+    await addPeople(tenantId, 1, 2_000);
+    await run(
+      tenantId,
+      sql`INSERT INTO people (id, name, picture) SELECT n, 'large ' || n, decode((SELECT string_agg(md5((n * i)::text), '') FROM generate_series(1, 100000) i), 'hex')
+          FROM generate_series(3001, 3012) n`,
+    );
+    const move = to(source, 'isolated');
+    await prepare(platform.places, move);
+    const query = vi.spyOn(pg.Client.prototype, 'query');
+    await copy(platform.places, move);
+    const texts = query.mock.calls.map(([text]) => String(text));
+    query.mockRestore();
+    const large = texts.slice(texts.findIndex((text) => text.startsWith('DECLARE moving') && text.includes('>')));
+    expect(large.find((text) => text.startsWith('FETCH'))).toMatch(/^FETCH (1\d|2\d) FROM moving$/);
+    const rows = await inDatabase(move.to.database, `SELECT count(*)::int AS n FROM "${source.appSchema}".people`);
+    expect(rows.rows).toEqual([{ n: 2_012 }]);
+    await abandon(platform.places, move);
   }, 60_000);
 
   it('never removes the place where the tenant lives, nor opens a second gate', async () => {

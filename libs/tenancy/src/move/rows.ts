@@ -5,6 +5,9 @@ import type { MovedTable } from './tables.js';
 
 const targetBytes = 1_000_000;
 const mostRows = 5_000;
+/** Rows above this are copied apart, so many at a time that even the largest would not take more than `heldBytes`. */
+const largeBytes = 16_000;
+const heldBytes = 32_000_000;
 
 /** A row as the text of its composite type: every type's own input and output, whatever it holds. In the order of the target's columns. */
 const asText = ({ columns }: MovedTable, alias = '') => `ROW(${columns.map(({ name }) => `${alias}${identifier(name)}`).join(', ')})::text`;
@@ -17,7 +20,11 @@ function insertText(schema: string, { name, columns }: MovedTable, onConflict = 
     SELECT ${given.map((column) => `(g.r).${column}`).join(', ')} FROM (SELECT line::${into} AS r FROM unnest($1::text[]) AS lines(line) OFFSET 0) g ${onConflict}`;
 }
 
-/** All rows that the source's transaction sees, in batches: two of them in memory. Gives their number. */
+/** Sizes are those of storage, for which no value is read that is stored apart. */
+const storedBytes = ({ columns }: MovedTable) =>
+  columns.map(({ name }) => `coalesce(pg_column_size(${identifier(name)}), 0)`).join(' + ') || '0';
+
+/** All rows that the source's transaction sees, the large ones apart from the others: two batches in memory. Gives their number. */
 export async function copyTable(
   source: ClientBase,
   target: ClientBase,
@@ -25,13 +32,35 @@ export async function copyTable(
   toSchema: string,
   table: MovedTable,
 ): Promise<number> {
-  await source.query(`DECLARE moving NO SCROLL CURSOR FOR SELECT ${asText(table)} AS line FROM ${inSchema(fromSchema, table.name)}`);
-  let size = 500;
+  const bytes = storedBytes(table);
+  const { rows } = await source.query<{ largest: number }>(
+    `SELECT coalesce(max(${bytes}), 0)::int AS largest FROM ${inSchema(fromSchema, table.name)}`,
+  );
+  const { largest } = rows[0]!;
+  const copied = await copyRows(source, target, fromSchema, toSchema, table, `${bytes} <= ${largeBytes}`, mostRows);
+  if (largest <= largeBytes) return copied;
+  const most = Math.max(1, Math.floor(heldBytes / largest));
+  return copied + (await copyRows(source, target, fromSchema, toSchema, table, `${bytes} > ${largeBytes}`, most));
+}
+
+async function copyRows(
+  source: ClientBase,
+  target: ClientBase,
+  fromSchema: string,
+  toSchema: string,
+  table: MovedTable,
+  which: string,
+  most: number,
+): Promise<number> {
+  await source.query(
+    `DECLARE moving NO SCROLL CURSOR FOR SELECT ${asText(table)} AS line FROM ${inSchema(fromSchema, table.name)} WHERE ${which}`,
+  );
+  let size = Math.min(500, most);
   const fetch = async () => {
     const { rows } = await source.query<{ line: string }>(`FETCH ${size} FROM moving`);
     const lines = rows.map(({ line }) => line);
     const bytes = lines.reduce((sum, line) => sum + line.length, 0);
-    if (bytes > 0) size = Math.max(1, Math.min(mostRows, Math.floor((lines.length * targetBytes) / bytes)));
+    if (bytes > 0) size = Math.max(1, Math.min(most, Math.floor((lines.length * targetBytes) / bytes)));
     return lines;
   };
   const text = insertText(toSchema, table);
