@@ -12,6 +12,7 @@ export async function alone<T>({ url }: PlaceContext, tenantId: string, work: ()
     connectionTimeoutMillis: 10_000,
     application_name: 'tenantry-move',
     keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
   });
   let lost: Error | undefined;
   client.on('error', (error) => {

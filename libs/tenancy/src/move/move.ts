@@ -295,7 +295,9 @@ export async function verify(context: PlaceContext, move: Move): Promise<{ table
 /** The number of rows; of more than are compared as a whole only that they are more, unless the table has no key to compare them by. */
 async function sizeOf(client: Client, { appSchema }: Placement, { name, key }: MovedTable): Promise<number> {
   const most = key.length > 0 ? `LIMIT ${comparedWhole + 1}` : '';
-  const { rows } = await client.query<{ n: string }>(`SELECT count(*) AS n FROM (SELECT FROM ${inSchema(appSchema, name)} ${most}) counted`);
+  const { rows } = await client.query<{ n: string }>(
+    `SELECT count(*) AS n FROM (SELECT FROM ${inSchema(appSchema, name)} ${most}) counted`,
+  );
   return Number(rows[0]!.n);
 }
 

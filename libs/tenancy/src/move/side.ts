@@ -26,6 +26,8 @@ export async function onDatabase<T>(
     connectionTimeoutMillis: 10_000,
     application_name: 'tenantry-move',
     keepAlive: true,
+    // The system would ask after two hours whether the other side is there: for so long a gate could stay closed.
+    keepAliveInitialDelayMillis: 10_000,
   });
   client.on('error', reportedByQuery);
   await client.connect();
