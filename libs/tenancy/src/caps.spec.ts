@@ -80,11 +80,11 @@ describe('a tenant that floods', () => {
     for (let n = 0; n < 4; n++) {
       await new Promise((resolve) => setTimeout(resolve, 30));
       const before = begun;
-      // Where both slots become free at once, the flood may get the other one first.
+      // Those of the flood that had their slot when it was asked for count too: they begin one round trip later.
       overtaken.push(await tenants.withTenant(other, async () => begun - before));
     }
     expect(begun).toBeLessThan(flood.length);
-    expect(Math.max(...overtaken)).toBeLessThanOrEqual(1);
+    expect(Math.max(...overtaken)).toBeLessThanOrEqual(1 + CONNECTIONS);
     await Promise.all(flood);
   });
 
