@@ -37,14 +37,19 @@ describe('an API key', () => {
     await expect(ask()).rejects.toMatchObject({ code: 'auth.unauthenticated' });
     expect(lookUp).toHaveBeenCalledTimes(1);
   });
-  it.each([undefined, '', 'Basic abc', 'Bearer', `Bearer ${key.slice(0, -1)}x`, `Bearer ${key} more`, `Token ${key}`])(
-    'is not even looked up when it can be none: %s',
-    async (header) => {
-      const { ask, lookUp } = given();
-      await expect(ask(header ?? '')).rejects.toMatchObject({ code: 'auth.unauthenticated' });
-      expect(lookUp).not.toHaveBeenCalled();
-    },
-  );
+  it.each([
+    undefined,
+    '',
+    'Basic abc',
+    'Bearer',
+    `Bearer ${key.slice(0, -1)}${key.endsWith('x') ? 'y' : 'x'}`,
+    `Bearer ${key} more`,
+    `Token ${key}`,
+  ])('is not even looked up when it can be none: %s', async (header) => {
+    const { ask, lookUp } = given();
+    await expect(ask(header ?? '')).rejects.toMatchObject({ code: 'auth.unauthenticated' });
+    expect(lookUp).not.toHaveBeenCalled();
+  });
   it('is not believed to be bad because identity was away', async () => {
     const { ask, lookUp } = given();
     lookUp.mockRejectedValueOnce(new Error('away'));
