@@ -59,11 +59,11 @@ describe('append() looks at a few rows, however long the log is, also with plans
   });
 });
 
-describe('read_logs()', () => {
-  it('takes a page in the order of its index: replacing the function would lose these settings, and make reading ten times slower without statistics', async () => {
-    const { rows } = await pool.query<{ settings: string[] }>(
-      "SELECT proconfig AS settings FROM pg_proc WHERE oid = 'log.read_logs(uuid[], bigint[], text[], bigint, bigint)'::regprocedure",
-    );
+describe.each(['read_logs(uuid[], bigint[], text[], bigint, bigint)', 'read_stream(uuid, text, bigint, text)'])('%s', (name) => {
+  it('reads in the order of an index: replacing the function would lose these settings, and make reading many times slower without statistics', async () => {
+    const { rows } = await pool.query<{ settings: string[] }>('SELECT proconfig AS settings FROM pg_proc WHERE oid = $1::regprocedure', [
+      `log.${name}`,
+    ]);
     expect(rows[0]?.settings).toEqual(
       expect.arrayContaining(['enable_sort=off', 'enable_bitmapscan=off', 'enable_seqscan=off', 'plan_cache_mode=force_custom_plan']),
     );
