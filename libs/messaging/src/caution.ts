@@ -6,12 +6,12 @@ import type { Scheduler } from './scheduler.js';
 
 /** So long after a start that followed a death, everything is noted before it is applied. */
 const cautiousMs = 60_000;
-/** One death may have come from outside, in the middle of an innocent event. */
-const crashesUntilParked = 2;
+/** Two deaths may have come from outside, in the middle of an innocent event: a service has many consumers, and is killed more than once. */
+const crashesUntilParked = 3;
 
 /**
  * Finds the event that kills the process. After a death, what is about to be applied is noted first. What a note is left of when the
- * process starts again is applied one event at a time, each noted; an event that is found like that twice is parked, and the others go on.
+ * process starts again is applied one event at a time, each noted; an event that is found like that three times is parked, and the others go on.
  * A process that has not died writes nothing.
  */
 export class Caution {
