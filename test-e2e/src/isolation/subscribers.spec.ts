@@ -23,7 +23,19 @@ const made = async () => {
 };
 const of = { create: `${PLATFORM}/event-subscriptions`, one: (id: string) => `${PLATFORM}/event-subscriptions/${id}` };
 async function subscribe(body: Record<string, unknown>): Promise<Issued> {
-  const { status, body: issued, text } = await system.api.post(of.create, { name: 'test', contexts: 'all', from: 'first', ...body });
+  // Right after the broker was killed the answer is 503, to be asked again.
+  const {
+    status,
+    body: issued,
+    text,
+  } = await eventually(
+    async () => {
+      const reply = await system.api.post(of.create, { name: 'test', contexts: 'all', from: 'first', ...body });
+      if (reply.status === 503) throw new Error(reply.text);
+      return reply;
+    },
+    { timeoutMs: 20_000, intervalMs: 500 },
+  );
   if (status !== 201) throw new Error(`creation answered ${status}: ${text}`);
   return issued;
 }
