@@ -50,18 +50,23 @@ export class CheckJob implements OnApplicationBootstrap, OnApplicationShutdown {
     if (this.environment.values.TENANTRY_ROLE === 'api' || !this.broker.configured) return;
     const failed = (error: unknown) =>
       this.logger.warn({ err: error }, 'Event subscriptions could not be checked; the next round tries again');
-    this.end = every(EVERY_MS, () => this.check(this.round++ % ACCOUNTS_EVERY === 0), failed);
+    const look = async () => {
+      // A round that another process held, or that failed, was none: who has just died may hold it still.
+      if (await this.check(this.round % ACCOUNTS_EVERY === 0)) this.round += 1;
+    };
+    this.end = every(EVERY_MS, look, failed);
   }
   async onApplicationShutdown(): Promise<void> {
     await this.end?.();
   }
 
-  async check(accounts: boolean): Promise<void> {
+  /** @returns false where another process is at it */
+  async check(accounts: boolean): Promise<boolean> {
     const lease = await this.table.lease(CHECK);
-    if (!lease) return;
+    if (!lease) return false;
     try {
       const first = await subscriptionsAfter(this.database, FIRST, PAGE);
-      if (first.length === 0) return;
+      if (first.length === 0) return true;
       const at = this.clock.now();
       const [{ created }, consumers] = await Promise.all([this.broker.consumers.stream(), this.broker.consumers.list()]);
       const seen: Seen = {
@@ -73,8 +78,9 @@ export class CheckJob implements OnApplicationBootstrap, OnApplicationShutdown {
       for (let page = first; page.length > 0; page = await subscriptionsAfter(this.database, page.at(-1)?.subscriptionId as string, PAGE)) {
         for (let next = 0; next < page.length; next += AT_ONCE)
           await Promise.all(page.slice(next, next + AT_ONCE).map((of) => this.checkOne(of, seen, accounts)));
-        if (performance.now() > lease.untilMs) return;
+        if (performance.now() > lease.untilMs) return true;
       }
+      return true;
     } finally {
       await lease.release();
     }
