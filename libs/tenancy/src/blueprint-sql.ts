@@ -96,7 +96,7 @@ const refusedFunctions =
 const byName = /^(nextval|setval|currval|to_reg.*|pg_.*)$/;
 
 /**
- * Reads the SQL with PostgreSQL's own parser and says what of it a blueprint may not do. Privileges hold what it would overlook:
+ * Reads the SQL with PostgreSQL's own parser and says what of it a blueprint may not do. Missing rights hold what it would overlook, but not a change of role:
  * blueprints run as a role that owns the tenants' product tables and nothing else.
  */
 export async function examine(sql: string): Promise<Examined> {
