@@ -394,5 +394,18 @@ export const eventFixtures: readonly EventFixture[] = [
     version: 1,
     data: { name: 'crm', blueprintVersion: 1, sql: 'CREATE TABLE a (id uuid PRIMARY KEY)', sha256: '00', publishedAt: at },
   },
+  {
+    type: 'ParkedSkipped',
+    version: 2,
+    data: {
+      ...{ parkedId: 'p-1', kind: 'event', service: 'audit', consumer: 'audit', tenantId: 't-1', position: 4, type: 'TenantUpdated' },
+      reason: sealed,
+    },
+  },
+  { type: 'MaintenanceEnded', version: 2, data: { windowId: 'w-1', cause: 'manual', reason: sealed, endedAt: end } },
+  { type: 'JobPaused', version: 2, data: { operationId: 'o-2', cause: 'manual', reason: sealed, pausedAt: at } },
+  { type: 'JobResumed', version: 2, data: { operationId: 'o-2', failed: 2, reason: sealed, resumedAt: at } },
+  { type: 'JobCancelRequested', version: 2, data: { operationId: 'o-2', reason: sealed, requestedAt: at } },
+  { type: 'JobRetried', version: 2, data: { operationId: 'o-2', reason: sealed, retriedAt: at } },
   { type: 'PlatformKeyCreated', version: 1, data: { keyId: 'k-2', name: 'ops', permissions: ['*'], createdAt: at } },
 ];

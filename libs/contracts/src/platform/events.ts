@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { settingCategories } from '../config/events.js';
-import { type EventOf, event, events } from '../events.js';
+import { type EventOf, event, events, personal } from '../events.js';
 import { PlanTerms } from '../plans.js';
 
 /** Whose change needs further people: of these settings, of settings in these categories, by these commands. */
@@ -26,6 +26,27 @@ export const JobCounts = z.object({
 });
 export type JobCounts = z.infer<typeof JobCounts>;
 
+/** What somebody typed to say why: encrypted with a key of the platform's. Before version 2 it stood there in clear. */
+const reasons = () => 'reasons';
+const reason = personal(z.string());
+/** Since version 2 the reason is personal; one in clear may stand in its place. */
+const withReason = <S extends z.ZodRawShape>(shape: S) => ({
+  version: 2,
+  subject: reasons,
+  data: z.object({ ...shape, reason: reason.optional() }),
+  upcasters: { 1: (old: Record<string, unknown>) => old },
+  earlier: { 1: z.object({ ...shape, reason: z.string().optional() }) },
+});
+const skippedItem = {
+  parkedId: z.string(),
+  kind: z.enum(['event', 'effect', 'timer']),
+  service: z.string(),
+  consumer: z.string(),
+  tenantId: z.string(),
+  position: z.number().int().nullable(),
+  type: z.string(),
+};
+
 /** On the platform log. Stream `plan-<id>`: owner billing; `operation-<id>`: work over many tenants and rebuilds, `maintenance` (what is open) and `maintenance-<id>` (what was announced), `approval-policies`, `blueprint-<name>`: owner provisioning. */
 export const platformEvents = events('platform', {
   PlanPublished: event({
@@ -39,18 +60,12 @@ export const platformEvents = events('platform', {
     data: z.object({ keyId: z.string(), name: z.string(), permissions: z.array(z.string()), createdAt: z.string() }),
   }),
   ParkedSkipped: event({
-    version: 1,
+    version: 2,
     summary: 'An operator has something left out that a service could not handle',
-    data: z.object({
-      parkedId: z.string(),
-      kind: z.enum(['event', 'effect', 'timer']),
-      service: z.string(),
-      consumer: z.string(),
-      tenantId: z.string(),
-      position: z.number().int().nullable(),
-      type: z.string(),
-      reason: z.string(),
-    }),
+    subject: reasons,
+    data: z.object({ ...skippedItem, reason }),
+    upcasters: { 1: (old) => old },
+    earlier: { 1: z.object({ ...skippedItem, reason: z.string() }) },
   }),
   ApprovalPoliciesSet: event({
     version: 1,
@@ -93,14 +108,8 @@ export const platformEvents = events('platform', {
     data: z.object({ windowId: z.string(), scope: z.enum(['all', 'some']), endsAt: z.string(), reason: z.string(), startedAt: z.string() }),
   }),
   MaintenanceEnded: event({
-    version: 1,
     summary: 'A maintenance window is over, or will not be opened',
-    data: z.object({
-      windowId: z.string(),
-      cause: z.enum(['over', 'manual', 'cancelled']),
-      reason: z.string().optional(),
-      endedAt: z.string(),
-    }),
+    ...withReason({ windowId: z.string(), cause: z.enum(['over', 'manual', 'cancelled']), endedAt: z.string() }),
   }),
   JobRequested: event({
     version: 1,
@@ -119,25 +128,21 @@ export const platformEvents = events('platform', {
     }),
   }),
   JobPaused: event({
-    version: 1,
     summary: 'Work over many tenants begins no further item until it is resumed',
-    data: z.object({ operationId: z.string(), cause: z.enum(pauseCauses), reason: z.string().optional(), pausedAt: z.string() }),
+    ...withReason({ operationId: z.string(), cause: z.enum(pauseCauses), pausedAt: z.string() }),
   }),
   JobResumed: event({
-    version: 1,
     summary: 'Work over many tenants goes on',
     /** `failed`: items that had failed by then; only later ones count towards the next stop. */
-    data: z.object({ operationId: z.string(), failed: z.number().int(), reason: z.string().optional(), resumedAt: z.string() }),
+    ...withReason({ operationId: z.string(), failed: z.number().int(), resumedAt: z.string() }),
   }),
   JobCancelRequested: event({
-    version: 1,
     summary: 'Work over many tenants is to end; what has not begun is left out',
-    data: z.object({ operationId: z.string(), reason: z.string().optional(), requestedAt: z.string() }),
+    ...withReason({ operationId: z.string(), requestedAt: z.string() }),
   }),
   JobRetried: event({
-    version: 1,
     summary: 'The failed items of work over many tenants are tried again',
-    data: z.object({ operationId: z.string(), reason: z.string().optional(), retriedAt: z.string() }),
+    ...withReason({ operationId: z.string(), retriedAt: z.string() }),
   }),
   JobEnded: event({
     version: 1,

@@ -1,5 +1,5 @@
 import { DomainError } from '@tenantry/contracts/errors';
-import type { Actor, EventOf } from '@tenantry/contracts/events';
+import type { Actor, EventOf, Personal } from '@tenantry/contracts/events';
 import { derivedId } from '@tenantry/contracts/ids';
 import { type JobCounts, type pauseCauses, platformEvents } from '@tenantry/contracts/platform/events';
 import { aggregate } from '@tenantry/event-store/aggregate';
@@ -17,12 +17,12 @@ export interface Job {
   actor: Actor | null;
   /** How often the failed items were tried again. */
   round: number;
-  paused: { cause: PauseCause; reason: string | null } | null;
+  paused: { cause: PauseCause; reason: Personal | null } | null;
   /** Items that had failed when it was resumed last. */
   failedBefore: number;
   /** It has paused after its first wave, once. */
   pausedAfterCanary: boolean;
-  cancelled: { reason: string | null } | null;
+  cancelled: { reason: Personal | null } | null;
   ended: Ended | null;
 }
 

@@ -12,6 +12,7 @@ import { type SystemCommand, TenantLog } from '@tenantry/event-store/tenant-log'
 import { OperationIndex } from '../operation/operation-index.js';
 import {
   type ItemsPage,
+  JOB,
   type OperationAddress,
   type OperationKind,
   OperationKinds,
@@ -44,14 +45,14 @@ export class Jobs implements OperationKind {
     private readonly keyring: Keyring,
     kinds: OperationKinds,
   ) {
-    kinds.add('job', this);
+    kinds.add(JOB, this);
   }
 
   /** @returns the operation's id */
   async start({ type, params, items, ...how }: NewJob, command: Command): Promise<string> {
     const operationId = jobId(command.id);
     // Rows first: without the event nobody works on them.
-    await this.index.add(operationId, PLATFORM_LOG, 'job');
+    await this.index.add(operationId, PLATFORM_LOG, JOB);
     const sealed = await this.keyring.encrypt(PLATFORM_LOG, 'jobs', JSON.stringify(params ?? null));
     const total = await this.rows.add(operationId, type, sealed, items);
     const { concurrency, stopAfterFailures = null } = how;
@@ -64,6 +65,12 @@ export class Jobs implements OperationKind {
   async has(command: Pick<Command, 'id'>): Promise<boolean> {
     const { state } = await this.log.load(job, { tenant: PLATFORM_LOG, stream: `operation-${jobId(command.id)}` });
     return state.requested !== null;
+  }
+
+  async typeOf({ id }: OperationAddress): Promise<string> {
+    const { state } = await this.log.load(job, { tenant: PLATFORM_LOG, stream: `operation-${id}` });
+    if (!state.requested) throw new DomainError('operation.not_found');
+    return state.requested.type;
   }
 
   /** What `start` was given, for the handlers. */
@@ -99,7 +106,7 @@ export class Jobs implements OperationKind {
       view: {
         ...{ id, type: requested.type, tenantId: null, steps: [], counts },
         status: ended?.outcome ?? (state.paused && !state.cancelled ? 'paused' : begun ? 'running' : 'pending'),
-        error: why(state),
+        error: why(state, await this.reason(state)),
         createdAt: requestedAt,
         finishedAt: ended?.endedAt ?? null,
       },
@@ -120,17 +127,24 @@ export class Jobs implements OperationKind {
     return { items: shown.map(({ ordinal: _, ...item }) => item), nextCursor: last ? String(last.ordinal) : null };
   }
 
+  /** What was typed when it was cancelled, or else paused, in clear. */
+  private async reason({ cancelled, paused }: Job): Promise<string | null> {
+    const reason = (cancelled ?? paused)?.reason ?? null;
+    return reason === null ? null : this.keyring.reveal(PLATFORM_LOG, reason);
+  }
+
   private decide(id: string, command: Command, decision: Decision<Job, typeof job.events>) {
     return this.log.transact(job, { tenant: PLATFORM_LOG, stream: `operation-${id}`, command }, decision);
   }
 }
 
-function why({ paused, cancelled, ended }: Job): OperationView['error'] {
-  if (cancelled) return { code: 'operation.cancelled', detail: cancelled.reason ?? 'cancelled on request' };
+function why({ paused, cancelled, ended }: Job, reason: string | null): OperationView['error'] {
+  if (cancelled) return { code: 'operation.cancelled', detail: reason ?? 'cancelled on request' };
   if (ended)
     return ended.counts.failed > 0
       ? { code: 'operation.items_failed', detail: `${ended.counts.failed} items failed; see the items` }
       : null;
+  if (paused && reason !== null) return { code: 'operation.paused', detail: reason };
   if (paused?.cause === 'failures')
     return { code: 'operation.items_failed', detail: 'It paused because items failed; see the items, then resume, retry or cancel it.' };
   return null;

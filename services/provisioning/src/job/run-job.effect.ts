@@ -7,6 +7,7 @@ import { runWith } from '@tenantry/observability/context';
 import { Logger } from '@tenantry/observability/logger';
 import { Environment } from '@tenantry/service/environment';
 import { ownerName } from '@tenantry/service/owner';
+import { requirePermissions } from '../operation/operation-permissions.js';
 import type { JobPayload } from './job.process.js';
 import { JobDrive } from './job-drive.js';
 import { JobHandler } from './job-handler.js';
@@ -41,7 +42,9 @@ export class RunJob extends EffectHandler<JobPayload> implements OnApplicationBo
 
   onApplicationBootstrap(): void {
     for (const { instance } of this.discovery.getProviders()) {
-      if (instance instanceof JobHandler) this.handlers.set(instance.type, instance);
+      if (!(instance instanceof JobHandler)) continue;
+      requirePermissions(instance.type);
+      this.handlers.set(instance.type, instance);
     }
   }
 

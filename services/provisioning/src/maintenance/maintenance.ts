@@ -1,5 +1,5 @@
 import { DomainError, invalidField } from '@tenantry/contracts/errors';
-import type { Actor, EventOf } from '@tenantry/contracts/events';
+import type { Actor, EventOf, Personal } from '@tenantry/contracts/events';
 import { derivedId } from '@tenantry/contracts/ids';
 import { platformEvents } from '@tenantry/contracts/platform/events';
 import { aggregate } from '@tenantry/event-store/aggregate';
@@ -36,6 +36,8 @@ export interface Course {
   startedAt: string | null;
   endedAt: string | null;
   cancelled: boolean;
+  /** What was typed when it was ended. */
+  endReason: Personal | null;
 }
 export const courses = aggregate<Record<string, Course>, typeof platformEvents>({
   stream: 'maintenance',
@@ -45,11 +47,12 @@ export const courses = aggregate<Record<string, Course>, typeof platformEvents>(
     switch (event.type) {
       case 'MaintenanceStarted': {
         const { windowId, startedAt } = event.data;
-        return { ...state, [windowId]: { startedAt, endedAt: null, cancelled: false } };
+        return { ...state, [windowId]: { startedAt, endedAt: null, cancelled: false, endReason: null } };
       }
       case 'MaintenanceEnded': {
-        const { windowId, cause, endedAt } = event.data;
-        return { ...state, [windowId]: { startedAt: state[windowId]?.startedAt ?? null, endedAt, cancelled: cause === 'cancelled' } };
+        const { windowId, cause, reason: endReason = null, endedAt } = event.data;
+        const startedAt = state[windowId]?.startedAt ?? null;
+        return { ...state, [windowId]: { startedAt, endedAt, cancelled: cause === 'cancelled', endReason } };
       }
       default:
         return state;

@@ -9,9 +9,11 @@ import {
   listTenantMaintenance,
   type MaintenanceWindow,
 } from '@tenantry/contracts/platform/maintenance';
+import { Keyring } from '@tenantry/crypto/keyring';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
 import type { Call, Reply } from '@tenantry/messaging/rpc';
+import { permits } from '@tenantry/service/authorize';
 import { Database } from '@tenantry/service/database';
 import { and, asc, desc, eq, gt, inArray, sql } from 'drizzle-orm';
 import { registered, tenant } from '../tenant/tenant.js';
@@ -34,6 +36,7 @@ export class ReadWindowsRpc {
     private readonly windows: MaintenanceWindows,
     private readonly log: TenantLog,
     private readonly clock: Clock,
+    private readonly keyring: Keyring,
   ) {}
 
   @Handles(listMaintenanceWindows)
@@ -58,8 +61,11 @@ export class ReadWindowsRpc {
   }
 
   @Handles(getMaintenanceWindow)
-  async get({ params: { windowId } }: Call<typeof getMaintenanceWindow>): Reply<typeof getMaintenanceWindow> {
-    return { status: 200, body: windowView(await this.windows.find(windowId)) };
+  async get({ params: { windowId }, command }: Call<typeof getMaintenanceWindow>): Reply<typeof getMaintenanceWindow> {
+    const found = await this.windows.find(windowId);
+    const reason = found.course?.endReason ?? null;
+    const mayRead = reason !== null && permits(command.principal.permissions, 'personal:read');
+    return { status: 200, body: { ...windowView(found), endReason: mayRead ? await this.keyring.reveal(PLATFORM_LOG, reason) : null } };
   }
 
   @Handles(listTenantMaintenance)

@@ -11,7 +11,7 @@ export class CancelOperationRpc {
 
   @Handles(cancelOperation)
   async handle({ params, body, command }: Call<typeof cancelOperation>): Reply<typeof cancelOperation> {
-    const { at, kind } = await this.operations.find(params.operationId);
+    const { at, kind } = await this.operations.steered(params.operationId, command);
     if (!kind.cancel) throw new DomainError('operation.not_cancellable', { detail: `Work of the type ${at.type} goes on to its end.` });
     await kind.cancel(at, body?.reason, command);
     return this.operations.accepted(at.id);

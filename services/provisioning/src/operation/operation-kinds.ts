@@ -3,6 +3,7 @@ import { DomainError } from '@tenantry/contracts/errors';
 import type { jobItemStates, OperationItem } from '@tenantry/contracts/platform/consumers';
 import type { CommandContext } from '@tenantry/contracts/route';
 import type { OperationView } from '@tenantry/contracts/tenant/bodies';
+import { requirePermissions } from './operation-permissions.js';
 
 export interface ShownOperation {
   view: OperationView;
@@ -22,6 +23,8 @@ export interface ItemsPage {
 /** How operations of one type are seen and steered. What is left out can't be done to them. */
 export interface OperationKind {
   view(at: OperationAddress): Promise<ShownOperation>;
+  /** Where one kind has several types: which one it is. */
+  typeOf?(at: OperationAddress): Promise<string>;
   cancel?(at: OperationAddress, reason: string | undefined, command: CommandContext): Promise<void>;
   /** @returns id of the operation that goes on: the same, or a new one */
   retry?(at: OperationAddress, reason: string | undefined, command: CommandContext): Promise<string>;
@@ -32,6 +35,9 @@ export interface OperationKind {
   rollBack?(at: OperationAddress, reason: string | undefined, command: CommandContext): Promise<void>;
 }
 
+/** Of the kind that has a type for each sort of work. */
+export const JOB = 'job';
+
 /** Every kind of operation by its type. A kind adds itself when it is made. */
 @Injectable()
 export class OperationKinds {
@@ -39,6 +45,7 @@ export class OperationKinds {
 
   add(type: string, kind: OperationKind): void {
     if (this.byType.has(type)) throw new Error(`Two kinds of operations have the type ${type}`);
+    if (type !== JOB) requirePermissions(type);
     this.byType.set(type, kind);
   }
 

@@ -1,6 +1,10 @@
 import { Injectable } from '@nestjs/common';
+import { DomainError } from '@tenantry/contracts/errors';
+import type { CommandContext } from '@tenantry/contracts/route';
+import { permits } from '@tenantry/service/authorize';
 import { OperationIndex } from './operation-index.js';
 import { type OperationAddress, type OperationKind, OperationKinds, type ShownOperation } from './operation-kinds.js';
+import { permissionsOf } from './operation-permissions.js';
 
 /** Operations of every kind as they stand. */
 @Injectable()
@@ -14,6 +18,22 @@ export class Operations {
   async find(id: string): Promise<{ at: OperationAddress; kind: OperationKind }> {
     const { tenantId, type } = await this.index.find(id);
     return { at: { id, tenantId, type }, kind: this.kinds.of(type) };
+  }
+
+  /**
+   * As `find`, for who wants to change how it goes on: that takes what starting it takes.
+   * @throws DomainError `operation.not_found`, `auth.forbidden`
+   */
+  async steered(id: string, { principal }: CommandContext): Promise<{ at: OperationAddress; kind: OperationKind }> {
+    const found = await this.find(id);
+    const type = (await found.kind.typeOf?.(found.at)) ?? found.at.type;
+    const permission = permissionsOf(type).find((one) => !permits(principal.permissions, one));
+    if (permission !== undefined)
+      throw new DomainError('auth.forbidden', {
+        detail: `To steer work of the type ${type} takes what starting it takes: the permission ${permission} is needed`,
+        extensions: { permission },
+      });
+    return found;
   }
 
   /** @throws DomainError `operation.not_found` */

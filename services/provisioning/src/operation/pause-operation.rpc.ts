@@ -11,7 +11,7 @@ export class PauseOperationRpc {
 
   @Handles(pauseOperation)
   async pause({ params, body, command }: Call<typeof pauseOperation>): Reply<typeof pauseOperation> {
-    const { at, kind } = await this.operations.find(params.operationId);
+    const { at, kind } = await this.operations.steered(params.operationId, command);
     if (!kind.pause)
       throw new DomainError('operation.not_pausable', {
         detail: `Only work over many tenants can be paused; this is of the type ${at.type}.`,
@@ -22,7 +22,7 @@ export class PauseOperationRpc {
 
   @Handles(resumeOperation)
   async resume({ params, body, command }: Call<typeof resumeOperation>): Reply<typeof resumeOperation> {
-    const { at, kind } = await this.operations.find(params.operationId);
+    const { at, kind } = await this.operations.steered(params.operationId, command);
     if (!kind.resume)
       throw new DomainError('operation.not_resumable', {
         detail: `Only work over many tenants can be paused; this is of the type ${at.type}.`,

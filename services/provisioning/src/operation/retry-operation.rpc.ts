@@ -12,7 +12,7 @@ export class RetryOperationRpc {
 
   @Handles(retryOperation)
   async handle({ params, body, command }: Call<typeof retryOperation>): Reply<typeof retryOperation> {
-    const { at, kind } = await this.operations.find(params.operationId);
+    const { at, kind } = await this.operations.steered(params.operationId, command);
     if (!kind.retry)
       throw new DomainError('operation.not_retriable', { detail: `Work of the type ${at.type} is asked for again instead.` });
     return this.operations.accepted(await kind.retry(at, body?.reason, command));

@@ -11,7 +11,7 @@ export class RollBackOperationRpc {
 
   @Handles(rollBackOperation)
   async handle({ params, body, command }: Call<typeof rollBackOperation>): Reply<typeof rollBackOperation> {
-    const { at, kind } = await this.operations.find(params.operationId);
+    const { at, kind } = await this.operations.steered(params.operationId, command);
     if (!kind.rollBack)
       throw new DomainError('operation.not_reversible', { detail: `Work of the type ${at.type} can't be taken back once it is done.` });
     await kind.rollBack(at, body?.reason, command);

@@ -6,7 +6,6 @@ import type { CommandContext } from '@tenantry/contracts/route';
 import type { OperationView } from '@tenantry/contracts/tenant/bodies';
 import { operationSteps } from '@tenantry/contracts/tenant/operation-events';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
-import { permits } from '@tenantry/service/authorize';
 import { Holding } from '../approval/holding.js';
 import { changeOf } from '../config/change.js';
 import { type OperationAddress, type OperationKind, OperationKinds, type ShownOperation } from '../operation/operation-kinds.js';
@@ -17,8 +16,6 @@ import { tenant } from './tenant.js';
 
 /** The type of the operation that a deletion is: its grace first, then the steps of its erasure. */
 export const DELETION = 'deletion';
-/** The permission of the route that undeletes. */
-const UNDELETE = 'tenant:delete';
 
 type Scheduled = StoredOf<'TenantDeletionScheduled'>;
 interface Life {
@@ -57,13 +54,8 @@ export class DeletionOperations implements OperationKind {
     return { view, position: { tenantId: at.tenantId, position: Math.max(life.position, erasure.position) } };
   }
 
-  /** The same as to undelete the tenant, so it needs the same. @throws DomainError `auth.forbidden`, `approval.needed` */
+  /** The same as to undelete the tenant, so it needs the same. @throws DomainError `approval.needed` */
   async cancel({ id, tenantId }: OperationAddress, reason: string | undefined, command: CommandContext): Promise<void> {
-    if (!permits(command.principal.permissions, UNDELETE))
-      throw new DomainError('auth.forbidden', {
-        detail: `To cancel a deletion is to undelete the tenant: the permission ${UNDELETE} is needed`,
-        extensions: { permission: UNDELETE },
-      });
     if (await this.holding.demand(changeOf([], []), 'undelete'))
       throw new DomainError('approval.needed', {
         detail: 'A policy has others approve that a tenant is undeleted: ask for it at the tenant, by POST …/undelete.',

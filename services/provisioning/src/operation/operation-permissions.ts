@@ -1,0 +1,36 @@
+import { startCampaign } from '@tenantry/contracts/platform/blueprints';
+import { bulkPermissions, startBulkOperation } from '@tenantry/contracts/platform/bulk';
+import { rebuildProjection } from '@tenantry/contracts/platform/consumers';
+import { requestIsolationCheck } from '@tenantry/contracts/platform/isolation';
+import type { Route } from '@tenantry/contracts/route';
+import { deleteTenant } from '@tenantry/contracts/tenant/lifecycle-routes';
+import { createTenant, moveTenant } from '@tenantry/contracts/tenant/routes';
+
+const startedBy = ({ permission }: Pick<Route, 'permission'>): string[] => (permission === null ? [] : [permission]);
+const bulk = Object.entries(bulkPermissions).map(([action, permission]) => [
+  `bulk.${action}`,
+  [...startedBy(startBulkOperation), permission],
+]);
+
+/** By the type of an operation: what the command needs that starts it, and so whoever cancels, retries, pauses or resumes it. */
+export const operationPermissions: Readonly<Record<string, readonly string[]>> = {
+  provisioning: startedBy(createTenant),
+  deletion: startedBy(deleteTenant),
+  erasure: startedBy(deleteTenant),
+  move: startedBy(moveTenant),
+  rebuild: startedBy(rebuildProjection),
+  'isolation-check': startedBy(requestIsolationCheck),
+  'blueprint-campaign': startedBy(startCampaign),
+  // Started by no command: a process of a newer release begins it.
+  'schema-upgrade': [],
+  ...Object.fromEntries(bulk),
+};
+
+/** Of a type of an earlier release that there is no more: only whoever may do everything. */
+export const permissionsOf = (type: string): readonly string[] =>
+  Object.hasOwn(operationPermissions, type) ? (operationPermissions[type] as readonly string[]) : ['*'];
+
+/** Called for every type that there is: one that nobody has thought of must not start. */
+export function requirePermissions(type: string): void {
+  if (!Object.hasOwn(operationPermissions, type)) throw new Error(`operation-permissions.ts does not say what it takes to steer ${type}`);
+}
