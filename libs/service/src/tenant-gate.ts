@@ -2,7 +2,14 @@ import type { NatsConnection, Subscription } from '@nats-io/transport-node';
 import type { FactoryProvider } from '@nestjs/common';
 import { DomainError } from '@tenantry/contracts/errors';
 import type { StoredEvent } from '@tenantry/contracts/events';
-import { accessAfter, accessEvents, type TenantAccess } from '@tenantry/contracts/tenant/access';
+import {
+  accessEvents,
+  accessOfReseller,
+  openStanding,
+  type Standing,
+  standingAfter,
+  type TenantAccess,
+} from '@tenantry/contracts/tenant/access';
 import { EventStore } from '@tenantry/event-store/port';
 import { Bus } from './bus.js';
 
@@ -23,7 +30,7 @@ const closed: Record<Exclude<TenantAccess, 'open'>, () => DomainError> = {
 };
 
 interface Known {
-  access: TenantAccess;
+  standing: Standing;
   /** The reseller that the tenant is a child of. */
   parentId: string | null;
   /** Of the last event of the tenant's stream that was read. */
@@ -57,19 +64,32 @@ export class TenantGate {
    * @throws DomainError `tenant.suspended`, `tenant.archived`, `tenant.deleting`, `tenant.deleted`; `service.unavailable` where it can't be known
    */
   async pass(tenantId: string): Promise<void> {
-    const { access, parentId } = await this.current(tenantId);
-    if (access !== 'open') throw closed[access]();
-    if (parentId !== null && (await this.current(parentId)).access !== 'open')
+    const { standing, parentId } = await this.current(tenantId);
+    if (standing.access !== 'open') throw closed[standing.access]();
+    if (parentId !== null && (await this.current(parentId)).standing.access !== 'open')
       throw new DomainError('tenant.suspended', {
         detail: 'The reseller of the tenant may not be used: only the platform can change that',
       });
   }
 
+  /**
+   * Whether a reseller's credentials reach its child, whatever they ask for: where the platform closed it they reach as little as the child's own.
+   * The reseller itself has passed already.
+   * @throws DomainError as `pass`
+   */
+  async passToChild(childId: string, resellerId: string): Promise<void> {
+    const access = accessOfReseller((await this.current(childId)).standing, resellerId);
+    if (access !== 'open') throw closed[access]();
+  }
+
   /** The same as an answer. @throws DomainError `service.unavailable` where it can't be known */
   async access(tenantId: string): Promise<TenantAccess> {
-    const { access, parentId } = await this.current(tenantId);
+    const {
+      standing: { access },
+      parentId,
+    } = await this.current(tenantId);
     if (access !== 'open' || parentId === null) return access;
-    return (await this.current(parentId)).access === 'open' ? 'open' : 'suspended';
+    return (await this.current(parentId)).standing.access === 'open' ? 'open' : 'suspended';
   }
 
   /** The reseller of a tenant; null where it has none, or there is no such tenant. @throws DomainError `service.unavailable` */
@@ -111,7 +131,7 @@ export class TenantGate {
     const startedMs = this.nowMs();
     try {
       const { events } = await this.store.readStream(tenantId, 'tenant', { fromVersion: known.version + 1 });
-      known.access = events.reduce(accessAfter, known.access);
+      known.standing = events.reduce(standingAfter, known.standing);
       known.parentId = events.reduce(parentAfter, known.parentId);
       known.version = events.at(-1)?.streamVersion ?? known.version;
     } catch (error) {
@@ -122,7 +142,7 @@ export class TenantGate {
 
   private entry(tenantId: string): Known {
     const known = this.known.get(tenantId) ?? {
-      access: 'open',
+      standing: openStanding,
       parentId: null,
       version: -1,
       untilMs: Number.NEGATIVE_INFINITY,

@@ -77,6 +77,16 @@ export const eventFixtures: readonly EventFixture[] = [
   },
   { type: 'TenantArchived', version: 1, data: { cause: 'manual', reason: sealed, before: { status: 'suspended' }, archivedAt: at } },
   {
+    type: 'ChildAdmitted',
+    version: 1,
+    data: { childId: '22222222-2222-4222-8222-222222222222', slug: 'acme-north', admittedAt: at },
+  },
+  {
+    type: 'TenantArchived',
+    version: 1,
+    data: { cause: 'manual', resellerId: '11111111-1111-4111-8111-111111111111', before: { status: 'active' }, archivedAt: at },
+  },
+  {
     type: 'TenantRestored',
     version: 1,
     data: { status: 'suspended', cause: 'manual', reason: sealed, before: { status: 'archived' }, restoredAt: at },

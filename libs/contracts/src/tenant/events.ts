@@ -67,6 +67,8 @@ export const suspensionCauses = ['payment', 'policy', 'manual'] as const;
 export const StepError = z.object({ code: z.string(), detail: z.string() });
 /** What somebody may ask a tenant to do, now or at an instant. */
 export const transitionCommands = ['activate', 'retry', 'suspend', 'reactivate', 'archive', 'restore', 'undelete'] as const;
+/** The reseller whose credentials did it, and who may end it; what the platform did has none. */
+const byReseller = z.string().optional();
 /** Where a tenant may be archived from, and goes back to. */
 const archivable = z.enum(['active', 'trial', 'suspended']);
 /** Where a tenant may be deleted from, and goes back to when its deletion is cancelled. */
@@ -161,6 +163,8 @@ export const tenantEvents = events('tenant', {
       status: z.enum(['active', 'trial']),
       cause: z.enum(['provisioned', 'trial_ended', 'manual']),
       reason,
+      /** The reseller, of a child: it may have been closed meanwhile. */
+      parentId: z.string().optional(),
       activatedAt: z.string(),
     }),
     upcasters: {
@@ -202,6 +206,7 @@ export const tenantEvents = events('tenant', {
       reason,
       /** The reseller that was suspended, and this child with it. */
       parentId: z.string().optional(),
+      resellerId: byReseller,
       before: z.object({ status: z.enum(['active', 'trial']) }),
       suspendedAt: z.string(),
     }),
@@ -224,7 +229,13 @@ export const tenantEvents = events('tenant', {
     version: 1,
     summary: 'The tenant is put away: its data is kept, nothing of it runs',
     subject: reasons,
-    data: z.object({ cause: z.enum(suspensionCauses), reason, before: z.object({ status: archivable }), archivedAt: z.string() }),
+    data: z.object({
+      cause: z.enum(suspensionCauses),
+      reason,
+      resellerId: byReseller,
+      before: z.object({ status: archivable }),
+      archivedAt: z.string(),
+    }),
   }),
   TenantRestored: event({
     version: 1,
@@ -317,6 +328,11 @@ export const tenantEvents = events('tenant', {
       error: StepError.nullable(),
       endedAt: z.string(),
     }),
+  }),
+  ChildAdmitted: event({
+    version: 1,
+    summary: 'A tenant may be registered as a child of this one',
+    data: z.object({ childId: z.string(), slug: z.string(), admittedAt: z.string() }),
   }),
   TenantMoved: event({
     version: 1,

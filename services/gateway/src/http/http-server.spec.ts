@@ -3,6 +3,7 @@ import { DomainError } from '@tenantry/contracts/errors';
 import type { StoredEvent } from '@tenantry/contracts/events';
 import { authenticate } from '@tenantry/contracts/identity/operations';
 import { newId } from '@tenantry/contracts/ids';
+import { faces } from '@tenantry/contracts/registry';
 import type { Answer, CommandContext, Operation, Principal, Route, RouteInput } from '@tenantry/contracts/route';
 import type { OperationView } from '@tenantry/contracts/tenant/bodies';
 import { createApiKey, hashApiKey } from '@tenantry/crypto/api-key';
@@ -60,7 +61,7 @@ class FakeOwners extends RpcClient {
 }
 
 /** What the tenants' logs hold, for the gate. */
-const life = new Map<string, string[]>();
+const life = new Map<string, (string | { type: string; data: object })[]>();
 /** Whose children tenants are. */
 const parents = new Map<string, string>();
 const gate = new TenantGate({
@@ -68,7 +69,11 @@ const gate = new TenantGate({
   store: {
     readStream: async (tenantId, _stream, options) => ({
       events: (life.get(tenantId) ?? [])
-        .map((type, streamVersion) => ({ type, streamVersion, data: { parentId: parents.get(tenantId) } }) as unknown as StoredEvent)
+        .map((event, streamVersion) => {
+          const { type, data = {} } = typeof event === 'string' ? { type: event } : event;
+          const registered = type === 'TenantRegistered' ? { parentId: parents.get(tenantId) } : {};
+          return { type, streamVersion, data: { ...registered, ...data } } as unknown as StoredEvent;
+        })
         .slice(options?.fromVersion ?? 0),
       command: null,
     }),
@@ -654,6 +659,61 @@ describe('a reseller’s credentials', () => {
     life.delete(other);
     parents.delete(other);
     expect(owners.forwarded).toEqual([]);
+  });
+  const byId = faces.filter(({ path, scope }) => (scope === 'tenant' || scope === 'reseller') && path.includes(':tenantId'));
+  const childWith = (events: { type: string; data: object }[]): string => {
+    const id = newId();
+    parents.set(id, tenantA);
+    life.set(id, ['TenantRegistered', ...events]);
+    return id;
+  };
+  const reply = async (id: string, { method, path }: (typeof faces)[number]) => {
+    const url = path.replace(':tenantId', id).replaceAll(/:\w+/g, 'active');
+    return ask(method, url, { key: keyOfA, ...(method === 'GET' ? {} : { body: {} }) });
+  };
+  it.each([
+    ['suspended', [{ type: 'TenantSuspended', data: { cause: 'manual' } }]],
+    [
+      'suspended',
+      [
+        { type: 'TenantSuspended', data: { resellerId: tenantA } },
+        { type: 'TenantSuspended', data: { cause: 'policy' } },
+      ],
+    ],
+    ['archived', [{ type: 'TenantArchived', data: { cause: 'manual' } }]],
+    [
+      'archived',
+      [
+        { type: 'TenantSuspended', data: { resellerId: tenantA } },
+        { type: 'TenantArchived', data: {} },
+      ],
+    ],
+    ['deleting', [{ type: 'TenantDeletionScheduled', data: {} }]],
+  ])('reach nothing of a child that the platform has %s, by any route', async (status, events) => {
+    const id = childWith(events);
+    expect(byId.length).toBeGreaterThan(20);
+    for (const face of byId) {
+      const { status: answered, json } = await reply(id, face);
+      expect([face.method, face.path, answered, json.code]).toEqual([face.method, face.path, 403, `tenant.${status}`]);
+    }
+    expect(owners.forwarded).toEqual([]);
+  });
+  it.each([
+    ['suspended', [{ type: 'TenantSuspended', data: { resellerId: tenantA } }]],
+    ['archived', [{ type: 'TenantArchived', data: { resellerId: tenantA } }]],
+    [
+      'suspended, which went and came back with the archive of the platform',
+      [
+        { type: 'TenantSuspended', data: { resellerId: tenantA } },
+        { type: 'TenantArchived', data: {} },
+        { type: 'TenantRestored', data: { status: 'suspended' } },
+      ],
+    ],
+    ['open, with which it was suspended', [{ type: 'TenantSuspended', data: { parentId: tenantA } }]],
+  ])('reach a child that they have %s, by every route', async (_status, events) => {
+    const id = childWith(events);
+    for (const face of byId)
+      expect([face.path, (await reply(id, face)).json?.code]).not.toEqual([face.path, expect.stringMatching(/^tenant\./)]);
   });
   it('do not reach the platform’s side of a child', async () => {
     expect((await ask('GET', `/api/v1/platform/tenants/${tenantB}`, { key: keyOfA })).status).toBe(403);

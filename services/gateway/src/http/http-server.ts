@@ -190,6 +190,7 @@ export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShut
       return;
     }
     await this.gate.pass(principal.tenantId);
+    if (principal.childId !== undefined) await this.gate.passToChild(principal.childId, principal.tenantId);
     await this.maintenance.pass(principal.tenantId, ...(exchange.tenantId === undefined ? [] : [exchange.tenantId]));
     this.tenantRequests.refuseExcess(principal.tenantId);
   }

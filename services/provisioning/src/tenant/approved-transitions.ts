@@ -15,7 +15,7 @@ import { schedule, type TransitionCommand } from './scheduled-transitions.js';
 import { type Tenant, tenant, type Why } from './tenant.js';
 import { TenantTransitions } from './tenant-transitions.js';
 
-export const whyOf = ({ reason, cause }: { reason?: string; cause?: Why['cause'] }): Why => ({ cause: cause ?? 'manual', reason });
+export const whyOf = ({ reason, cause, resellerId }: Partial<Why>): Why => ({ cause: cause ?? 'manual', reason, resellerId });
 
 /** Not where it is refused: that is for whoever makes it to say. */
 export function wouldChange(decide: Decision<Tenant, typeof tenantEvents>, state: Tenant): boolean {

@@ -1,6 +1,7 @@
 import { Controller } from '@nestjs/common';
 import { Clock } from '@tenantry/contracts/clock';
 import { derivedId } from '@tenantry/contracts/ids';
+import type { CommandContext } from '@tenantry/contracts/route';
 import { createTenant } from '@tenantry/contracts/tenant/routes';
 import { Keyring } from '@tenantry/crypto/keyring';
 import { newStream, TenantLog } from '@tenantry/event-store/tenant-log';
@@ -13,7 +14,7 @@ import { accepted } from './accepted.js';
 import { Names } from './names.js';
 import { draft, registration } from './registration.js';
 import { Resellers } from './resellers.js';
-import { register, registered, tenant } from './tenant.js';
+import { abandonments, type Registration, register, registered, tenant } from './tenant.js';
 
 /** The tenant's id comes from the command's, so that a repeated request cannot make two; the answer is a function of the first event. */
 @Controller()
@@ -40,12 +41,19 @@ export class CreateTenantRpc {
       this.operations.add(operation, tenantId, 'provisioning'),
       this.keyring.keys(tenantId, ['contacts', 'config', 'requests', `principal-${command.principal.id}`]),
     ]);
-    const done = await this.log.transact(
-      tenant,
-      { tenant: tenantId, command },
-      register(registration({ ...asked, parentId }, { operationId: operation, ...names, plan, now: this.clock.now() })),
-      newStream(tenant),
-    );
+    const found = registration({ ...asked, parentId }, { operationId: operation, ...names, plan, now: this.clock.now() });
+    const target = { tenant: tenantId, command };
+    const done =
+      parentId === undefined
+        ? await this.log.transact(tenant, target, register(found), newStream(tenant))
+        : await this.registerChild(parentId, found, target);
     return accepted(this.keyring, tenantId, registered(done.state), done);
+  }
+
+  /** A deletion of its reseller that begins meanwhile abandons it, or is refused for it. */
+  private async registerChild(parentId: string, found: Registration, target: { tenant: string; command: CommandContext }) {
+    const before = await this.log.load(tenant, { tenant: target.tenant });
+    if (before.state.status === 'none') await this.resellers.admit(parentId, { tenantId: target.tenant, slug: found.slug }, target.command);
+    return this.log.transact(tenant, target, register(found, abandonments(before.state)));
   }
 }

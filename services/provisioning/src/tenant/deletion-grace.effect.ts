@@ -6,6 +6,7 @@ import { ComeBack, type Effect, EffectHandler } from '@tenantry/messaging/effect
 import { Database } from '@tenantry/service/database';
 import { systemCommand } from '../saga/system-command.js';
 import { startErasure } from './deletion.js';
+import { Deletions } from './deletions.js';
 import { tenant } from './tenant.js';
 import { comeBackAt } from './wait-until.js';
 
@@ -19,6 +20,7 @@ export class DeletionGrace extends EffectHandler {
   constructor(
     private readonly log: TenantLog,
     private readonly database: Database,
+    private readonly deletions: Deletions,
     private readonly clock: Clock,
   ) {
     super();
@@ -28,6 +30,7 @@ export class DeletionGrace extends EffectHandler {
     const { state } = await this.log.load(tenant, { tenant: tenantId });
     if (state.status !== 'deleting' || !state.deletion || state.deletion.erasing || state.legalHold) return;
     const { operationId, graceEndsAt } = state.deletion;
+    if ((await this.deletions.stopForChildren(tenantId, operationId)) > 0) return;
     comeBackAt(graceEndsAt, this.clock);
     // A provisioning or a move that began before makes what the erasure would look for; it stops by itself, and none begins any more.
     if (await this.isWorkedOn(tenantId)) throw new ComeBack(LOOK_AGAIN_MS);

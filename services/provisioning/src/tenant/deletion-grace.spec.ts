@@ -7,9 +7,12 @@ import { DefaultTenantLog } from '@tenantry/event-store/tenant-log-default';
 import { ComeBack } from '@tenantry/messaging/effects';
 import type { Database } from '@tenantry/service/database';
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { OperationIndex } from '../operation/operation-index.js';
 import { holdLegally, scheduleDeletion, undelete } from './deletion.js';
 import { DeletionGrace } from './deletion-grace.effect.js';
+import { Deletions } from './deletions.js';
 import { draft, registration } from './registration.js';
+import type { Resellers } from './resellers.js';
 import { register, registered, type Tenant, tenant } from './tenant.js';
 
 const DAY_MS = 86_400_000;
@@ -18,6 +21,7 @@ const tenantId = newId();
 let clock: ManualClock;
 let log: DefaultTenantLog;
 let atWork: number;
+let children: number;
 let grace: DeletionGrace;
 
 const own = (decide: (state: Tenant) => any[]) =>
@@ -50,8 +54,10 @@ beforeEach(async () => {
   clock = new ManualClock();
   log = new DefaultTenantLog(new MemoryEventStore(), new MemoryKeyring());
   atWork = 0;
+  children = 0;
   const database = { pool: { query: async () => ({ rowCount: atWork }) } } as unknown as Database;
-  grace = new DeletionGrace(log, database, clock);
+  const resellers = { settleChildren: async () => children } as unknown as Resellers;
+  grace = new DeletionGrace(log, database, new Deletions(log, {} as OperationIndex, resellers, clock), clock);
   const found = {
     ...{ operationId: 'op-1', slug: 'acme', domain: { type: 'subdomain', host: 'acme.tenantry.localhost', ssl: true } as const },
     ...{ plan: { ...shippedPlans.free, id: 'free', version: 1 }, now: clock.now() },
@@ -60,6 +66,14 @@ beforeEach(async () => {
 });
 
 describe('the grace of a deletion', () => {
+  it('ends with it where a child was registered while it began, once', async () => {
+    await schedule();
+    children = 1;
+    expect([await run(), await run()]).toEqual(['done', 'done']);
+    expect(await deletion()).toBeNull();
+    const cancelled = (await log.load(tenant, { tenant: tenantId })).events.filter(({ type }) => type === 'TenantDeletionCancelled');
+    expect(cancelled).toHaveLength(1);
+  });
   it('is waited for, an hour at a time, and then the erasure begins, once', async () => {
     await schedule();
     expect(await run()).toBe(HOUR_MS);

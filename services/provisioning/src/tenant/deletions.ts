@@ -6,9 +6,10 @@ import type { DeletionBody } from '@tenantry/contracts/tenant/bodies';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import type { z } from 'zod';
 import { OperationIndex } from '../operation/operation-index.js';
-import { scheduleDeletion } from './deletion.js';
+import { systemCommand } from '../saga/system-command.js';
+import { scheduleDeletion, undelete } from './deletion.js';
 import { DELETION } from './deletion-operations.js';
-import { Resellers } from './resellers.js';
+import { hasChildren, Resellers } from './resellers.js';
 import { tenant } from './tenant.js';
 
 type Body = z.infer<typeof DeletionBody>;
@@ -36,6 +37,25 @@ export class Deletions {
     const { operationId, decide, before, begins } = await this.plan(tenantId, body, command);
     if (begins) await this.resellers.requireNoChildren(tenantId);
     if (begins) await this.operations.add(operationId, tenantId, DELETION);
-    return this.log.transact(tenant, { tenant: tenantId, command }, decide, before);
+    const done = await this.log.transact(tenant, { tenant: tenantId, command }, decide, before);
+    const children = begins ? await this.stopForChildren(tenantId, operationId) : 0;
+    if (children > 0) throw hasChildren(children);
+    return done;
+  }
+
+  /**
+   * A child that was registered while the deletion began: the deletion is taken back. Whoever began it looks, and its grace before it is over, so
+   * that it is seen although a process died in between.
+   * @returns how many there are; 0 where nothing stands in its way
+   */
+  async stopForChildren(tenantId: string, operationId: string): Promise<number> {
+    const children = await this.resellers.settleChildren(tenantId, operationId);
+    if (children === 0) return 0;
+    const command = systemCommand(derivedId('command', operationId, 'children'), { correlationId: operationId });
+    const takeBack = undelete({ cause: 'manual', reason: 'A child was registered while the deletion began.' }, this.clock.now());
+    await this.log.transact(tenant, { tenant: tenantId, command }, (state) =>
+      state.status === 'deleting' && state.deletion?.operationId === operationId && !state.deletion.erasing ? takeBack(state) : [],
+    );
+    return children;
   }
 }

@@ -1,7 +1,7 @@
 import { effect, processManager } from '@tenantry/messaging/projection';
 
 export interface FollowParentPayload {
-  /** The tenant itself is one that came back, and its reseller may stand elsewhere than when it went. */
+  /** The tenant itself is one that may be used from now on, or came back, and its reseller may stand elsewhere than when it went. */
   cameBack?: boolean;
 }
 const follow = () => effect('follow-parent', {} satisfies FollowParentPayload);
@@ -14,7 +14,8 @@ export const family = processManager({
     TenantSuspended: follow,
     TenantArchived: follow,
     TenantDeletionScheduled: follow,
-    TenantReactivated: follow,
+    TenantActivated: ({ data }) => (data.parentId === undefined ? null : cameBack()),
+    TenantReactivated: ({ data }) => (data.parentId === undefined ? cameBack() : follow()),
     TenantRestored: cameBack,
     TenantDeletionCancelled: cameBack,
   },

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { followParent } from './family.js';
 import { type Tenant, tenant } from './tenant.js';
-import { asReseller, suspend, toStatus } from './transitions.js';
+import { archive, asReseller, suspend, toStatus } from './transitions.js';
 
 const NOW = '2026-01-01T00:00:00.000Z';
 const PARENT = 'parent';
@@ -56,10 +56,29 @@ describe('a child', () => {
 });
 
 describe('a reseller', () => {
-  it('ends what it began, and not what the platform did for payment or policy', () => {
-    const back = (of: Tenant) => asReseller('active', { cause: 'manual' }, NOW)(of);
-    expect(back(child('suspended', { statusCause: 'manual' }))).toMatchObject([{ type: 'TenantReactivated' }]);
-    for (const statusCause of ['payment', 'policy']) expect(() => back(child('suspended', { statusCause }))).toThrow(/only the platform/);
-    expect(asReseller('suspended', { cause: 'manual' }, NOW)(child('suspended', { statusCause: 'policy' }))).toEqual([]);
+  it('ends what it began or what went with it, and nothing that the platform did', () => {
+    const back = (of: Tenant) => asReseller(PARENT, 'active', { cause: 'manual' }, NOW)(of);
+    expect(back(child('suspended', { suspendedBy: PARENT }))).toMatchObject([{ type: 'TenantReactivated' }]);
+    expect(back(child('suspended', { suspendedWith: PARENT }))).toMatchObject([{ type: 'TenantReactivated' }]);
+    for (const statusCause of ['payment', 'policy', 'manual'])
+      expect(() => back(child('suspended', { statusCause, suspendedBy: null }))).toThrow(/only the platform/);
+    expect(() => back(child('archived', { archivedBy: null, archivedFrom: 'active' }))).toThrow(/only the platform/);
+    expect(asReseller(PARENT, 'suspended', { cause: 'manual' }, NOW)(child('suspended', { statusCause: 'policy' }))).toEqual([]);
+  });
+  it('is noted where it closes a child, and no more once the platform closes it too', () => {
+    const after = (of: Tenant, events: object[]) =>
+      events.reduce<Tenant>((state, event) => tenant.evolve(state, { ...event, recordedAt: NOW } as never), of);
+    const byReseller = asReseller(PARENT, 'suspended', { cause: 'manual' }, NOW)(child('active'));
+    expect(byReseller).toMatchObject([{ data: { resellerId: PARENT } }]);
+    const suspended = after(child('active'), byReseller);
+    expect(asReseller(PARENT, 'suspended', { cause: 'manual' }, NOW)(suspended)).toEqual([]);
+    const takenOver = suspend({ cause: 'policy' }, NOW)(suspended);
+    expect(takenOver).toMatchObject([{ type: 'TenantSuspended', data: { cause: 'policy', before: { status: 'active' } } }]);
+    expect(after(suspended, takenOver)).toMatchObject({ status: 'suspended', suspendedFrom: 'active', suspendedBy: null });
+    expect(suspend({ cause: 'manual' }, NOW)(after(suspended, takenOver))).toEqual([]);
+    const archived = after(suspended, asReseller(PARENT, 'archived', { cause: 'manual' }, NOW)(suspended));
+    expect(archived).toMatchObject({ status: 'archived', archivedFrom: 'suspended', archivedBy: PARENT, suspendedBy: PARENT });
+    const kept = after(archived, archive({ cause: 'manual' }, NOW)(archived));
+    expect(kept).toMatchObject({ status: 'archived', archivedFrom: 'suspended', archivedBy: null });
   });
 });

@@ -41,7 +41,7 @@ const does = (tenantId: string, ...decisions: ((state: Tenant) => any[])[]) =>
       ),
     Promise.resolve() as Promise<unknown>,
   );
-const born = async (parent?: string): Promise<string> => {
+const born = async (parent?: string, active = true): Promise<string> => {
   const id = newId();
   const plan = { ...shippedPlans.msp, id: 'msp', version: 1 };
   const found = {
@@ -55,7 +55,7 @@ const born = async (parent?: string): Promise<string> => {
     id,
     register({ ...registration(draft({ name: 'One' }), found), parentId: parent }),
     markProvisioned(found.operationId, clock.now()),
-    activate({ cause: 'provisioned', operationId: found.operationId }, clock.now()),
+    ...(active ? [activate({ cause: 'provisioned', operationId: found.operationId }, clock.now())] : []),
   );
   return id;
 };
@@ -72,7 +72,7 @@ beforeEach(async () => {
   log = new DefaultTenantLog(store, new MemoryKeyring());
   parentId = await born();
   children = await Promise.all(Array.from({ length: CHILDREN }, () => born(parentId)));
-  effect = new FollowParent(log, { childrenOf: async () => children } as unknown as Resellers, clock);
+  effect = new FollowParent(log, { childrenOf: async () => new Map(children.map((id) => [id, id])) } as unknown as Resellers, clock);
 });
 
 describe('the children of a reseller', () => {
@@ -120,6 +120,19 @@ describe('the children of a reseller', () => {
     await does(second, restore(manual, clock.now()));
     await run(second, { cameBack: true });
     expect(await statuses()).toEqual(['suspended']);
+  });
+  it('are suspended too where they become usable while it is suspended, and come back with it', async () => {
+    const late = await born(parentId, false);
+    children.push(late);
+    await does(parentId, suspend(manual, clock.now()));
+    await run();
+    await does(late, activate({ cause: 'provisioned' }, clock.now()));
+    await run(late, { cameBack: true });
+    expect(await statuses()).toEqual(['suspended']);
+    expect((await eventsOf(late)).at(-1)).toBe('TenantSuspended');
+    await does(parentId, reactivate(manual, clock.now()));
+    await run();
+    expect(await statuses()).toEqual(['active']);
   });
   it('that were suspended for themselves stay so', async () => {
     await does(children[3] as string, suspend({ cause: 'policy' }, clock.now()));

@@ -42,7 +42,7 @@ async function given() {
   const store = new MortalStore();
   const keyring = new MemoryKeyring();
   const tenantId = newId();
-  const childless = { requireNoChildren: async () => undefined } as unknown as Resellers;
+  const childless = { requireNoChildren: async () => undefined, settleChildren: async () => 0 } as unknown as Resellers;
   const index = { add: async () => undefined } as unknown as OperationIndex;
   const unheld = { holdCommand: async () => null } as unknown as Holding;
   /** A process: after its death another one knows what the log says. */

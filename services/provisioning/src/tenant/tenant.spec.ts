@@ -3,7 +3,7 @@ import { shippedPlans } from '@tenantry/contracts/plans';
 import { fold } from '@tenantry/event-store/aggregate';
 import { describe, expect, it } from 'vitest';
 import { draft, registration } from './registration.js';
-import { abandon, changePlan, fail, markProvisioned, register, type Tenant, tenant, together, update } from './tenant.js';
+import { abandon, abandonments, changePlan, fail, markProvisioned, register, type Tenant, tenant, together, update } from './tenant.js';
 import { activate, archive, asReseller, reactivate, restore, retry, suspend, toStatus } from './transitions.js';
 
 const NOW = '2026-01-01T00:00:00.000Z';
@@ -210,7 +210,17 @@ describe('an update', () => {
   it('needs a tenant', () => expect(() => update({ name: 'X' }, {})(tenant.initial)).toThrow());
 });
 
-describe('what the platform suspended for policy', () => {
+describe('a registration', () => {
+  it('comes too late once it was abandoned, and may begin anew', () => {
+    const abandoned = tenant.evolve(tenant.initial, { ...abandon('acme', NOW)(tenant.initial)[0], recordedAt: NOW } as never);
+    expect(abandonments(abandoned)).toBe(1);
+    expect(() => register({} as never, 0)(abandoned)).toThrow(/given up meanwhile/);
+    expect(register({} as never, 1)(abandoned)).toHaveLength(1);
+    expect(register({} as never)(abandoned)).toHaveLength(1);
+  });
+});
+
+describe('what the platform suspended', () => {
   it('is not ended by a reseller after it was archived and restored for another cause', () => {
     const away = then(
       provisioned(),
@@ -219,8 +229,8 @@ describe('what the platform suspended for policy', () => {
       archive({ cause: 'manual' }, NOW),
     );
     const restored = then(away, restore({ cause: 'manual' }, NOW));
-    expect(restored).toMatchObject({ status: 'suspended', statusCause: 'manual', suspendedFor: 'policy' });
-    expect(() => asReseller('active', { cause: 'manual' }, NOW)(restored)).toThrow(/only the platform/);
+    expect(restored).toMatchObject({ status: 'suspended', statusCause: 'manual', suspendedBy: null });
+    expect(() => asReseller('r-1', 'active', { cause: 'manual' }, NOW)(restored)).toThrow(/only the platform/);
     expect(reactivate({ cause: 'manual' }, NOW)(restored)).toHaveLength(1);
   });
 });

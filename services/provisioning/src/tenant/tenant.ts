@@ -26,6 +26,8 @@ export type ScheduledTransition = Omit<Extract<TenantEvent, { type: 'TransitionS
 export interface Why {
   cause: Cause;
   reason?: string;
+  /** The reseller whose credentials ask; not set where the platform does. */
+  resellerId?: string;
 }
 
 export interface RegisteredTenant extends Registration {
@@ -34,12 +36,14 @@ export interface RegisteredTenant extends Registration {
   statusReason: Personal | null;
   /** What a suspended tenant was before, also while it is archived or to be deleted; null where it is not suspended. */
   suspendedFrom: Usable | null;
-  /** What it was suspended for, as long as `suspendedFrom`: `statusCause` is that of the last change of state. */
-  suspendedFor: Cause | null;
+  /** The reseller that suspended it; null where the platform did, or it is not suspended. As long as `suspendedFrom`. */
+  suspendedBy: string | null;
   /** The reseller that it was suspended with; null where it was suspended for itself, or is not. */
   suspendedWith: string | null;
   /** What an archived tenant was before, also while it is to be deleted. */
   archivedFrom: Usable | 'suspended' | null;
+  /** The reseller that archived it; null where the platform did, or it is not archived. As long as `archivedFrom`. */
+  archivedBy: string | null;
   deletion: Deletion | null;
   legalHold: { reason: Personal | null; since: string } | null;
   /** Changes of state whose time has not come, by their ids. */
@@ -56,8 +60,8 @@ export interface RegisteredTenant extends Registration {
   billingEmail?: Personal;
   contactPhone?: Personal;
 }
-/** `none`: never registered, or the registration was abandoned. */
-export type Tenant = { status: 'none' } | RegisteredTenant;
+/** `none`: never registered, or the registration was abandoned, so many times. */
+export type Tenant = { status: 'none'; abandoned?: number } | RegisteredTenant;
 
 const fresh = {
   status: 'pending',
@@ -66,9 +70,10 @@ const fresh = {
   provisioned: false,
   trialEnded: false,
   suspendedFrom: null,
-  suspendedFor: null,
+  suspendedBy: null,
   suspendedWith: null,
   archivedFrom: null,
+  archivedBy: null,
   deletion: null,
   legalHold: null,
   scheduled: {},
@@ -83,11 +88,10 @@ export const tenant = aggregate<Tenant, typeof tenantEvents>({
       const at = event.recordedAt;
       return { ...event.data, ...fresh, createdAt: at, updatedAt: at };
     }
+    if (event.type === 'RegistrationAbandoned') return { status: 'none', abandoned: abandonments(state) + 1 };
     if (state.status === 'none') return state;
     const updatedAt = event.recordedAt;
     switch (event.type) {
-      case 'RegistrationAbandoned':
-        return { status: 'none' };
       case 'TenantUpdated': {
         const { before: _, ...changed } = event.data;
         const now = Object.fromEntries(Object.entries(changed).map(([field, value]) => [field, value ?? undefined]));
@@ -108,7 +112,7 @@ export const tenant = aggregate<Tenant, typeof tenantEvents>({
           ...state,
           status: 'suspended',
           suspendedFrom: event.data.before.status,
-          suspendedFor: event.data.cause,
+          suspendedBy: event.data.resellerId ?? null,
           suspendedWith: event.data.parentId ?? null,
           ...why(event.data),
           updatedAt,
@@ -116,7 +120,7 @@ export const tenant = aggregate<Tenant, typeof tenantEvents>({
       case 'TenantReactivated':
         return {
           ...state,
-          ...{ status: event.data.status, suspendedFrom: null, suspendedFor: null, suspendedWith: null },
+          ...{ status: event.data.status, suspendedFrom: null, suspendedBy: null, suspendedWith: null },
           ...why(event.data),
           updatedAt,
         };
@@ -130,9 +134,14 @@ export const tenant = aggregate<Tenant, typeof tenantEvents>({
           updatedAt,
         };
       case 'TenantArchived':
-        return { ...state, status: 'archived', archivedFrom: event.data.before.status, ...why(event.data), updatedAt };
+        return {
+          ...state,
+          ...{ status: 'archived', archivedFrom: event.data.before.status, archivedBy: event.data.resellerId ?? null },
+          ...why(event.data),
+          updatedAt,
+        };
       case 'TenantRestored':
-        return { ...state, status: event.data.status, archivedFrom: null, ...why(event.data), updatedAt };
+        return { ...state, status: event.data.status, archivedFrom: null, archivedBy: null, ...why(event.data), updatedAt };
       case 'TenantDeletionScheduled': {
         const { operationId, before, graceEndsAt } = event.data;
         const deletion = { operationId, from: before.status, graceEndsAt, erasing: false };
@@ -205,10 +214,16 @@ export function living(state: Tenant): RegisteredTenant & { status: Exclude<Tena
   return { ...found, status };
 }
 
+/** How often a registration of the tenant was abandoned. */
+export const abandonments = (state: Tenant): number => (state.status === 'none' ? (state.abandoned ?? 0) : 0);
+
+/** `seen`: how often it had been abandoned when what it relies on was looked at. Abandoned since then, it comes too late. */
 export const register =
-  (registration: Registration) =>
+  (registration: Registration, seen?: number) =>
   (state: Tenant): TenantEvent[] => {
     if (state.status !== 'none') throw new DomainError('log.conflict', { detail: 'The tenant was registered already.' });
+    if (seen !== undefined && abandonments(state) !== seen)
+      throw new DomainError('log.conflict', { detail: 'The registration was given up meanwhile; ask again.' });
     return [{ type: 'TenantRegistered', data: registration }];
   };
 

@@ -28,7 +28,10 @@ import { TenantTransitions } from './tenant-transitions.js';
 import { tenantView } from './tenant-view.js';
 import { asReseller, toStatus, transitionTo } from './transitions.js';
 
-type Asked = Pick<Call<typeof suspendTenant>, 'tenantId' | 'body' | 'command'>;
+type Asked = Pick<Call<typeof suspendTenant>, 'tenantId' | 'command'> & {
+  /** With the reseller that asks, where one does: who it was has to be known once others have approved it. */
+  body: Call<typeof suspendTenant>['body'] & { resellerId?: string };
+};
 type Accepted = TenantBody & { operation: { id: string; url: string } };
 
 /** The commands of a tenant's life, by their own names or as the status that is wanted; now, or scheduled. */
@@ -74,8 +77,8 @@ export class TransitionsRpc {
   @Handles(setTenantStatus)
   async set({ tenantId, params, body, command }: Call<typeof setTenantStatus>): Reply<typeof setTenantStatus> {
     const { status } = params;
-    const byReseller = command.principal.tenantId !== undefined;
-    if (byReseller && body.at !== undefined)
+    const reseller = command.principal.tenantId;
+    if (reseller !== undefined && body.at !== undefined)
       throw invalidField('at', 'platform', 'must be left out: only the platform schedules transitions');
     if (body.at !== undefined) {
       // What leads there from where the tenant is now.
@@ -84,9 +87,10 @@ export class TransitionsRpc {
       return (await this.held(name, { tenantId, body, command })) ?? this.schedule(name, body.at, { tenantId, body, command });
     }
     const why = whyOf(body);
-    const decide = byReseller ? asReseller(status, why, this.clock.now()) : toStatus(status, why, this.clock.now());
+    const decide = reseller !== undefined ? asReseller(reseller, status, why, this.clock.now()) : toStatus(status, why, this.clock.now());
     const { state: now } = await this.log.load(tenant, { tenant: tenantId });
-    const held = wouldChange(decide, now) ? await this.held(transitionTo(status, now), { tenantId, body, command }) : null;
+    const asked = { tenantId, body: { ...body, resellerId: reseller }, command };
+    const held = wouldChange(decide, now) ? await this.held(transitionTo(status, now), asked) : null;
     if (held) return held;
     const { state, version, position } = await this.log.transact(tenant, { tenant: tenantId, command }, decide);
     const view = await tenantView(this.keyring, tenantId, registered(state), { version, position });

@@ -15,7 +15,7 @@ export const notAllowed = (status: TenantStatus, what: string) =>
 export const activate =
   (given: { operationId?: string; cause: 'provisioned' | 'manual'; reason?: string }, now: string) =>
   (state: Tenant): TenantEvent[] => {
-    const { status, provisioned, plan, trialEnded } = living(state);
+    const { status, provisioned, plan, trialEnded, parentId } = living(state);
     if (status === 'active') return [];
     if (status === 'trial' && given.operationId) return [];
     if (status === 'pending' && !provisioned)
@@ -25,7 +25,7 @@ export const activate =
     if (status !== 'pending' && status !== 'trial')
       throw notAllowed(status, `activated${status === 'suspended' ? '; reactivate it' : status === 'archived' ? '; restore it' : ''}`);
     const begins = status === 'pending' && plan.trialDays > 0 && !trialEnded;
-    return [{ type: 'TenantActivated', data: { ...given, status: begins ? 'trial' : 'active', activatedAt: now } }];
+    return [{ type: 'TenantActivated', data: { ...given, parentId, status: begins ? 'trial' : 'active', activatedAt: now } }];
   };
 
 /** The subscription's trial is over: the tenant is active, or will be when it may be used again. */
@@ -39,15 +39,16 @@ export const endTrial =
   };
 
 export const suspend =
-  ({ cause, reason, parentId }: WithParent, now: string) =>
+  ({ cause, reason, parentId, resellerId }: WithParent, now: string) =>
   (state: Tenant): TenantEvent[] => {
-    const { status, suspendedFrom, suspendedWith } = living(state);
-    // Who was suspended with its reseller would come back with it: from now on it is suspended for itself.
-    if (status === 'suspended' && suspendedWith !== null && suspendedFrom !== null && parentId === undefined)
-      return [{ type: 'TenantSuspended', data: { cause, reason, before: { status: suspendedFrom }, suspendedAt: now } }];
+    const { status, suspendedFrom, suspendedWith, suspendedBy } = living(state);
+    // Who was suspended with its reseller would come back with it, and whom its reseller suspended by that one: from now on it is this suspension.
+    const takesOver = parentId === undefined && (suspendedWith !== null || (suspendedBy !== null && resellerId === undefined));
+    if (status === 'suspended' && takesOver && suspendedFrom !== null)
+      return [{ type: 'TenantSuspended', data: { cause, reason, resellerId, before: { status: suspendedFrom }, suspendedAt: now } }];
     if (status === 'suspended') return [];
     if (status !== 'trial' && status !== 'active') throw notAllowed(status, 'suspended; only one that is active or on trial can');
-    return [{ type: 'TenantSuspended', data: { cause, reason, parentId, before: { status }, suspendedAt: now } }];
+    return [{ type: 'TenantSuspended', data: { cause, reason, parentId, resellerId, before: { status }, suspendedAt: now } }];
   };
 
 /** Back to what it was. */
@@ -63,15 +64,18 @@ export const reactivate =
 
 /** Nothing of an archived tenant runs: what was scheduled for it is taken back, but for its return. */
 export const archive =
-  ({ cause, reason }: Why, now: string) =>
+  ({ cause, reason, resellerId }: Why, now: string) =>
   (state: Tenant): TenantEvent[] => {
-    const { status, scheduled } = living(state);
+    const { status, scheduled, archivedFrom, archivedBy } = living(state);
+    // Whom its reseller archived, that one would restore.
+    if (status === 'archived' && archivedBy !== null && archivedFrom !== null && resellerId === undefined)
+      return [{ type: 'TenantArchived', data: { cause, reason, before: { status: archivedFrom }, archivedAt: now } }];
     if (status === 'archived') return [];
     if (status !== 'trial' && status !== 'active' && status !== 'suspended')
       throw notAllowed(status, 'archived; only one that is active, on trial or suspended can');
     const ended = Object.entries(scheduled).filter(([, { command }]) => command !== 'restore');
     return [
-      { type: 'TenantArchived', data: { cause, reason, before: { status }, archivedAt: now } },
+      { type: 'TenantArchived', data: { cause, reason, resellerId, before: { status }, archivedAt: now } },
       ...ended.map(([transitionId]) => ({ type: 'TransitionUnscheduled' as const, data: { transitionId, unscheduledAt: now } })),
     ];
   };
@@ -125,17 +129,18 @@ export const transitions = {
 export const toStatus =
   (wanted: Wanted, why: Why, now: string) =>
   (state: Tenant): TenantEvent[] =>
-    living(state).status === wanted && wanted !== 'suspended' ? [] : transitions[transitionTo(wanted, state)](why, now)(state);
+    living(state).status === wanted && (wanted === 'active' || wanted === 'trial')
+      ? []
+      : transitions[transitionTo(wanted, state)](why, now)(state);
 
-/** As `toStatus`, by a tenant's reseller. @throws DomainError `auth.forbidden`: what the platform did for payment or policy, only the platform ends */
+/** As `toStatus`, by a tenant's reseller. @throws DomainError `auth.forbidden`: what the platform closed, only the platform opens */
 export const asReseller =
-  (wanted: Wanted, why: Why, now: string) =>
+  (resellerId: string, wanted: Wanted, why: Why, now: string) =>
   (state: Tenant): TenantEvent[] => {
-    const { status, statusCause, suspendedFor } = living(state);
+    const { status, suspendedBy, suspendedWith, archivedBy } = living(state);
     const stopped = status === 'suspended' || status === 'archived';
-    // Of one that came back to its suspension, from the archive say, the last change of state had another cause.
-    const cause = status === 'suspended' ? (suspendedFor ?? statusCause) : statusCause;
-    if (stopped && status !== wanted && (cause === 'payment' || cause === 'policy'))
-      throw new DomainError('auth.forbidden', { detail: `The tenant is ${status} for ${cause}: only the platform can end that.` });
-    return toStatus(wanted, why, now)(state);
+    const stoppedBy = status === 'archived' ? archivedBy : (suspendedBy ?? suspendedWith);
+    if (stopped && status !== wanted && stoppedBy !== resellerId)
+      throw new DomainError('auth.forbidden', { detail: `The platform has ${status} the tenant: only the platform can end that.` });
+    return toStatus(wanted, { ...why, resellerId }, now)(state);
   };
