@@ -71,6 +71,18 @@ describe('a reseller', () => {
     expect((await reseller.as.post(`${path}/status/active`)).body.tenant_status).toBe('active');
     await eventually(async () => (await child.as.get('/api/tenants/current')).status === 200, { timeoutMs: 1_000, intervalMs: 20 });
   });
+  it('reaches nothing of a child that the platform has suspended', async () => {
+    const own = await childOf(reseller);
+    const path = `/api/tenants/${own.id}`;
+    expect((await reseller.as.post(`${path}/status/suspended`)).status).toBe(200);
+    expect((await reseller.as.get(`${path}/settings`)).status).toBe(200);
+    expect((await api.post(`${PLATFORM}/tenants/${own.id}/suspend`)).status).toBe(200);
+    const asked = [() => reseller.as.get(path), () => reseller.as.get(`${path}/settings`), () => reseller.as.post(`${path}/status/active`)];
+    await eventually(async () => (await reseller.as.get(path)).status === 403, { timeoutMs: 1_000, intervalMs: 20 });
+    for (const ask of asked) expect(await ask()).toMatchObject({ status: 403, body: { code: 'tenant.suspended' } });
+    expect((await api.post(`${PLATFORM}/tenants/${own.id}/reactivate`)).status).toBe(200);
+    await eventually(async () => (await reseller.as.get(path)).status === 200, { timeoutMs: 1_000, intervalMs: 20 });
+  });
   it('reaches no tenant that is not its child, and itself not as one', async () => {
     for (const id of [rival.id, '00000000-0000-4000-8000-000000000000']) {
       expect((await reseller.as.get(`/api/tenants/${id}`)).status).toBe(404);
@@ -135,6 +147,24 @@ describe('a reseller that is suspended', () => {
     expect((await api.post(`${PLATFORM}/tenants/${reseller.id}/reactivate`)).status).toBe(200);
     await eventually(async () => (await statusOf()) === 'active', { timeoutMs: 5_000, intervalMs: 20 });
     await eventually(async () => (await child.as.get('/api/tenants/current')).status === 200, within);
+  });
+  it('takes a child with it that is still being provisioned', async () => {
+    const own = await someone('msp');
+    const { body: late } = await own.as.post('/api/tenants/', { organization_name: unique('Late'), isolation: 'dedicated' });
+    expect((await api.post(`${PLATFORM}/tenants/${own.id}/suspend`)).status).toBe(200);
+    await settled(api, late.tenant_id);
+    const { body } = await eventually(
+      async () => {
+        const reply = await api.get(`${PLATFORM}/tenants/${late.tenant_id}`);
+        if (reply.body.status !== 'suspended') throw new Error(`it is ${reply.body.status}`);
+        return reply;
+      },
+      { timeoutMs: 5_000, intervalMs: 50 },
+    );
+    expect(body.parentId).toBe(own.id);
+    expect((await api.post(`${PLATFORM}/tenants/${own.id}/reactivate`)).status).toBe(200);
+    const statusOf = async () => (await api.get(`${PLATFORM}/tenants/${late.tenant_id}`)).body.status;
+    await eventually(async () => (await statusOf()) === 'active', { timeoutMs: 5_000, intervalMs: 50 });
   });
   it('is not deleted while it has children', async () => {
     const { status, body } = await api.delete(`${PLATFORM}/tenants/${reseller.id}`);

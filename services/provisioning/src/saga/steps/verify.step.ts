@@ -10,6 +10,7 @@ import { Environment } from '@tenantry/service/environment';
 import { Storage } from '@tenantry/tenancy/storage';
 import { Tenants } from '@tenantry/tenancy/tenants';
 import { sql } from 'drizzle-orm';
+import { letsChildren } from '../../tenant/family.js';
 import { markProvisioned, tenant as tenantAggregate } from '../../tenant/tenant.js';
 import { EventProbe } from '../event-probe.js';
 import { Step, type StepContext } from '../step.js';
@@ -43,7 +44,7 @@ export class VerifyStep extends Step {
 
   async run(context: StepContext): Promise<void> {
     const { tenantId, operationId, command } = context;
-    await Promise.all([this.api(tenantId), this.rows(tenantId), this.file(tenantId), this.event(tenantId), this.route(context)]);
+    await Promise.all([this.api(context), this.rows(tenantId), this.file(tenantId), this.event(tenantId), this.route(context)]);
     context.life = await this.log.transact(
       tenantAggregate,
       { tenant: tenantId, command: command('provisioned') },
@@ -52,7 +53,8 @@ export class VerifyStep extends Step {
     );
   }
 
-  private async api(tenantId: string): Promise<void> {
+  private async api(context: StepContext): Promise<void> {
+    const { tenantId } = context;
     if (!this.gatewayUrl) throw broken('TENANTRY_GATEWAY_URL is not set, so the API could not be called');
     const { key } = await this.rpc.call(issueProbeKey, { tenantId });
     const response = await fetch(`${this.gatewayUrl}/api/tenants/current`, {
@@ -61,9 +63,16 @@ export class VerifyStep extends Step {
     }).catch((error: unknown) => {
       throw new DomainError('service.unavailable', { detail: 'The gateway could not be reached for the smoke test.', cause: error });
     });
-    const body = (await response.json().catch(() => null)) as { tenant_id?: string } | null;
+    const body = (await response.json().catch(() => null)) as { tenant_id?: string; code?: string } | null;
     if (response.status >= 500) throw new DomainError('service.unavailable', { detail: 'The gateway was not ready for the smoke test.' });
-    if (body?.tenant_id !== tenantId) throw broken(`the API answered ${response.status}`);
+    if (body?.tenant_id === tenantId) return;
+    if (body?.code !== 'tenant.suspended' || !(await this.isClosedByReseller(context))) throw broken(`the API answered ${response.status}`);
+  }
+
+  /** Then a refusal as suspended is the right answer: the key and the host are known, and it goes on with its reseller. */
+  private async isClosedByReseller({ tenant: { parentId } }: StepContext): Promise<boolean> {
+    if (parentId === undefined) return false;
+    return !letsChildren((await this.log.load(tenantAggregate, { tenant: parentId })).state);
   }
 
   /** Writes a row, reads it, looks at it from another tenant's context, and takes it back with the transaction. */
@@ -100,9 +109,15 @@ export class VerifyStep extends Step {
       throw new DomainError('service.unavailable', { detail: 'The first event has not reached the bus yet.' });
   }
 
-  private async route({ tenantId, tenant: { domain } }: StepContext): Promise<void> {
+  private async route(context: StepContext): Promise<void> {
+    const {
+      tenantId,
+      tenant: { domain },
+    } = context;
     if (domain.type === 'custom') return; // routes once its owner has proven it
     const resolved = await this.rpc.call(resolveHost, { host: domain.host });
-    if (resolved.tenantId !== tenantId) throw broken(`${domain.host} does not lead to the tenant`);
+    if (resolved.tenantId === tenantId) return;
+    if (resolved.closed !== 'suspended' || !(await this.isClosedByReseller(context)))
+      throw broken(`${domain.host} does not lead to the tenant`);
   }
 }
