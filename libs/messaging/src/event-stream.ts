@@ -6,6 +6,8 @@ export const eventStream = 'TENANTRY_EVENTS';
 /** The broker made something less than what was asked for. */
 export class MissingGuarantee extends Error {}
 
+/** What is asked while the broker comes back gets no answer at all: whoever waits for long publishes nothing meanwhile. */
+const TIMEOUT_MS = 2_000;
 const nanosPerMs = 1_000_000;
 const wanted = (replicas: number) => ({
   name: eventStream,
@@ -26,8 +28,8 @@ const wanted = (replicas: number) => ({
  * don't know, so what they made is read back.
  * @throws MissingGuarantee that names each; the broker's own error where it refuses or isn't ready
  */
-export async function ensureEventStream(nats: NatsConnection, replicas: number): Promise<void> {
-  const manager = await jetstreamManager(nats);
+export async function ensureEventStream(nats: NatsConnection, replicas: number, timeoutMs = TIMEOUT_MS): Promise<void> {
+  const manager = await jetstreamManager(nats, { checkAPI: false, timeout: timeoutMs });
   const config = wanted(replicas);
   try {
     await manager.streams.add(config);

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { AckPolicy, DeliverPolicy, JetStreamApiError, type JetStreamClient, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node';
 import type { Logger } from '@tenantry/observability/logger';
@@ -9,6 +10,8 @@ import { ensureEventStream, eventStream } from './event-stream.js';
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const pageSize = 5_000;
 const streamNotFound = 10059;
+/** In which a server has removed the files of a stream that was ended. */
+const REMOVAL_MS = 1_000;
 
 export interface JetStreamBrokerParts {
   nats: NatsConnection;
@@ -24,9 +27,12 @@ export interface JetStreamBrokerParts {
 export class JetStreamBroker extends Broker {
   private readonly client: JetStreamClient;
   private readonly publisher: AcknowledgedPublisher;
+  private readonly timeoutMs: number;
+  private wasThere = false;
 
   constructor(private readonly parts: JetStreamBrokerParts) {
     super();
+    this.timeoutMs = Math.min(parts.publishTimeoutMs, 2_000);
     this.client = jetstream(parts.nats, { timeout: parts.publishTimeoutMs });
     this.publisher = new AcknowledgedPublisher(parts.nats, parts.inboxPrefix, parts.publishTimeoutMs);
   }
@@ -37,7 +43,9 @@ export class JetStreamBroker extends Broker {
   }
 
   override async ensureStream(): Promise<StreamState> {
-    await ensureEventStream(this.parts.nats, this.parts.replicas);
+    // While somebody ends it, its name is free before its files are gone: one that is made at once loses its own with them, and takes nothing.
+    if (this.wasThere && (await this.state()) === null) await sleep(REMOVAL_MS);
+    await ensureEventStream(this.parts.nats, this.parts.replicas, this.timeoutMs);
     const state = await this.state();
     if (!state) throw new Error(`Stream ${eventStream} went away as soon as it was made`);
     return state;
@@ -47,6 +55,7 @@ export class JetStreamBroker extends Broker {
     const manager = await this.manager();
     try {
       const { created, state, cluster } = await manager.streams.info(eventStream);
+      this.wasThere = true;
       return {
         created,
         firstSequence: state.messages === 0 ? state.last_seq + 1 : state.first_seq,
@@ -125,7 +134,7 @@ export class JetStreamBroker extends Broker {
   }
 
   private manager() {
-    return jetstreamManager(this.parts.nats, { checkAPI: false, timeout: Math.min(this.parts.publishTimeoutMs, 2_000) });
+    return jetstreamManager(this.parts.nats, { checkAPI: false, timeout: this.timeoutMs });
   }
 }
 
