@@ -71,6 +71,8 @@ export const processEnvironment = z.object({
   TENANTRY_NATS_SYSTEM_CREDS_FILE: z.string().optional(),
   /** Of identity's alone: where event subscribers reach the broker. Without it, where the processes do. */
   TENANTRY_PUBLIC_NATS_URL: z.string().optional(),
+  /** Of identity's alone: every so many seconds the broker is compared with what event subscriptions need. */
+  TENANTRY_SUBSCRIPTION_CHECK_SECONDS: z.coerce.number().min(1).max(300).default(10),
   /** Of the gateway's alone. */
   TENANTRY_HTTP_HOST: z.string().default('127.0.0.1'),
   TENANTRY_PORT: z.coerce.number().int().min(0).max(65535).default(8080),

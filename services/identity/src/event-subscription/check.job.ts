@@ -1,5 +1,6 @@
 import { Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { Clock } from '@tenantry/contracts/clock';
+import { DomainError } from '@tenantry/contracts/errors';
 import { Logger } from '@tenantry/observability/logger';
 import { Database } from '@tenantry/service/database';
 import { Environment } from '@tenantry/service/environment';
@@ -11,7 +12,6 @@ import { subscriptionsAfter } from './event-subscriptions.projection.js';
 import { consumersOf, subscriptionOf } from './grant.js';
 import { type Progress, SubscriptionTable } from './subscription-table.js';
 
-const EVERY_MS = 10_000;
 /** Accounts are looked at one by one, so more seldom. */
 const ACCOUNTS_EVERY = 6;
 const PAGE = 200;
@@ -54,7 +54,7 @@ export class CheckJob implements OnApplicationBootstrap, OnApplicationShutdown {
       // A round that another process held, or that failed, was none: who has just died may hold it still.
       if (await this.check(this.round % ACCOUNTS_EVERY === 0)) this.round += 1;
     };
-    this.end = every(EVERY_MS, look, failed);
+    this.end = every(this.environment.values.TENANTRY_SUBSCRIPTION_CHECK_SECONDS * 1_000, look, failed);
   }
   async onApplicationShutdown(): Promise<void> {
     await this.end?.();
@@ -68,7 +68,11 @@ export class CheckJob implements OnApplicationBootstrap, OnApplicationShutdown {
       const first = await subscriptionsAfter(this.database, FIRST, PAGE);
       if (first.length === 0) return true;
       const at = this.clock.now();
-      const [{ created }, consumers] = await Promise.all([this.broker.consumers.stream(), this.broker.consumers.list()]);
+      const created = await this.broker.consumers.created();
+      const consumers = await this.broker.consumers.list();
+      // Else what consumers of one stream have reached would be taken for sequences of another.
+      if (created === null || (await this.broker.consumers.created()) !== created)
+        throw new DomainError('event_subscription.broker_unavailable', { detail: 'The event stream is being made anew' });
       const seen: Seen = {
         consumers: new Map(consumers.filter(({ name }) => subscriptionOf(name) !== null).map((info) => [info.name, info])),
         streamCreated: created,

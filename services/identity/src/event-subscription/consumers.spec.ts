@@ -28,7 +28,8 @@ const ignoring = (option: string): Consumers => {
 };
 
 it('says that there is no stream yet', async () => {
-  await expect(consumers.stream()).rejects.toMatchObject({
+  expect(await consumers.created()).toBeNull();
+  await expect(consumers.list()).rejects.toMatchObject({
     code: 'event_subscription.broker_unavailable',
     detail: expect.stringContaining('no stream'),
   });

@@ -53,11 +53,11 @@ const settings = {
 export class Consumers {
   constructor(private readonly nats: NatsConnection) {}
 
-  /** When the stream was made. @throws DomainError `event_subscription.broker_unavailable` */
-  async stream(): Promise<{ created: string }> {
-    const { created } = await this.required<{ created: string }>(`STREAM.INFO.${EVENT_STREAM}`);
+  /** When the stream was made; null where there is none. @throws DomainError `event_subscription.broker_unavailable` */
+  async created(): Promise<string | null> {
+    const found = await this.call<{ created: string }>(`STREAM.INFO.${EVENT_STREAM}`);
     // In milliseconds: finer digits would be rounded on the way through the database, and this is compared.
-    return { created: new Date(created).toISOString() };
+    return found && new Date(found.created).toISOString();
   }
 
   async find(name: string): Promise<ConsumerState | null> {

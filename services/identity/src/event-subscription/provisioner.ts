@@ -110,6 +110,8 @@ export class Provisioner {
     const of = existing(state);
     await this.ensureExports();
     const plans = consumersOf(subscriptionId, of);
+    // Before the consumers: their sequences are those of the stream that is there before and after.
+    const created = await this.consumers.created();
     const [account, infos] = await Promise.all([
       this.resolver.find(of.account),
       Promise.all(plans.map(({ name }) => this.consumers.find(name))),
@@ -128,8 +130,8 @@ export class Provisioner {
       const [closed, silent] = await Promise.all([this.wantedAccount(of, 'closed'), this.wantedAccount(of, 'silent')]);
       await Promise.all(of.status === 'revoked' ? [push(closed)] : [push(closed), push(silent)]);
     }
-    if (stale.length > 0) await this.remove(of, stale, lease);
-    if (of.status === 'active') await this.create(of, plans, infos, stale, lease);
+    if (stale.length > 0) await this.remove(of, created, stale, lease);
+    if (of.status === 'active') await this.create(of, created, plans, infos, stale, lease);
     if (of.status === 'revoked') await this.table.forget(subscriptionId);
     const nats = await this.wantedAccount(of);
     if (stale.length > 0 || !account || !same(account.nats, nats)) await push(nats);
@@ -137,8 +139,8 @@ export class Provisioner {
   }
 
   /** What they reached is remembered first: where the consumer is wanted again, it goes on from there. */
-  private async remove(of: Existing, stale: ConsumerState[], lease: Lease): Promise<void> {
-    const { created } = await this.consumers.stream();
+  private async remove(of: Existing, found: string | null, stale: ConsumerState[], lease: Lease): Promise<void> {
+    const created = await this.still(found);
     const known = await this.table.progress(of.subscriptionId);
     await this.table.remember(stale.flatMap((info) => seenProgress(of, info, created, known.get(info.name)) ?? []));
     held(lease);
@@ -147,6 +149,7 @@ export class Provisioner {
 
   private async create(
     of: Existing,
+    found: string | null,
     plans: ConsumerPlan[],
     infos: (ConsumerState | null)[],
     stale: ConsumerState[],
@@ -157,13 +160,18 @@ export class Provisioner {
       return !info || stale.includes(info);
     });
     if (missing.length === 0) return;
-    const [{ created }, progress] = await Promise.all([this.consumers.stream(), this.table.progress(of.subscriptionId)]);
+    const [created, progress] = await Promise.all([this.still(found), this.table.progress(of.subscriptionId)]);
     held(lease);
     const made = await Promise.all(
       missing.map((plan) =>
         this.consumers.create(plan.name, labelOf(of), plan.filterSubject, beginningOf(of, plan, progress.get(plan.name), created)),
       ),
     );
+    await this.still(created).catch(async (error: unknown) => {
+      // In a stream that was made meanwhile they would begin anywhere, and leave out what comes before that for ever.
+      await Promise.all(missing.map(({ name }) => this.consumers.remove(name)));
+      throw error;
+    });
     await this.table.remember(
       made.map(({ name, delivered }) => ({
         consumer: name,
@@ -175,6 +183,16 @@ export class Provisioner {
         acknowledgedUntil: null,
       })),
     );
+  }
+
+  /** @throws DomainError `event_subscription.broker_unavailable` where the stream is gone, or another one */
+  private async still(found: string | null): Promise<string> {
+    const created = await this.consumers.created();
+    if (created !== null && created === found) return created;
+    throw new DomainError('event_subscription.broker_unavailable', {
+      detail: 'The event stream is being made anew',
+      retryAfterSeconds: 2,
+    });
   }
 
   private async wantedAccount(of: Existing, mode?: 'closed' | 'silent'): Promise<Account> {
