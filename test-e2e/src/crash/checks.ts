@@ -25,7 +25,7 @@ const onceEach = [
 const message = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
 /** A creation that goes on whatever is killed: the same key until it gets its answer. */
-export async function createThrough(system: System, body: Record<string, unknown>, key: string, timeoutMs = 60_000) {
+export async function createThrough(system: Pick<System, 'api'>, body: Record<string, unknown>, key: string, timeoutMs = 60_000) {
   return eventually(
     async () => {
       const reply = await system.api.post(`${PLATFORM}/tenants`, body, { 'idempotency-key': key });
@@ -37,7 +37,7 @@ export async function createThrough(system: System, body: Record<string, unknown
 }
 
 /** The tenant is active or cleanly compensated, and nothing of it is doubled or half there. */
-export async function checkWhole(system: System, tenantId: string, timeoutMs: number): Promise<string> {
+export async function checkWhole(system: Pick<System, 'api' | 'run'>, tenantId: string, timeoutMs: number): Promise<string> {
   const { api } = system;
   const tenant = await settled(api, tenantId, timeoutMs);
   const run = await system.run();

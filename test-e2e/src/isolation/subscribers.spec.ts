@@ -4,12 +4,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { PLATFORM_LOG } from '@tenantry/contracts/ids';
 import { eventually } from '@tenantry/testing/eventually';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { brokerAdmin } from '../harness/broker.js';
 import { type Issued, Subscriber } from '../harness/subscriber.js';
 import { type System, startSystem } from '../harness/system.js';
 import { activeTenant, eventsOf, PLATFORM, unique } from '../harness/tenants.js';
 
+/** So often identity compares the broker with what subscriptions need; every sixth time their accounts too. */
+const CHECK_SECONDS = 1;
 let system: System;
 let [a, b]: { id: string; key: string }[] = [];
 const open: { close(): Promise<void> }[] = [];
@@ -65,7 +68,7 @@ const refusedToConnect = (issued: Issued) =>
 
 beforeAll(async () => {
   // Two of identity, so that each request, effect and check may meet another one.
-  system = await startSystem({ TENANTRY_REPLICAS: 'identity=2' });
+  system = await startSystem({ TENANTRY_REPLICAS: 'identity=2', TENANTRY_SUBSCRIPTION_CHECK_SECONDS: String(CHECK_SECONDS) });
   [a, b] = await Promise.all([made(), made()]);
   admin = await brokerAdmin(system);
   open.push(admin);
@@ -250,21 +253,26 @@ describe('a subscriber for one tenant', () => {
   ])('cannot have its messages delivered as %s', async (_what, reply) => {
     const subject = `$JS.API.CONSUMER.MSG.NEXT.TENANTRY_EVENTS.${mine.issued.consumers[0]?.name}`;
     const heard: string[] = [];
-    const ears = ['tenantry.events.>', 'tenantry.nudge', '_INBOX_admin.stolen'].map((ear) =>
-      admin.subscribe(ear, { callback: (error, message) => void (error ?? heard.push(message.subject)) }),
+    // Others write meanwhile: what is delivered is an event of this tenant, wherever it goes, and its headers say so.
+    const ears = [`tenantry.events.${a?.id}.>`, 'tenantry.nudge', '_INBOX_admin.stolen'].map((ear) =>
+      admin.subscribe(ear, {
+        callback: (error, message) => void (error ?? (message.headers?.has('ce-id') && heard.push(message.subject))),
+      }),
     );
     other.connection.subscribe(`${other.issued.inboxPrefix}.stolen`, {
       callback: (error, message) => void (error ?? heard.push(message.subject)),
     });
     await Promise.all([admin.flush(), other.connection.flush()]);
-    const [stream, consumer] = await Promise.all([api('STREAM.INFO.TENANTRY_EVENTS'), api(`CONSUMER.INFO.TENANTRY_EVENTS.${foreign()}`)]);
+    const ofTenant = () => api('STREAM.INFO.TENANTRY_EVENTS', { subjects_filter: `tenantry.events.${a?.id}.>` });
+    const [stream, consumer] = await Promise.all([ofTenant(), api(`CONSUMER.INFO.TENANTRY_EVENTS.${foreign()}`)]);
     const others = heard.length;
     mine.connection.publish(subject, JSON.stringify({ batch: 5, expires: 200_000_000 }), { reply: reply() });
     await mine.connection.flush();
     await sleep(300);
     expect(heard.slice(others)).toEqual([]);
-    const after = await api('STREAM.INFO.TENANTRY_EVENTS');
-    expect(after.state.last_seq).toBe(stream.state.last_seq);
+    const after = await ofTenant();
+    expect(Object.keys(stream.state.subjects).length).toBeGreaterThan(1);
+    expect(after.state.subjects).toEqual(stream.state.subjects);
     expect(after.state.first_seq).toBe(stream.state.first_seq);
     const same = ({ delivered, ack_floor, num_ack_pending, num_pending }: any) => [
       delivered.stream_seq,
@@ -427,8 +435,11 @@ describe('a broker that lost its consumers', () => {
     const subscriber = await listen(issued);
     const head = await headOf(a!);
     await subscriber.take(head + 1);
-    // The next look of identity remembers how far it has come.
-    await sleep(11_000);
+    const reached = await eventually(async () => {
+      const { delivered, num_ack_pending } = await api(`CONSUMER.INFO.TENANTRY_EVENTS.${issued.consumers[0]?.name}`);
+      return num_ack_pending === 0 && delivered.stream_seq;
+    });
+    await eventually(() => remembered(issued, reached), { timeoutMs: 30_000, what: 'identity to remember how far it has come' });
     await api(`CONSUMER.DELETE.TENANTRY_EVENTS.${issued.consumers[0]?.name}`);
     await change(a!);
     expect(positions(await subscriber.take(1, { timeoutMs: 30_000 }))).toEqual([head + 1]);
@@ -472,7 +483,6 @@ describe('a broker that lost its consumers', () => {
     };
     await Promise.all([issued, gone].map((one) => rm(fileOf(one))));
     await kill('nats');
-    await kill('identity');
     await eventually(async () => !(await refusedToConnect(issued)), { timeoutMs: 60_000, intervalMs: 1_000 });
     expect(await refusedToConnect(gone)).toBe(true);
     await change(a!);
@@ -480,6 +490,21 @@ describe('a broker that lost its consumers', () => {
     expect(positions(await (await listen(issued)).take(1))).toEqual([head]);
   }, 120_000);
 });
+
+/** Whether identity has written down that the subscription's consumer came as far as that. */
+async function remembered(issued: Issued, sequence: number): Promise<boolean> {
+  const client = new pg.Client({ connectionString: (await system.run()).postgresUrl });
+  await client.connect();
+  try {
+    const { rowCount } = await client.query('SELECT FROM identity.event_subscription_progress WHERE consumer = $1 AND acknowledged >= $2', [
+      issued.consumers[0]?.name,
+      sequence,
+    ]);
+    return rowCount === 1;
+  } finally {
+    await client.end();
+  }
+}
 
 /** SIGKILL of all of that name; their supervisor starts them again. */
 async function kill(name: string): Promise<void> {

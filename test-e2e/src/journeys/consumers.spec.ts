@@ -35,7 +35,8 @@ const refuse = (id: string, name: string) =>
   );
 const allow = (id: string) => database.query(`ALTER TABLE t_${tenantKey(id)}.audit_entries DROP CONSTRAINT poison`);
 
-describe('consumers', () => {
+// Side by side: each waits for its own tenant, most of the time.
+describe.concurrent('consumers', () => {
   it('are shown for every service, with how far they have come, page by page', async () => {
     const tenant = await create();
     const { body } = await eventually(async () => {
@@ -69,7 +70,7 @@ describe('consumers', () => {
   });
 });
 
-describe('an event that cannot be applied', () => {
+describe.concurrent('an event that cannot be applied', () => {
   it('is parked, the others go on, and it is tried again when an operator says so', async () => {
     const [tenant, other] = [await create(), await create()];
     const name = unique('Poisoned');
