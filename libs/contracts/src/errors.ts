@@ -85,6 +85,7 @@ export const errorCodes = {
   'server.differs': { status: 409, title: 'The name stands for another server' },
   'server.taken': { status: 409, title: 'The server is in use already' },
   'placement.not_movable': { status: 409, title: 'The tenant cannot be moved there as it is' },
+  'placement.not_caught_up': { status: 409, title: 'The tenant is written to faster than it can be moved' },
   'placement.move_running': { status: 409, title: 'The tenant is being moved already' },
   'placement.copy_differs': { status: 500, title: 'The copy of the tenant is not what the original is' },
   'erasure.not_found': { status: 404, title: 'The tenant was not erased' },

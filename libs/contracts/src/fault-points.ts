@@ -11,6 +11,8 @@ const effect = ['effect.done', 'effect.recorded'] as const;
 const operations = Object.entries(operationSteps).flatMap(([type, names]) =>
   names.flatMap((step) => [`${type}.${step}.done`, `${type}.${step}.recorded`, `${type}.${step}.undone`] as const),
 );
+/** Of a move: behind the closed gate; the gate says that the tenant has left; the placement says where it is. */
+const gates = ['move.gate.closed', 'move.gate.left', 'move.gate.placed'] as const;
 /** Of work over many tenants: an item, whatever it does. */
 const items = ['item.done', 'item.recorded'] as const;
 /** Of a change of a file: room for it is held; it is written. Neither is settled yet. */
@@ -19,7 +21,7 @@ const steps = provisioningSteps.flatMap((step) => [`${step}.done`, `${step}.reco
 
 export const faultPoints = {
   gateway: ['forward.before', 'forward.done', 'answer.recorded'],
-  provisioning: [...steps, ...operations, ...items, ...files, ...projection, ...effect],
+  provisioning: [...steps, ...operations, ...gates, ...items, ...files, ...projection, ...effect],
   'quota-metering': ['assign.done', 'assign.recorded', ...projection],
   'domain-ssl': ['claim.done', 'claim.recorded', ...projection],
   billing: ['open.done', 'open.recorded', ...projection],
@@ -29,5 +31,5 @@ export const faultPoints = {
 } as const satisfies Record<string, readonly string[]>;
 /** Those that the creation of a tenant passes. */
 export const pointsOfCreation = (process: keyof typeof faultPoints): readonly string[] =>
-  faultPoints[process].filter((point) => ![...operations, ...items, ...files].some((other) => other === point));
+  faultPoints[process].filter((point) => ![...operations, ...gates, ...items, ...files].some((other) => other === point));
 export const faultActions = ['kill', 'fail', 'hang', 'kill-postgres', 'kill-nats'] as const;

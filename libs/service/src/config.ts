@@ -53,6 +53,8 @@ export const processEnvironment = z.object({
   TENANTRY_TENANT_CONNECTIONS: z.coerce.number().int().min(1).max(100).default(3),
   /** How long one statement of a tenant may take. */
   TENANTRY_TENANT_STATEMENT_TIMEOUT_MS: z.coerce.number().int().min(100).max(600_000).default(10_000),
+  /** How long nobody may come in to a tenant that changes its place; a move that would need longer at every try is undone. */
+  TENANTRY_MOVE_PAUSE_MS: z.coerce.number().int().min(50).max(60_000).default(400),
   /** Requests with one tenant's own credentials that each gateway works on at once; some more wait. */
   TENANTRY_TENANT_REQUESTS: z.coerce.number().int().min(1).max(10_000).default(32),
   /** Which roles of the program run here. */

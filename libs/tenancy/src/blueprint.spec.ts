@@ -225,8 +225,9 @@ describe('tenants of a blueprint', () => {
       const move = { from: { ...from, ready: true }, to };
       const prepared = await prepare(platform.places, move);
       for (const step of [copy, catchUp]) await step(platform.places, move);
-      await fence(platform.places, move, prepared);
-      for (const step of [verify, switchOver, finish, retire]) await step(platform.places, move);
+      for (const step of [fence, verify]) await step(platform.places, move);
+      await switchOver(platform.places, move, prepared);
+      for (const step of [finish, retire]) await step(platform.places, move);
       return to;
     };
     const away = await moved(first, 'isolated');

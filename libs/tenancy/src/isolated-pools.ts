@@ -57,6 +57,14 @@ export class IsolatedPools {
     return (await opening).pool;
   }
 
+  /** Opens connections ahead of need. */
+  async warm(placed: PlacedLogin): Promise<void> {
+    if (this.#pools.has(placed.placement.tenantId)) return;
+    const pool = await this.pool(placed);
+    const connected = await Promise.allSettled(Array.from({ length: ISOLATED_POOL_SIZE }, () => pool.connect()));
+    for (const one of connected) if (one.status === 'fulfilled') one.value.release();
+  }
+
   async forget(tenantId: string): Promise<void> {
     const open = this.#pools.get(tenantId);
     this.#pools.delete(tenantId);

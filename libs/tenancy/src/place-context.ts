@@ -8,6 +8,8 @@ export interface PlaceContext {
   /** What the pool connects with; other databases of the server are reached with the same login; other servers with one of their own. */
   url: string;
   keys: LoginKeys;
+  /** Ends the sessions of work that must not go on. */
+  signal?: AbortSignal;
 }
 
 /** Several statements in one message, in one transaction. Where it fails the connection is clean again. */

@@ -6,6 +6,8 @@ import { isUuid } from './sql.js';
 export interface PlacedLogin {
   placement: Placement;
   loginSecret: string | null;
+  /** Where the tenant goes next. It lives there from the moment at which it is refused where it was for an old generation. */
+  next: Placement | null;
 }
 
 interface Row {
@@ -20,6 +22,7 @@ interface Row {
   worker_group: string;
   ready: boolean;
   login_secret: string | null;
+  next: (Pick<Row, 'isolation' | 'server' | 'database' | 'schema' | 'app_schema' | 'role'> & { generation: number }) | null;
 }
 
 /**
@@ -55,6 +58,13 @@ export class Placements {
     return found;
   }
 
+  /** Found out at the place itself, before the placement says so. */
+  keep(found: PlacedLogin): void {
+    const { tenantId, generation } = found.placement;
+    if ((this.#kept.get(tenantId)?.found?.placement.generation ?? 0) < generation)
+      this.#kept.set(tenantId, { found, until: performance.now() + this.ttlMs });
+  }
+
   #read(tenantId: string): Promise<PlacedLogin | null> {
     if (!this.#asked) {
       const asked = new Map<string, PromiseWithResolvers<PlacedLogin | null>>();
@@ -82,27 +92,24 @@ export class Placements {
   async #query(tenantIds: string[]): Promise<Map<string, PlacedLogin>> {
     const { rows } = await this.pool.query<Row>({
       name: this.secrets ? 'tenancy-placements' : 'tenancy-places',
-      text: `SELECT tenant_id, isolation, server, database, schema, app_schema, role, generation, worker_group, ready, ${this.secrets ? 'login_secret' : 'NULL AS login_secret'}
+      text: `SELECT tenant_id, isolation, server, database, schema, app_schema, role, generation, worker_group, ready, next, ${this.secrets ? 'login_secret' : 'NULL AS login_secret'}
              FROM tenancy.placements WHERE tenant_id = ANY ($1::uuid[])`,
       values: [tenantIds],
     });
     return new Map(
       rows.map((row) => {
-        const {
-          tenant_id: tenantId,
-          isolation,
-          server,
-          database,
-          schema,
-          app_schema: appSchema,
-          role,
-          worker_group: workerGroup,
-          ready,
-        } = row;
-        const generation = Number(row.generation);
-        const placement = { tenantId, isolation, server, database, schema, appSchema, role, generation, workerGroup, ready };
-        return [tenantId, { placement, loginSecret: row.login_secret }];
+        const placement = placementOf(row, row);
+        const next = row.next && placementOf(row, row.next);
+        return [placement.tenantId, { placement, loginSecret: row.login_secret, next }];
       }),
     );
   }
 }
+
+const placementOf = (
+  { tenant_id: tenantId, worker_group: workerGroup, ready }: Row,
+  { app_schema: appSchema, generation, ...at }: Omit<NonNullable<Row['next']>, 'generation'> & { generation: number | string },
+): Placement => {
+  const { isolation, server, database, schema, role } = at;
+  return { tenantId, isolation, server, database, schema, appSchema, role, generation: Number(generation), workerGroup, ready };
+};

@@ -141,14 +141,15 @@ export class PostgresTenants extends Tenants {
 
   async #tryToEnter(tenantId: string, until: number): Promise<Connected & { placement: Placement; giveBack: () => void }> {
     let fresh = false;
+    /** The generation that a gate has just refused as an old one. */
+    let refused: number | null = null;
     for (let refusals = 0; ; ) {
-      if (this.#gates.isClosed(tenantId)) {
+      if (refused === null && this.#gates.isClosed(tenantId)) {
         await this.#gates.wait(tenantId, until);
         // It may have opened somewhere else.
         fresh = true;
       }
-      const placed = await this.#placements.find(tenantId, fresh);
-      if (!placed?.placement.ready) throw new DomainError('placement.not_found');
+      const placed = await this.#find(tenantId, fresh, refused);
       const { placement } = placed;
       const giveBack = await this.#connections.take(tenantId, placement.isolation === 'isolated' ? ISOLATED_POOL_SIZE : undefined);
       let entered: Entered | undefined;
@@ -162,9 +163,17 @@ export class PostgresTenants extends Tenants {
       }
       if (!entered) continue;
       if (entered.kind === 'in') {
+        this.#placements.keep(placed);
         this.#gates.open(tenantId);
         return { client: entered.client, pool: entered.pool, placement, giveBack };
       }
+      // The tenant has left: it may be at the next place already.
+      if (entered.kind === 'stale' && refused !== placement.generation) {
+        refused = placement.generation;
+        fresh = true;
+        continue;
+      }
+      refused = null;
       // A placement that doesn't fit its gate while others wait: they are about to fit.
       if (entered.kind === 'closed' || this.#gates.isClosed(tenantId)) {
         this.#gates.close(tenantId);
@@ -175,6 +184,19 @@ export class PostgresTenants extends Tenants {
       if (refusals++ > 1) throw new DomainError('placement.not_found', { cause: entered.cause });
       fresh = true;
     }
+  }
+
+  /** Where to go. Whoever was refused for the generation that the placement still says goes to the next place. */
+  async #find(tenantId: string, fresh: boolean, refused: number | null): Promise<PlacedLogin> {
+    const placed = await this.#placements.find(tenantId, fresh);
+    if (!placed?.placement.ready) throw new DomainError('placement.not_found');
+    const { placement, loginSecret, next } = placed;
+    if (next === null) return placed;
+    const there: PlacedLogin = { placement: next, loginSecret, next: null };
+    if (placement.generation === refused) return there;
+    // Connections take their time: they are made while the tenant is on its way. Who needs them hears why there are none.
+    if (fresh && next.isolation === 'isolated' && placement.isolation !== 'isolated') this.#isolated.warm(there).catch(() => undefined);
+    return placed;
   }
 
   /** A database or login that isn't to be had may be one that the tenant has left, and that is gone. The next look-up finds the new one. */

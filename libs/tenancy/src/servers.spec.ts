@@ -159,9 +159,9 @@ describe('another server', () => {
     const prepared = await prepare(platform.places, move);
     await copy(platform.places, move);
     await catchUp(platform.places, move);
-    await fence(platform.places, move, prepared);
+    await fence(platform.places, move);
     await verify(platform.places, move);
-    await switchOver(platform.places, move);
+    await switchOver(platform.places, move, prepared);
     await finish(platform.places, move);
     return move.to;
   };

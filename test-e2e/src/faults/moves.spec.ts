@@ -7,7 +7,10 @@ import { type System, startSystem } from '../harness/system.js';
 import { activeTenant, eventsOf, PLATFORM } from '../harness/tenants.js';
 
 const perSecond = 200;
-const points = operationSteps.move.flatMap((step) => [`move.${step}.done`, `move.${step}.recorded`]);
+const points = [
+  ...operationSteps.move.flatMap((step) => [`move.${step}.done`, `move.${step}.recorded`]),
+  ...['closed', 'left', 'placed'].map((moment) => `move.gate.${moment}`),
+];
 const route = ['isolated', 'shared', 'dedicated'];
 
 async function moveUnderLoad(system: System) {
@@ -64,9 +67,8 @@ describe('a tenant that is moved through all levels at 200 writes a second', () 
         `${done.writes} writes through ${fired.length} deaths, the longest took ${Math.round(done.longestMs)} ms; gates were closed for ${closedMs.join(', ')} ms`,
       );
       expect(statuses).toEqual(route.map(() => 'succeeded'));
-      // While nobody drives the move the gate may be closed for longer than anybody waits: that is said, and nothing was written.
-      const others = done.errors.filter((error) => (error as { code?: string }).code !== 'placement.closed');
-      expect(others).toEqual([]);
+      // A gate that was closed by a process that has died is open again.
+      expect(done.errors).toEqual([]);
       expect(notes).toEqual(done.notes);
     } finally {
       expect(await system.stop()).toBe(0);

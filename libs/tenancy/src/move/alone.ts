@@ -2,23 +2,33 @@ import pg from 'pg';
 import type { PlaceContext } from '../place-context.js';
 import { uuidLiteral } from '../sql.js';
 
+/** A connection that fell silent is found out in this time, and whoever keeps silent for as long is taken for dead. */
+const heartbeatMs = 3_000;
+
 /**
- * Nobody else works at the tenant's move meanwhile, not even a process that was believed dead. Null where somebody does.
- * The lock goes with its transaction, so that it holds behind a pooler too.
+ * Nobody else works at the tenant's move meanwhile, not even a process that was believed dead. Null where somebody does. The lock goes with
+ * its transaction, so that it holds behind a pooler too. Where it is lost, so are the work's own sessions: it ends with the error of the
+ * query that it was at.
  */
-export async function alone<T>({ url }: PlaceContext, tenantId: string, work: () => Promise<T>): Promise<{ result: T } | null> {
+export async function alone<T>(
+  context: PlaceContext,
+  tenantId: string,
+  work: (context: PlaceContext) => Promise<T>,
+): Promise<{ result: T } | null> {
   const client = new pg.Client({
-    connectionString: url,
+    connectionString: context.url,
     connectionTimeoutMillis: 10_000,
+    query_timeout: heartbeatMs,
     application_name: 'tenantry-move',
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
   });
-  let lost: Error | undefined;
-  client.on('error', (error) => {
-    lost = error;
-  });
+  const lost = new AbortController();
+  const lose = (error: Error) => lost.abort(new Error('The lock of the move was lost', { cause: error }));
+  client.on('error', lose);
+  client.on('end', () => lose(new Error('The connection has ended')));
   await client.connect();
+  let heart: NodeJS.Timeout | undefined;
   try {
     const { rows } = (await client
       .query(
@@ -26,10 +36,15 @@ export async function alone<T>({ url }: PlaceContext, tenantId: string, work: ()
       )
       .then((results) => (results as unknown as pg.QueryResult<{ mine: boolean }>[])[2])) as pg.QueryResult<{ mine: boolean }>;
     if (!rows[0]?.mine) return null;
-    const result = await work();
-    if (lost) throw lost;
+    heart = setInterval(() => void client.query('SELECT').catch(lose), heartbeatMs);
+    const result = await work({ ...context, signal: lost.signal });
+    lost.signal.throwIfAborted();
     return { result };
+  } catch (error) {
+    lost.signal.throwIfAborted();
+    throw error;
   } finally {
+    clearInterval(heart);
     await client.end();
   }
 }

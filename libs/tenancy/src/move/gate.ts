@@ -1,34 +1,79 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client, QueryResult } from 'pg';
-import { OWNER } from '../names.js';
+import { CONTROL_PLANE_DATABASE, OWNER } from '../names.js';
 import type { Placement } from '../placement.js';
+import { DEFAULT_SERVER, sameDatabase } from '../servers.js';
 import { integer, sqlState, uuidLiteral } from '../sql.js';
+import type { Move } from './side.js';
 
-/** How long a fence waits for transactions that have begun. Whoever comes meanwhile waits too, in its own process. */
-const waitMs = 250;
-const tries = 40;
+/** How long a closing gate waits for transactions that have begun. Whoever comes meanwhile waits too, in its own process. */
+const waitMs = 200;
+
+/** The gate is not there, or is not that of the generation that the caller knows. */
+export class OtherGate extends Error {
+  constructor(
+    { tenantId, generation }: Placement,
+    /** What the gate says; null where there is none. */
+    readonly found: number | null,
+  ) {
+    super(`The tenant ${tenantId} has no gate of generation ${generation} in this database: closing it keeps nobody out`);
+  }
+}
 
 /**
- * Closes the gate: nobody comes in any more, and everybody who was in has left when this returns. Where somebody stays in for longer it
- * lets the others through for a while and tries again, so that nobody waits for long. @throws Error (55P03) after many tries; where there is no such gate
+ * Closes the gate for as long as the session's transaction lasts: nobody comes in any more, and everybody who was in has left when this
+ * returns. It opens by itself, when the transaction is over, its session or process dies, or the server ends it after `forMs`.
+ * @throws Error 55P03 where somebody stays in for longer; 25P04 from any later query of the session, once the time is over; OtherGate
  */
-export async function closeGate(client: Client, { tenantId, generation }: Placement): Promise<void> {
-  for (let tried = 1; ; tried++) {
-    try {
-      const results = (await client.query(
-        `BEGIN; SET LOCAL ROLE ${OWNER}; SET LOCAL lock_timeout = ${waitMs};
-         SELECT pg_advisory_xact_lock(tenancy.tenant_lock(${uuidLiteral(tenantId)}));
-         UPDATE tenancy.tenant_gate SET state = 'closed' WHERE tenant_id = ${uuidLiteral(tenantId)} AND generation = ${integer(generation)}; COMMIT`,
-      )) as unknown as QueryResult[];
-      if (results.find(({ command }) => command === 'UPDATE')?.rowCount !== 1)
-        throw new Error(`The tenant ${tenantId} has no gate of generation ${generation} in this database: closing it keeps nobody out`);
-      return;
-    } catch (error) {
-      await client.query('ROLLBACK').catch(() => undefined);
-      if (sqlState(error) !== '55P03' || tried === tries) throw error;
-      await sleep(200 + Math.random() * 300);
-    }
+export async function closeGate(client: Client, place: Placement, forMs: number): Promise<void> {
+  const { tenantId, generation } = place;
+  try {
+    const results = (await client.query(
+      `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL transaction_timeout = ${integer(forMs)}; SET LOCAL lock_timeout = ${Math.min(waitMs, forMs)};
+       SET LOCAL ROLE ${OWNER}; SELECT pg_advisory_xact_lock(tenancy.tenant_lock(${uuidLiteral(tenantId)}));
+       SELECT generation::text FROM tenancy.tenant_gate WHERE tenant_id = ${uuidLiteral(tenantId)}`,
+    )) as unknown as QueryResult<{ generation: string }>[];
+    const found = results.at(-1)?.rows[0]?.generation;
+    if (found !== String(generation)) throw new OtherGate(place, found === undefined ? null : Number(found));
+  } catch (error) {
+    await letGo(client);
+    throw error;
   }
+}
+
+/** On a broken connection there is nothing to let go. */
+export const letGo = (client: Client): Promise<unknown> => client.query('ROLLBACK').catch(() => undefined);
+
+/**
+ * Closes it for a moment, so that whoever is refused looks up where the tenant is on its way to, and prepares connections there. Where
+ * somebody stays in it is left open.
+ */
+export async function knock(client: Client, place: Placement, forMs: number): Promise<void> {
+  try {
+    await closeGate(client, place, forMs + 2 * waitMs);
+  } catch (error) {
+    if (sqlState(error) === '55P03') return;
+    throw error;
+  }
+  await sleep(forMs);
+  await letGo(client);
+}
+
+/** The gates of the control plane's database change together with the placements there. */
+export const isControlPlane = ({ server, database }: Pick<Placement, 'server' | 'database'>): boolean =>
+  sameDatabase({ server, database }, { server: DEFAULT_SERVER, database: CONTROL_PLANE_DATABASE });
+
+/** The tenant leaves the place whose gate is closed: from the commit of this on it lives at the target. */
+export const leaveSql = ({ from, to }: Move): string =>
+  `UPDATE tenancy.tenant_gate SET generation = ${integer(to.generation)}, state = '${sameDatabase(from, to) ? 'open' : 'closed'}'
+   WHERE tenant_id = ${uuidLiteral(from.tenantId)} AND generation = ${integer(from.generation)}`;
+
+/** What the gate of the place's database says, whether it is open or not; 0 where it has none of the tenant. */
+export async function gateGeneration(client: Client, { tenantId }: Placement): Promise<number> {
+  const results = (await client.query(
+    `BEGIN; SET LOCAL ROLE ${OWNER}; SELECT generation::text FROM tenancy.tenant_gate WHERE tenant_id = ${uuidLiteral(tenantId)}; COMMIT`,
+  )) as unknown as QueryResult<{ generation: string }>[];
+  return Number(results[2]?.rows[0]?.generation ?? 0);
 }
 
 /** Lets everybody in who knows this generation of the placement. An older one never takes the place of a newer. */

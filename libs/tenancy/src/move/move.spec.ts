@@ -100,9 +100,9 @@ describe('a move', () => {
     const prepared = await prepare(platform.places, move);
     await copy(platform.places, move);
     await catchUp(platform.places, move);
-    await fence(platform.places, move, prepared);
+    await fence(platform.places, move);
     await verify(platform.places, move);
-    await switchOver(platform.places, move);
+    await switchOver(platform.places, move, prepared);
     await finish(platform.places, move);
     return move.to;
   };
@@ -219,7 +219,7 @@ describe('a move', () => {
         },
         () => copy(platform.places, move),
         () => catchUp(platform.places, move),
-        () => fence(platform.places, move, prepared),
+        () => fence(platform.places, move),
         () => verify(platform.places, move),
       ];
       for (const until of from === 'shared' ? [1, 3, 5] : [2, 4]) {
@@ -233,7 +233,7 @@ describe('a move', () => {
         expect(await content(tenantId)).toEqual(before);
       }
       await through(move);
-      await switchOver(platform.places, move);
+      await switchOver(platform.places, move, prepared);
       await retire(platform.places, move);
       await retire(platform.places, move);
       expect(await content(tenantId)).toEqual(before);
@@ -303,13 +303,15 @@ describe('a move', () => {
       `INSERT INTO tenancy.app_ledger (app_schema, blueprint, version, checksum) VALUES ('${source.appSchema}', 'shop', 1, repeat('a', 64))`,
     );
     await catchUp(platform.places, move);
-    await fence(platform.places, move, prepared);
-    expect(await versionsIn(move.to.database, source.appSchema)).toEqual([{ blueprint: 'shop', version: 1 }]);
-    await switchOver(platform.places, move);
+    await fence(platform.places, move);
+    const at = async (moment: string) => {
+      if (moment === 'left') expect(await versionsIn(move.to.database, source.appSchema)).toEqual([{ blueprint: 'shop', version: 1 }]);
+    };
+    await switchOver(platform.places, move, prepared, { at });
     await retire(platform.places, move);
   }, 60_000);
 
-  it('loses no rows that hang on others where a fence is tried again after it had come far', async () => {
+  it('loses no rows that hang on others where a switch is tried again after it had come far', async () => {
     const source = await placed('dedicated');
     const { tenantId } = source;
     await addPeople(tenantId, 1, 3);
@@ -318,15 +320,74 @@ describe('a move', () => {
     const prepared = await prepare(platform.places, move);
     await copy(platform.places, move);
     await catchUp(platform.places, move);
-    await fence(platform.places, move, prepared);
-    await reopen(platform.places, move);
-    await run(tenantId, sql`UPDATE people SET size = 7 WHERE id = 1`);
-    await fence(platform.places, move, prepared);
+    await fence(platform.places, move);
     await verify(platform.places, move);
-    await switchOver(platform.places, move);
+    let tries = 0;
+    let written: Promise<unknown> = Promise.resolve();
+    const at = async (moment: string) => {
+      if (moment !== 'closed' || ++tries > 1) return;
+      written = run(tenantId, sql`UPDATE people SET size = 7 WHERE id = 1`);
+      await sleep(500);
+    };
+    const { attempts, closedMs } = await switchOver(platform.places, move, prepared, { at, budgetMs: 400 });
+    await written;
+    expect(attempts).toMatchObject([{ why: expect.stringMatching(/took/) }]);
+    expect(closedMs).toBeLessThan(400);
+    expect(await run(tenantId, sql`SELECT size::int AS size FROM people WHERE id = 1`)).toEqual([{ size: 7 }]);
     await retire(platform.places, move);
     expect(await orders(tenantId)).toEqual(new Map([[1, 1]]));
   }, 60_000);
+
+  it('is given up, with the gate open, where it would be closed for too long at every try', async () => {
+    const source = await placed('dedicated');
+    const move = to(source, 'isolated');
+    const prepared = await prepare(platform.places, move);
+    await copy(platform.places, move);
+    await catchUp(platform.places, move);
+    await fence(platform.places, move);
+    const at = () => sleep(150);
+    await expect(switchOver(platform.places, move, prepared, { at, budgetMs: 100, tries: 2 })).rejects.toMatchObject({
+      code: 'placement.not_caught_up',
+    });
+    expect(await run(source.tenantId, sql`SELECT count(*)::int AS n FROM people`)).toEqual([{ n: 0 }]);
+    await reopen(platform.places, move);
+    await abandon(platform.places, move);
+  }, 60_000);
+
+  it('opens the gate by itself, or finds where the tenant lives, whenever the process dies behind it', async () => {
+    for (const [from, level, moments] of [
+      ['dedicated', 'isolated', ['closed']],
+      ['isolated', 'dedicated', ['closed', 'left', 'placed']],
+      ['shared', 'dedicated', ['left']],
+    ] as const)
+      for (const moment of moments) {
+        const source = await placed(from);
+        const { tenantId } = source;
+        await addPeople(tenantId, 1, 3);
+        const move = to(source, level);
+        const prepared = await prepare(platform.places, move);
+        await copy(platform.places, move);
+        await catchUp(platform.places, move);
+        await fence(platform.places, move);
+        await verify(platform.places, move);
+        const ending = new AbortController();
+        const at = async (now: string) => {
+          if (now === moment) ending.abort(new Error('died'));
+        };
+        const dying = switchOver({ ...platform.places, signal: ending.signal }, move, prepared, { at });
+        await Promise.allSettled([dying]);
+        expect(ending.signal.aborted).toBe(true);
+        const begun = performance.now();
+        await run(tenantId, sql`UPDATE people SET size = coalesce(size, 0) + 1 WHERE id = 1`);
+        expect(performance.now() - begun).toBeLessThan(2_000);
+        // Whoever takes the move up goes on from there.
+        await switchOver(platform.places, move, prepared);
+        await finish(platform.places, move);
+        await run(tenantId, sql`UPDATE people SET size = coalesce(size, 0) + 1 WHERE id = 1`);
+        await retire(platform.places, move);
+        expect(await run(tenantId, sql`SELECT size::int AS size FROM people ORDER BY id LIMIT 1`)).toEqual([{ size: 2 }]);
+      }
+  }, 120_000);
 
   it('removes rows of shared tables whose foreign keys lead to newer tables', async () => {
     const key = "tenant_id uuid NOT NULL DEFAULT current_setting('app.tenant_id')::uuid, id bigint NOT NULL, PRIMARY KEY (tenant_id, id)";
@@ -364,7 +425,7 @@ describe('a move', () => {
     await catchUp(platform.places, move);
     await inDatabase(move.to.database, `CREATE RULE lost AS ON INSERT TO "${appSchema}".people DO INSTEAD NOTHING`);
     await run(tenantId, sql`UPDATE people SET size = 7 WHERE id = 1`);
-    await expect(fence(platform.places, move, prepared)).rejects.toMatchObject({ code: 'placement.copy_differs' });
+    await expect(switchOver(platform.places, move, prepared)).rejects.toMatchObject({ code: 'placement.copy_differs' });
     await abandon(platform.places, move);
     expect(await run(tenantId, sql`SELECT count(*)::int AS n FROM people`)).toEqual([{ n: 3 }]);
   }, 60_000);
@@ -403,7 +464,7 @@ describe('a move', () => {
     const gates = 'SELECT state FROM tenancy.tenant_gate WHERE tenant_id = $1';
     expect((await platform.admin.query(gates, [tenantId])).rows).toEqual([{ state: 'closed' }]);
     expect(await run(tenantId, sql`SELECT count(*)::int AS n FROM people`)).toEqual([{ n: 3 }]);
-    await expect(closeGate(platform.admin, { ...source, generation: 7 })).rejects.toThrow('keeps nobody out');
+    await expect(closeGate(platform.admin, { ...source, generation: 7 }, 1_000)).rejects.toThrow('keeps nobody out');
     await retire(platform.places, move);
   }, 60_000);
 
@@ -420,9 +481,9 @@ describe('a move', () => {
     await run(tenantId, sql`INSERT INTO keyless VALUES ('late')`);
     await run(tenantId, sql`UPDATE people SET id = 30 WHERE id = 3`);
     await catchUp(platform.places, move);
-    await fence(platform.places, move, prepared);
+    await fence(platform.places, move);
     await verify(platform.places, move);
-    await switchOver(platform.places, move);
+    await switchOver(platform.places, move, prepared);
     await finish(platform.places, move);
     await retire(platform.places, move);
     expect(await run(tenantId, sql`SELECT word FROM keyless ORDER BY 1`)).toEqual([{ word: 'late' }, { word: 'same' }, { word: 'same' }]);
@@ -442,7 +503,7 @@ describe('a move', () => {
     await copy(platform.places, move);
     await catchUp(platform.places, move);
     await platform.admin.query(`ALTER TABLE "${source.appSchema}".people ADD COLUMN late int`);
-    await expect(fence(platform.places, move, prepared)).rejects.toMatchObject({ code: 'placement.not_movable' });
+    await expect(switchOver(platform.places, move, prepared)).rejects.toMatchObject({ code: 'placement.not_movable' });
     expect(await run(source.tenantId, sql`SELECT count(*)::int AS n FROM people`)).toEqual([{ n: 0 }]);
   }, 60_000);
 });

@@ -1,39 +1,24 @@
-import { isDeepStrictEqual } from 'node:util';
 import { DomainError } from '@tenantry/contracts/errors';
 import type { Client } from 'pg';
 import type { PlaceContext } from '../place-context.js';
 import type { Placement } from '../placement.js';
-import { sameDatabase } from '../servers.js';
-import { closeGate, openGate } from './gate.js';
-import { beginNotes, endNotes, forgetAllNotes, forgetNotes, hasNotes, readNotes } from './notes.js';
-import { copyVersions, generationOf, makePlace, readVersions, removePlace, savePlaced } from './places.js';
-import { checksum, copyTable, type Delta, emptyTables, mergeRows, readDelta, replaceRows } from './rows.js';
-import { asOwner, inSchema, type Move, onBoth, onDatabase } from './side.js';
-import {
-  buildStructure,
-  copySequences,
-  fingerprint,
-  finishStructure,
-  loosenStructure,
-  readStructure,
-  type Structure,
-  validateForeignKeys,
-} from './structure.js';
+import { closeGate, letGo, openGate } from './gate.js';
+import { beginNotes, endNotes, hasNotes, thinNotes } from './notes.js';
+import { catchUpWith, compareAll, pass, productTables, tablesOf } from './pass.js';
+import { announce, copyVersions, generationOf, makePlace, readVersions, removePlace } from './places.js';
+import { copyTable, emptyTables } from './rows.js';
+import { asOwner, type Move, onBoth, onDatabase } from './side.js';
+import { buildStructure, fingerprint, loosenStructure, readStructure, validateForeignKeys } from './structure.js';
+import { announceTarget, cross, type Switched, type SwitchOptions, settle } from './switch.js';
 import { inCircles, type MovedTable, readTables } from './tables.js';
 
-/** Notes that one pass takes; and how few may be left for the last pass, which happens while everybody waits. */
-const notesPerPass = 5_000;
-const fewNotes = 300;
-const mostPasses = 200;
-/** Tables of up to so many rows are compared as a whole while everybody waits; of larger ones what has changed since the comparison before. */
-const comparedWhole = 20_000;
+/** A trial that finds nobody in is over at once. */
+const trialMs = 1_000;
 
 const notMovable = (detail: string) => new DomainError('placement.not_movable', { detail });
 /** The last look before anything is dropped, whatever went wrong before. */
 const livesThere = ({ tenantId, database, schema }: Placement) =>
   new Error(`The tenant ${tenantId} lives in ${database}.${schema}: that place is not removed`);
-const differs = (table: string) =>
-  new DomainError('placement.copy_differs', { detail: `The copy of ${table} is not what the original is.` });
 
 /**
  * Makes the target with the product's structure, empty. Gives what the structure is, so that a change meanwhile is noticed.
@@ -45,7 +30,7 @@ export async function prepare(context: PlaceContext, { from, to }: Move): Promis
   await makePlace(context, to, from);
   if (to.isolation !== 'shared') await onDatabase(context, to, (client) => buildStructure(client, to, structure));
   await onBoth(context, { from, to }, async (source, target) =>
-    copyVersions(context, { from, to }, target, await readVersions(source, from), { anew: true }),
+    copyVersions(context, { from, to }, target, await readVersions(source, from)),
   );
   return { structure: fingerprint(structure) };
 }
@@ -104,88 +89,20 @@ const copyAll = (source: Client, target: Client, { from, to }: Move, tables: rea
     { snapshot: true },
   );
 
-/** Types lose their schema under its own search path, so that those of two places compare. */
-const productTables = (client: Client, place: Placement): Promise<MovedTable[]> =>
-  asOwner(client, place, () => readTables(client, place.appSchema), { snapshot: true, path: place.appSchema });
-
-/** The product's tables that the source has, with their columns in the target's order. */
-async function tablesOf(source: Client, target: Client, { from, to }: Move): Promise<MovedTable[]> {
-  const [original, copied] = await Promise.all([productTables(source, from), productTables(target, to)]);
-  const names = new Set(original.map(({ name }) => name));
-  return copied.filter(({ name }) => names.has(name));
-}
-
 /**
- * Takes over what has changed, pass by pass, until little is left; compares everything as of one instant; then copies the platform's
- * rows of the tenant with their checkpoints: whoever projects into them goes on from there.
+ * Takes over what has changed, pass by pass, until little is left; then copies the platform's rows of the tenant with their checkpoints:
+ * whoever projects into them goes on from there.
  */
 export async function catchUp(context: PlaceContext, move: Move): Promise<{ passes: number; rows: number }> {
   const { to } = move;
   return onBoth(context, move, async (source, target) => {
     const tables = await tablesOf(source, target, move);
-    let passes = 0;
-    for (let taken = notesPerPass; taken > fewNotes && passes < mostPasses; passes++)
-      taken = (await pass(source, target, move, tables)).taken;
-    await pass(source, target, move, tables, async () => {
-      for (const table of tables) await compare(source, target, move, table);
-    });
+    const passes = await catchUpWith(source, target, move, tables);
     const rows = await copyPlatformRows(source, target, move);
     // So that what is written at the target can be taken back to the source.
     await beginNotes(target, to, tables);
-    return { passes: passes + 1, rows };
+    return { passes, rows };
   });
-}
-
-/** Both within the transactions that are open. @param keys the rows to be compared; without: all */
-async function compare(source: Client, target: Client, { from, to }: Move, table: MovedTable, keys?: readonly string[]): Promise<void> {
-  const [original, copied] = await Promise.all([
-    checksum(source, from.appSchema, table, keys),
-    checksum(target, to.appSchema, table, keys),
-  ]);
-  if (!isDeepStrictEqual(original, copied)) throw differs(table.name);
-}
-
-/** One pass: what is noted, as of one instant, and compared. @param then within the same instant, once that is applied */
-async function pass(
-  source: Client,
-  target: Client,
-  move: Move,
-  tables: readonly MovedTable[],
-  then: () => Promise<void> = async () => undefined,
-): Promise<{ taken: number }> {
-  const { from, to } = move;
-  const ids = await asOwner(
-    source,
-    from,
-    async () => {
-      const notes = await readNotes(source, from, notesPerPass);
-      const deltas: Delta[] = [];
-      for (const table of tables) {
-        const keys = notes.keys.get(table.name);
-        if (keys && keys.length > 0) deltas.push(await readDelta(source, from.appSchema, table, keys));
-      }
-      await asOwner(target, to, async () => {
-        for (const table of tables.filter(({ name }) => notes.whole.has(name))) {
-          await emptyTables(target, to.appSchema, [table]);
-          await copyTable(source, target, from.appSchema, to.appSchema, table);
-        }
-        await (to.isolation === 'shared' ? mergeRows : replaceRows)(target, to.appSchema, deltas);
-      });
-      await asOwner(
-        target,
-        to,
-        async () => {
-          for (const { table, keys } of deltas) await compare(source, target, move, table, keys);
-          await then();
-        },
-        { snapshot: true },
-      );
-      return notes.ids;
-    },
-    { snapshot: true },
-  );
-  if (ids.length > 0) await forgetNotes(source, from, ids);
-  return { taken: ids.length };
 }
 
 /**
@@ -215,146 +132,80 @@ const stampOf = async (client: Client, { schema }: Placement): Promise<string | 
     ])
   ).rows[0]?.stamp ?? null;
 
-/**
- * Closes the source's gate and takes over the rest: from now on both hold the same, and nobody writes. Where that fails the gate is open
- * again: nobody waits for a repetition. @param closed called when the gate is. @throws DomainError `placement.not_movable` where the product's structure has changed since `prepare`
- */
-export async function fence(
-  context: PlaceContext,
-  move: Move,
-  prepared: { structure: string },
-  closed: () => void = () => undefined,
-): Promise<void> {
-  const { from, to } = move;
-  await onBoth(context, move, async (source, target) => {
-    const tables = await tablesOf(source, target, move);
-    // An attempt that failed late has left the tables as they are to be in use: a deletion of a row would take others along.
-    if (to.isolation !== 'shared') await loosenStructure(target, to);
-    // Shortly before, so that little is left.
-    for (let taken = fewNotes + 1, passes = 0; taken > fewNotes && passes < mostPasses; passes++)
-      taken = (await pass(source, target, move, tables)).taken;
-    await closeGate(source, from);
-    closed();
-    try {
-      const structure = await takeRest(context, source, target, move, tables);
-      if (fingerprint(structure) !== prepared.structure) throw notMovable("The product's schema was changed while it was copied.");
-      if (to.isolation !== 'shared') await finishStructure(target, to, structure);
-      await copySequences(source, from, target, to);
-      await forgetAllNotes(target, to);
-    } catch (error) {
-      await openGate(source, from);
-      throw error;
-    }
+/** Whether the gate could be closed now: nobody stays in for long; and whoever is refused from now on finds the target. @throws Error 55P03 */
+export async function fence(context: PlaceContext, move: Move): Promise<void> {
+  await announceTarget(context, move);
+  await onDatabase(context, move.from, async (keeper) => {
+    await closeGate(keeper, move.from, trialMs);
+    await letGo(keeper);
   });
 }
 
 /**
- * Behind the closed gate: what is still noted, and the versions that these rows are of. A version of tables that others share may come
- * in nevertheless, and changes rows or not. Gives the structure.
- */
-async function takeRest(
-  context: PlaceContext,
-  source: Client,
-  target: Client,
-  move: Move,
-  tables: readonly MovedTable[],
-): Promise<Structure> {
-  const versions = await readVersions(source, move.from);
-  for (let taken = notesPerPass; taken === notesPerPass; ) ({ taken } = await pass(source, target, move, tables));
-  const structure = await readStructure(source, move.from);
-  if (!isDeepStrictEqual(versions, await readVersions(source, move.from)))
-    throw new Error('A version of the product came in between: the rest is taken again');
-  await copyVersions(context, move, target, versions, { anew: false });
-  return structure;
-}
-
-/**
- * Compares what is small as a whole. What is large was, before the gate closed, and each row that changed since was when it was taken over:
- * to count it once more would have everybody wait for as long as that takes. Behind a closed gate.
+ * Compares everything as of one instant, while the tenant is in use. What changes afterwards is compared row by row when it is taken over,
+ * so that both are the same at the end without another look.
  */
 export async function verify(context: PlaceContext, move: Move): Promise<{ tables: number; rows: number }> {
-  const { from, to } = move;
   return onBoth(context, move, async (source, target) => {
     const tables = await tablesOf(source, target, move);
+    await catchUpWith(source, target, move, tables);
     let rows = 0;
-    for (const table of tables) {
-      const [there, here] = await Promise.all([
-        asOwner(source, from, () => sizeOf(source, from, table), { snapshot: true }),
-        asOwner(target, to, () => sizeOf(target, to, table), { snapshot: true }),
-      ]);
-      if (there !== here) throw differs(table.name);
-      rows += there;
-      if (there > comparedWhole) continue;
-      await asOwner(source, from, () => asOwner(target, to, () => compare(source, target, move, table), { snapshot: true }), {
-        snapshot: true,
-      });
-    }
+    await pass(source, target, move, tables, {
+      atTarget: async () => {
+        rows = await compareAll(source, target, move, tables);
+      },
+    });
     return { tables: tables.length, rows };
   });
 }
-/** The number of rows; of more than are compared as a whole only that they are more, unless the table has no key to compare them by. */
-async function sizeOf(client: Client, { appSchema }: Placement, { name, key }: MovedTable): Promise<number> {
-  const most = key.length > 0 ? `LIMIT ${comparedWhole + 1}` : '';
-  const { rows } = await client.query<{ n: string }>(
-    `SELECT count(*) AS n FROM (SELECT FROM ${inSchema(appSchema, name)} ${most}) counted`,
-  );
-  return Number(rows[0]!.n);
-}
 
-/** The target is the tenant's place from now on. Its gate opens after the placement says so: until then both are closed. */
-export async function switchOver(context: PlaceContext, { from, to }: Move): Promise<void> {
-  await savePlaced(context, to, sameDatabase(from, to));
-  if (!sameDatabase(from, to)) await onDatabase(context, to, (client) => openGate(client, to));
+/** The target is the tenant's place from now on. @throws DomainError `placement.not_caught_up`, `placement.not_movable` */
+export async function switchOver(
+  context: PlaceContext,
+  move: Move,
+  prepared: { structure: string },
+  options: SwitchOptions = {},
+): Promise<Switched> {
+  if (await settle(context, move)) return { closedMs: null, attempts: [] };
+  await announceTarget(context, move);
+  return cross(context, move, prepared.structure, options);
 }
 
 /** What can wait until everybody is in again. */
 export const finish = (context: PlaceContext, { to }: Move): Promise<void> =>
   onDatabase(context, to, (client) => validateForeignKeys(client, to));
 
-/** Lets everybody in at the source again, where the tenant still lives there: elsewhere a second gate would be open. */
-export async function reopen(context: PlaceContext, { from }: Move): Promise<void> {
-  if ((await generationOf(context, from.tenantId)) === from.generation) await onDatabase(context, from, (client) => openGate(client, from));
+/** The tenant stays: nobody looks for the target any more, and a gate that was closed for good is opened. */
+export async function reopen(context: PlaceContext, move: Move): Promise<void> {
+  if (await settle(context, move)) return;
+  await announce(context, move.from, null);
+  await onDatabase(context, move.from, (client) => openGate(client, move.from));
 }
 
 /**
  * The tenant lives at the source again, with what was written at the target meanwhile; nothing to do where it never left. Its placement is
  * a new one: whoever remembers either of the old is refused.
  */
-export async function switchBack(context: PlaceContext, { from, to }: Move): Promise<Placement | null> {
-  const generation = await generationOf(context, from.tenantId);
-  if (generation < to.generation) return null;
+export async function switchBack(context: PlaceContext, { from, to }: Move, options: SwitchOptions = {}): Promise<Placement | null> {
+  if (!(await settle(context, { from, to }))) return null;
   const back: Placement = { ...from, generation: to.generation + 1 };
   const reversed: Move = { from: to, to: back };
-  if (generation === to.generation) {
-    await onBoth(context, reversed, async (source, target) => {
-      const prepared = await readyToGoBack(source, target, reversed, from);
-      const tables = await tablesOf(source, target, reversed);
-      for (let taken = fewNotes + 1, passes = 0; taken > fewNotes && passes < mostPasses; passes++)
-        taken = (await pass(source, target, reversed, tables)).taken;
-      await pass(source, target, reversed, tables, async () => {
-        for (const table of tables) await compare(source, target, reversed, table);
-      });
-      await closeGate(source, to);
-      try {
-        const structure = await takeRest(context, source, target, reversed, tables);
-        if (fingerprint(structure) !== prepared)
-          throw new Error("The product's schema was changed meanwhile: what it holds is copied again");
-        if (back.isolation !== 'shared') await finishStructure(target, back, structure);
-        await copySequences(source, to, target, back);
-        await verify(context, reversed);
-      } catch (error) {
-        await openGate(source, to);
-        throw error;
-      }
+  if (!(await settle(context, reversed))) {
+    const prepared = await onBoth(context, reversed, async (source, target) => {
+      const structure = await readyToGoBack(source, target, reversed, from);
+      return { structure };
     });
-    // Whoever comes between the two waits, as for any closed gate.
-    if (!sameDatabase(from, to)) await onDatabase(context, back, (client) => openGate(client, back, 'closed'));
-    await savePlaced(context, back, sameDatabase(from, to));
+    await verify(context, reversed);
+    await announceTarget(context, reversed);
+    await cross(context, reversed, prepared.structure, options);
   }
-  if (!sameDatabase(from, to)) await onDatabase(context, back, (client) => openGate(client, back));
   await finish(context, reversed);
   return back;
 }
+
+/** Keeps the notes from growing while the source is kept. */
+export const thin = (context: PlaceContext, { to }: Move): Promise<unknown> =>
+  onDatabase(context, to, async (client) => ((await hasNotes(client, to)) ? thinNotes(client, to) : null));
 
 /**
  * The old place takes rows again. Where the product's schema has changed since (a campaign), it is made anew and everything is copied, as in

@@ -130,5 +130,13 @@ export async function readNotes(client: Client, place: Placement, limit: number)
 export const forgetNotes = (client: Client, place: Placement, ids: readonly string[]) =>
   asOwner(client, place, () => client.query(`DELETE FROM ${notesOf(place)} WHERE id = ANY($1::bigint[])`, [ids]));
 
-export const forgetAllNotes = (client: Client, place: Placement) =>
-  asOwner(client, place, () => client.query(`DELETE FROM ${notesOf(place)}`));
+export const forgetNotesSql = (place: Placement) => `DELETE FROM ${notesOf(place)}`;
+
+/** Of several notes of one row the last says it all: a place that is noted for long has no more of them than rows that changed. */
+export const thinNotes = (client: Client, place: Placement) =>
+  asOwner(client, place, () =>
+    client.query(
+      `DELETE FROM ${notesOf(place)} old USING (SELECT name, key, max(id) AS id FROM ${notesOf(place)} GROUP BY name, key) last
+       WHERE old.name = last.name AND old.key IS NOT DISTINCT FROM last.key AND old.id < last.id`,
+    ),
+  );

@@ -50,15 +50,28 @@ export async function makePlace(context: PlaceContext, to: Placement, from: Plac
   });
 }
 
-/** The placement says the new place; of which version its tables are, the next upgrade looks up there. @param gateHere its gate is in the same database, and opens with it */
-export async function savePlaced({ pool }: PlaceContext, place: Placement, gateHere: boolean): Promise<void> {
-  const { tenantId, isolation, server, database, schema, appSchema, role, generation } = place;
-  const saved = `UPDATE tenancy.placements SET isolation = ${literal(isolation)}, server = ${literal(server)}, database = ${literal(database)},
+/** The placement says the new place; of which version its tables are, the next upgrade looks up there. */
+export const savedSql = ({ tenantId, isolation, server, database, schema, appSchema, role, generation }: Placement) =>
+  `UPDATE tenancy.placements SET isolation = ${literal(isolation)}, server = ${literal(server)}, database = ${literal(database)},
       schema = ${literal(schema)}, app_schema = ${literal(appSchema)}, role = ${literal(role)}, generation = ${integer(generation)},
-      ready = true, schema_version = NULL, updated_at = now()
+      ready = true, schema_version = NULL, next = NULL, updated_at = now()
     WHERE tenant_id = ${uuidLiteral(tenantId)} AND generation < ${integer(generation)}`;
-  // The gates of the control plane's database are provisioning's to write.
-  await onPool(pool, (client) => inOneMessage(client, `${saved}; ${gateHere ? openGateSql(place) : ''}`));
+
+export async function savePlaced({ pool }: PlaceContext, place: Placement): Promise<void> {
+  await pool.query(savedSql(place));
+}
+
+/** Where the tenant goes next, for whoever is refused where it was. @param next null: nowhere */
+export async function announce({ pool }: PlaceContext, { tenantId, generation }: Placement, next: Placement | null): Promise<void> {
+  const place = next && {
+    ...{ isolation: next.isolation, server: next.server, database: next.database, schema: next.schema },
+    ...{ app_schema: next.appSchema, role: next.role, generation: next.generation },
+  };
+  await pool.query('UPDATE tenancy.placements SET next = $3 WHERE tenant_id = $1 AND generation = $2', [
+    tenantId,
+    generation,
+    place && JSON.stringify(place),
+  ]);
 }
 
 /** Which versions of the product a place has, as its own database says. */
@@ -68,42 +81,42 @@ export interface AppVersion {
   checksum: string;
 }
 
+export const ledgerSql = (appSchema: string) =>
+  `SELECT blueprint, version, checksum FROM tenancy.app_ledger WHERE app_schema = ${literal(appSchema)} ORDER BY blueprint, version`;
+
 export async function readVersions(client: Client, place: Placement): Promise<AppVersion[]> {
-  const { rows } = await asOwner(client, place, () =>
-    client.query<AppVersion>(
-      'SELECT blueprint, version, checksum FROM tenancy.app_ledger WHERE app_schema = $1 ORDER BY blueprint, version',
-      [place.appSchema],
-    ),
-  );
+  const { rows } = await asOwner(client, place, () => client.query<AppVersion>(ledgerSql(place.appSchema)));
   return rows;
 }
 
-/**
- * The copy of the product's schema has the versions that the original has; shared tables have versions of their own. May be repeated.
- * @param anew what an earlier copy had is forgotten
- */
+const insertVersions =
+  'INSERT INTO tenancy.app_ledger (app_schema, blueprint, version, checksum) SELECT $1, * FROM unnest($2::text[], $3::int[], $4::text[]) ON CONFLICT DO NOTHING';
+const valuesOf = ({ appSchema }: Placement, versions: readonly AppVersion[]) => [
+  appSchema,
+  versions.map(({ blueprint }) => blueprint),
+  versions.map(({ version }) => version),
+  versions.map(({ checksum }) => checksum),
+];
+
+/** The copy of the product's schema has the versions that the original has, and no others; shared tables have versions of their own. */
 export async function copyVersions(
-  { pool }: PlaceContext,
+  context: PlaceContext,
   { from, to }: Move,
   target: Client,
   versions: readonly AppVersion[],
-  { anew }: { anew: boolean },
 ): Promise<void> {
   if (to.isolation === 'shared') return;
-  const insert = `INSERT INTO tenancy.app_ledger (app_schema, blueprint, version, checksum) SELECT $1, * FROM unnest($2::text[], $3::int[], $4::text[]) ON CONFLICT DO NOTHING`;
-  const values = [
-    to.appSchema,
-    versions.map(({ blueprint }) => blueprint),
-    versions.map(({ version }) => version),
-    versions.map(({ checksum }) => checksum),
-  ];
   await asOwner(target, to, async () => {
-    if (anew && (!sameDatabase(from, to) || from.appSchema !== to.appSchema))
+    if (!sameDatabase(from, to) || from.appSchema !== to.appSchema)
       await target.query('DELETE FROM tenancy.app_ledger WHERE app_schema = $1', [to.appSchema]);
-    await target.query(insert, values);
+    await target.query(insertVersions, valuesOf(to, versions));
   });
-  // What campaigns are planned with.
-  if (to.database !== CONTROL_PLANE_DATABASE) await pool.query(insert, values);
+  await mirrorVersions(context, to, versions);
+}
+
+/** What campaigns are planned with. */
+export async function mirrorVersions({ pool }: PlaceContext, to: Placement, versions: readonly AppVersion[]): Promise<void> {
+  if (to.database !== CONTROL_PLANE_DATABASE) await pool.query(insertVersions, valuesOf(to, versions));
 }
 
 /** Where the tenant lives, as the placement says. */
@@ -138,11 +151,12 @@ async function remove(context: PlaceContext, gone: Placement, stays: Placement):
         `SET LOCAL lock_timeout = '5s'; SET LOCAL ROLE ${OWNER};
          DROP SCHEMA IF EXISTS ${identifier(gone.appSchema)}, ${identifier(gone.schema)} CASCADE; RESET ROLE`,
       );
+    // The gate of a place that was left says the generation of the next.
     if (!sameDatabase(gone, stays))
       await inOneMessage(
         client,
         `SET LOCAL ROLE ${OWNER}; DELETE FROM tenancy.tenant_gate WHERE tenant_id = ${uuidLiteral(gone.tenantId)}
-         AND generation <= ${integer(gone.generation)}; RESET ROLE`,
+         AND generation <= ${integer(gone.generation + 1)}; RESET ROLE`,
       );
   });
   if (gone.isolation !== 'dedicated') return;

@@ -10,10 +10,11 @@ const largeBytes = 16_000;
 const heldBytes = 32_000_000;
 
 /** A row as the text of its composite type: every type's own input and output, whatever it holds. In the order of the target's columns. */
-const asText = ({ columns }: MovedTable, alias = '') => `ROW(${columns.map(({ name }) => `${alias}${identifier(name)}`).join(', ')})::text`;
+export const asText = ({ columns }: MovedTable, alias = '') =>
+  `ROW(${columns.map(({ name }) => `${alias}${identifier(name)}`).join(', ')})::text`;
 
 /** Inserts rows given as texts in $1. Generated columns make themselves. */
-function insertText(schema: string, { name, columns }: MovedTable, onConflict = ''): string {
+export function insertText(schema: string, { name, columns }: MovedTable, onConflict = ''): string {
   const given = columns.filter(({ generated }) => !generated).map((column) => identifier(column.name));
   const into = inSchema(schema, name);
   return `INSERT INTO ${into} (${given.join(', ')}) OVERRIDING SYSTEM VALUE
@@ -21,8 +22,8 @@ function insertText(schema: string, { name, columns }: MovedTable, onConflict = 
 }
 
 /** Sizes are those of storage, for which no value is read that is stored apart. */
-const storedBytes = ({ columns }: MovedTable) =>
-  columns.map(({ name }) => `coalesce(pg_column_size(${identifier(name)}), 0)`).join(' + ') || '0';
+export const storedBytes = ({ columns }: MovedTable, alias = '') =>
+  columns.map(({ name }) => `coalesce(pg_column_size(${alias}${identifier(name)}), 0)`).join(' + ') || '0';
 
 /** All rows that the source's transaction sees, the large ones apart from the others: two batches in memory. Gives their number. */
 export async function copyTable(
@@ -76,74 +77,22 @@ async function copyRows(
   return copied;
 }
 
-/** What changed of one table. Keys are JSON texts, which no number passes through that JavaScript would round. */
-export interface Delta {
-  table: MovedTable;
-  keys: readonly string[];
-  /** The rows as they are now. */
-  present: string[];
-  /** The keys that have none any more. */
-  gone: string[];
-}
-const jsonArray = (keys: readonly string[]) => `[${keys.join(',')}]`;
-
-/** The rows of the keys as the source's transaction sees them. */
-export async function readDelta(source: ClientBase, schema: string, table: MovedTable, keys: readonly string[]): Promise<Delta> {
-  const from = inSchema(schema, table.name);
-  const given = [jsonArray(keys)];
-  const present = await source.query<{ line: string }>(
-    `SELECT ${asText(table, 's.')} AS line FROM ${from} s JOIN jsonb_populate_recordset(NULL::${from}, $1::jsonb) k ON ${matches(table, 's')}`,
-    given,
-  );
-  const gone =
-    present.rows.length === keys.length
-      ? []
-      : (
-          await source.query<{ key: string }>(
-            `SELECT e::text AS key FROM jsonb_array_elements($1::jsonb) e, LATERAL jsonb_populate_record(NULL::${from}, e) k
-             WHERE NOT EXISTS (SELECT FROM ${from} s WHERE ${matches(table, 's')})`,
-            given,
-          )
-        ).rows;
-  return { table, keys, present: present.rows.map(({ line }) => line), gone: gone.map(({ key }) => key) };
-}
-
-const matches = ({ key }: MovedTable, alias: string) =>
-  key.map((column) => `${alias}.${identifier(column)} = k.${identifier(column)}`).join(' AND ');
-
-const deleteKeys = (schema: string, table: MovedTable) => {
-  const into = inSchema(schema, table.name);
-  return `DELETE FROM ${into} t USING jsonb_populate_recordset(NULL::${into}, $1::jsonb) k WHERE ${matches(table, 't')}`;
-};
-
-/** Into tables without foreign keys and triggers: whatever was there of the keys goes first, so that unique values may have changed hands. */
-export async function replaceRows(target: ClientBase, schema: string, deltas: readonly Delta[]): Promise<void> {
-  for (const { table, keys } of deltas) await target.query(deleteKeys(schema, table), [jsonArray(keys)]);
-  for (const { table, present } of deltas) if (present.length > 0) await target.query(insertText(schema, table), [present]);
-}
-
-/** Into tables whose foreign keys are at work, parents first: a row that still is, is never deleted, because others may point to it. */
-export async function mergeRows(target: ClientBase, schema: string, deltas: readonly Delta[]): Promise<void> {
-  await target.query('SET CONSTRAINTS ALL DEFERRED');
-  for (const { table, gone } of [...deltas].reverse())
-    if (gone.length > 0) await target.query(deleteKeys(schema, table), [jsonArray(gone)]);
-  for (const { table, present } of deltas) {
-    if (present.length === 0) continue;
-    const key = new Set(table.key);
-    const set = table.columns
-      .filter(({ name, generated }) => !generated && !key.has(name))
-      .map(({ name }) => `${identifier(name)} = excluded.${identifier(name)}`);
-    const action = set.length > 0 ? `DO UPDATE SET ${set.join(', ')}` : 'DO NOTHING';
-    await target.query(insertText(schema, table, `ON CONFLICT (${table.key.map(identifier).join(', ')}) ${action}`), [present]);
-  }
-}
-
 /** Children first. */
 export async function emptyTables(target: ClientBase, schema: string, tables: readonly MovedTable[]): Promise<void> {
   for (const { name } of [...tables].reverse()) await target.query(`DELETE FROM ${inSchema(schema, name)}`);
 }
 
-export interface Checksum {
+/** Keys are JSON texts, which no number passes through that JavaScript would round. */
+export const jsonArray = (keys: readonly string[]) => `[${keys.join(',')}]`;
+
+/** The keys in $1 as the rows `k`, each once: the same instant may have been noted as two texts. */
+export const givenKeys = (from: string, { key }: MovedTable) =>
+  `(SELECT DISTINCT ${key.map(identifier).join(', ')} FROM jsonb_populate_recordset(NULL::${from}, $1::jsonb)) k`;
+
+export const matches = ({ key }: MovedTable, alias: string, given = 'k') =>
+  key.map((column) => `${alias}.${identifier(column)} = ${given}.${identifier(column)}`).join(' AND ');
+
+interface Checksum {
   rows: string;
   sum: string;
 }
@@ -151,7 +100,7 @@ export interface Checksum {
 /** Number of rows and a sum of their hashes: whatever order they are in. Restricted to some keys where there are any. */
 export async function checksum(client: ClientBase, schema: string, table: MovedTable, keys?: readonly string[]): Promise<Checksum> {
   const from = inSchema(schema, table.name);
-  const only = keys ? `JOIN jsonb_populate_recordset(NULL::${from}, $1::jsonb) k ON ${matches(table, 's')}` : '';
+  const only = keys ? `JOIN ${givenKeys(from, table)} ON ${matches(table, 's')}` : '';
   const { rows } = await client.query<Checksum>(
     `SELECT count(*)::text AS rows, coalesce(sum(hashtextextended(${asText(table, 's.')}, 0)::numeric), 0)::text AS sum FROM ${from} s ${only}`,
     keys ? [jsonArray(keys)] : [],

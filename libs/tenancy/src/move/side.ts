@@ -30,10 +30,15 @@ export async function onDatabase<T>(
     keepAliveInitialDelayMillis: 10_000,
   });
   client.on('error', reportedByQuery);
-  await client.connect();
+  context.signal?.throwIfAborted();
+  // With a query at work this breaks the connection.
+  const stop = () => void client.end();
+  context.signal?.addEventListener('abort', stop);
   try {
+    await client.connect();
     return await work(client);
   } finally {
+    context.signal?.removeEventListener('abort', stop);
     await client.end();
   }
 }

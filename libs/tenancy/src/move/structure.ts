@@ -5,7 +5,7 @@ import { readCatalogue, type Table } from '../catalogue.js';
 import { renderColumn } from '../compile.js';
 import { APP_OWNER } from '../names.js';
 import type { Placement } from '../placement.js';
-import { identifier, sqlState } from '../sql.js';
+import { identifier, literal, sqlState } from '../sql.js';
 import { asOwner } from './side.js';
 
 /** What a schema of the product's holds, as statements on unqualified names that make it again elsewhere. */
@@ -14,6 +14,8 @@ export interface Structure {
   statements: string[];
   /** Added once the rows are there: they would refuse them in between. */
   foreignKeys: { table: string; name: string; definition: string }[];
+  /** The product's own, off until rows are copied; `state` is how they were switched on, as `ALTER TABLE` says it. */
+  triggers: { table: string; name: string; state: string }[];
   tables: string[];
 }
 
@@ -47,15 +49,20 @@ async function structureOf(client: Client, { appSchema, role }: Placement): Prom
     foreignKeys: tables.flatMap(({ name: table, constraints }) =>
       constraints.filter(({ kind }) => kind === 'f').map(({ name, definition }) => ({ table, name, definition })),
     ),
+    triggers: rows.filter(({ kind }) => kind === 'trigger').map(({ text }) => JSON.parse(text) as Structure['triggers'][number]),
     tables: tables.map(({ name }) => name),
   };
 }
 
 /** Changes whenever the schema does. */
-export const fingerprint = ({ statements, foreignKeys }: Structure): string =>
-  createHash('sha256')
-    .update(JSON.stringify([[...statements].sort(), foreignKeys.map((key) => JSON.stringify(key)).sort()]))
+export const fingerprint = ({ statements, foreignKeys, triggers }: Structure): string => {
+  const sorted = (all: readonly object[]) => all.map((one) => JSON.stringify(one)).sort();
+  // How most are, and were when this was not looked at yet.
+  const unusual = triggers.filter(({ state }) => state !== 'ENABLE');
+  return createHash('sha256')
+    .update(JSON.stringify([[...statements].sort(), sorted(foreignKeys), ...(unusual.length > 0 ? [sorted(unusual)] : [])]))
     .digest('hex');
+};
 
 function renderTable(table: Table, identities: ReadonlyMap<string, string>): string[] {
   const name = identifier(table.name);
@@ -130,46 +137,35 @@ async function reasonOf(client: Client, statement: string): Promise<Error> {
   return new Error('A statement of the structure failed and then did not');
 }
 
-/** As `buildStructure` leaves it: a closed place that rows are put into again. */
+/** As `buildStructure` leaves it: a closed place that rows are put into again. The notes' own triggers stay on. */
 export async function loosenStructure(client: Client, place: Placement): Promise<void> {
   await asOwner(client, place, async () => {
-    const { rows } = await client.query<{ table: string; name: string | null }>(
-      `SELECT c.relname AS "table", k.conname AS name FROM pg_class c LEFT JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'f'
-       WHERE c.relnamespace = to_regnamespace(quote_ident($1)) AND c.relkind = 'r'`,
+    const { rows } = await client.query<{ change: string }>(
+      `SELECT format('ALTER TABLE %I.%I DROP CONSTRAINT %I', $1::text, c.relname, k.conname) AS change FROM pg_class c JOIN pg_constraint k
+         ON k.conrelid = c.oid AND k.contype = 'f' WHERE c.relnamespace = to_regnamespace(quote_ident($1)) AND c.relkind = 'r'
+       UNION ALL SELECT format('ALTER TABLE %I.%I DISABLE TRIGGER %I', $1::text, c.relname, t.tgname) FROM pg_class c JOIN pg_trigger t
+         ON t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgname NOT LIKE 'tenantry\\_moving\\_%'
+         WHERE c.relnamespace = to_regnamespace(quote_ident($1)) AND c.relkind = 'r'`,
       [place.appSchema],
     );
-    const statements = rows.map(({ table, name }) => {
-      const of = `ALTER TABLE ${identifier(place.appSchema)}.${identifier(table)}`;
-      return `${of} DISABLE TRIGGER USER; ${name === null ? '' : `${of} DROP CONSTRAINT ${identifier(name)};`}`;
-    });
-    if (statements.length > 0) await client.query(statements.join(' '));
+    if (rows.length > 0) await client.query(rows.map(({ change }) => change).join('; '));
   });
 }
 
-/** Foreign keys without a look at the rows, which would take its time, and the product's own triggers: the tables are as they were. */
-export async function finishStructure(client: Client, place: Placement, { foreignKeys, tables }: Structure): Promise<void> {
-  await asOwner(
-    client,
-    place,
-    async () => {
-      const { rows } = await client.query<{ name: string }>(
-        `SELECT c.relname || '.' || k.conname AS name FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
-         WHERE c.relnamespace = to_regnamespace(quote_ident($1)) AND k.contype = 'f'`,
-        [place.appSchema],
-      );
-      const there = new Set(rows.map(({ name }) => name));
-      const missing = foreignKeys.filter(({ table, name }) => !there.has(`${table}.${name}`));
-      const statements = [
-        ...missing.map(
-          ({ table, name, definition }) =>
-            `ALTER TABLE ${identifier(table)} ADD CONSTRAINT ${identifier(name)} ${definition}${/ NOT (VALID|ENFORCED)$/.test(definition) ? '' : ' NOT VALID'};`,
-        ),
-        ...tables.map((table) => `ALTER TABLE ${identifier(table)} ENABLE TRIGGER USER;`),
-      ];
-      if (statements.length > 0) await client.query(statements.join(' '));
-    },
-    { path: place.appSchema },
-  );
+/**
+ * What makes the tables as they were, once the rows are there: foreign keys without a look at the rows, which would take its time, and the
+ * product's own triggers. To be run as the owner with the schema as search path.
+ */
+export function finishSql({ foreignKeys, triggers }: Structure): string {
+  const statements = [
+    ...foreignKeys.map(
+      ({ table, name, definition }) =>
+        `ALTER TABLE ${identifier(table)} ADD CONSTRAINT ${identifier(name)} ${definition}${/ NOT (VALID|ENFORCED)$/.test(definition) ? '' : ' NOT VALID'};`,
+    ),
+    ...triggers.map(({ table, name, state }) => `ALTER TABLE ${identifier(table)} ${state} TRIGGER ${identifier(name)};`),
+  ];
+  // What waits for the end of the transaction would be in the way of a change of the table.
+  return statements.length > 0 ? `SET CONSTRAINTS ALL IMMEDIATE; ${statements.join(' ')}` : '';
 }
 
 /**
@@ -190,32 +186,46 @@ export async function validateForeignKeys(client: Client, place: Placement): Pro
     });
 }
 
-/** Sequences go on where they were; of a schema that others use too, at least there. */
-export async function copySequences(source: Client, from: Placement, target: Client, to: Placement): Promise<void> {
-  const { rows } = await asOwner(
-    source,
-    from,
-    () =>
-      source.query<{ name: string; last: string | null }>(
-        'SELECT sequencename AS name, last_value::text AS last FROM pg_sequences WHERE schemaname = $1',
-        [from.appSchema],
-      ),
-    { path: from.appSchema },
-  );
-  const used = rows.filter(({ last }) => last !== null);
-  if (used.length === 0) return;
-  await asOwner(
-    target,
-    to,
-    () =>
-      target.query(
-        `SELECT setval(quote_ident(s.schemaname) || '.' || quote_ident(s.sequencename), greatest(g.last, ${to.isolation === 'shared' ? 's.last_value' : 'NULL'}))
-         FROM json_to_recordset($1::json) AS g(name text, last bigint) JOIN pg_sequences s ON s.schemaname = $2 AND s.sequencename = g.name`,
-        [JSON.stringify(used), to.appSchema],
-      ),
-    { path: to.appSchema },
-  );
+/** Where the sequences of a schema are. */
+export const sequencesSql = (schema: string) =>
+  `SELECT sequencename AS name, last_value::text AS last FROM pg_sequences WHERE schemaname = ${literal(schema)} AND last_value IS NOT NULL`;
+export interface Sequence {
+  name: string;
+  last: string;
 }
+
+/** Sequences go on where they were; of a schema that others use too, at least there. */
+export const setSequencesSql = (sequences: readonly Sequence[], to: Placement) =>
+  sequences.length === 0
+    ? ''
+    : `SELECT setval(format('%I.%I', s.schemaname, s.sequencename), greatest(g.last, ${to.isolation === 'shared' ? 's.last_value' : 'NULL'}))
+       FROM json_to_recordset(${literal(JSON.stringify(sequences))}::json) AS g(name text, last bigint)
+       JOIN pg_sequences s ON s.schemaname = ${literal(to.appSchema)} AND s.sequencename = g.name;`;
+
+/**
+ * Changes whenever something in the schema is altered, and is quickly read: which rows of the catalogue there are, and who wrote them last.
+ * Statistics are written in place and change nothing.
+ */
+export const stampSql = (schema: string) => {
+  const space = `to_regnamespace(quote_ident(${literal(schema)}))`;
+  const mine = `(SELECT c.oid FROM pg_class c WHERE c.relnamespace = ${space})`;
+  const parts: readonly (readonly [string, string])[] = [
+    ['pg_class', `relnamespace = ${space}`],
+    ['pg_proc', `pronamespace = ${space}`],
+    ['pg_type', `typnamespace = ${space}`],
+    ['pg_constraint', `connamespace = ${space}`],
+    ['pg_statistic_ext', `stxnamespace = ${space}`],
+    ['pg_trigger', `tgrelid IN ${mine} AND NOT tgisinternal`],
+    ['pg_policy', `polrelid IN ${mine}`],
+    ['pg_attrdef', `adrelid IN ${mine}`],
+    ['pg_enum', `enumtypid IN (SELECT t.oid FROM pg_type t WHERE t.typnamespace = ${space})`],
+    ['pg_rewrite', `ev_class IN ${mine}`],
+  ];
+  return `SELECT md5(coalesce(string_agg(part, ',' ORDER BY part), '')) AS stamp FROM (
+    ${parts.map(([name, where]) => `SELECT '${name} ' || oid || ' ' || xmin AS part FROM ${name} WHERE ${where}`).join(' UNION ALL ')}
+    UNION ALL SELECT 'column ' || attrelid || ' ' || attnum || ' ' || xmin FROM pg_attribute WHERE attrelid IN ${mine} AND attnum > 0
+    UNION ALL SELECT 'sequence ' || seqrelid || ' ' || xmin FROM pg_sequence WHERE seqrelid IN ${mine}) parts`;
+};
 
 /**
  * Everything but tables with their columns, constraints and indexes. `statement` goes before them, `after` behind; `identity` is of a column.
@@ -257,6 +267,9 @@ UNION ALL SELECT 'statement', format('CREATE VIEW %I%s AS %s', c.relname,
   FROM mine c WHERE c.relkind = 'v'
 UNION ALL SELECT 'statement', pg_get_triggerdef(t.oid, true) FROM pg_trigger t JOIN mine c ON c.oid = t.tgrelid
   WHERE NOT t.tgisinternal AND t.tgname NOT LIKE 'tenantry\\_moving\\_%'
+UNION ALL SELECT 'trigger', json_build_object('table', c.relname, 'name', t.tgname,
+    'state', CASE t.tgenabled WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' WHEN 'A' THEN 'ENABLE ALWAYS' ELSE 'ENABLE' END)::text
+  FROM pg_trigger t JOIN mine c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal AND t.tgname NOT LIKE 'tenantry\\_moving\\_%'
 UNION ALL SELECT 'statement', format('CREATE POLICY %I ON %I AS %s FOR %s%s%s', p.polname, c.relname,
     CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,
     CASE p.polcmd WHEN '*' THEN 'ALL' WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' ELSE 'DELETE' END,

@@ -2,13 +2,22 @@ import type { Pool } from 'pg';
 import type { Placement } from '../placement.js';
 import { identifier, uuidLiteral } from '../sql.js';
 
+interface Parent {
+  name: string;
+  deferrable: boolean;
+}
+interface Child {
+  name: string;
+  parents: readonly Parent[];
+}
+
 export interface MovedTable {
   name: string;
   columns: { name: string; type: string; generated: boolean }[];
   /** Columns of the primary key; empty where there is none. */
   key: string[];
-  /** Tables of the same schema that a foreign key of this one names, and whether its check can wait for the end of the transaction. */
-  parents: { name: string; deferrable: boolean }[];
+  /** Tables of the same schema that a foreign key of this one names, by which columns, and whether its check can wait for the end of the transaction. */
+  parents: (Parent & { columns: string[]; references: string[] })[];
   /** Triggers of the product's own. */
   triggers: string[];
   forced: boolean;
@@ -33,7 +42,7 @@ export async function deletesOf(client: Pick<Pool, 'query'>, { tenantId, schema,
 }
 
 /** Stable: of tables that nothing orders, the first stays first. In a circle the order is as given. */
-export function parentsFirst<T extends Pick<MovedTable, 'name' | 'parents'>>(tables: readonly T[]): T[] {
+export function parentsFirst<T extends Child>(tables: readonly T[]): T[] {
   const ordered: T[] = [];
   const placed = new Set<string>();
   const names = new Set(tables.map(({ name }) => name));
@@ -51,7 +60,7 @@ export function parentsFirst<T extends Pick<MovedTable, 'name' | 'parents'>>(tab
 }
 
 /** Tables whose foreign keys lead back to themselves by checks that can't wait: no order of single rows satisfies them. */
-export function inCircles(tables: readonly Pick<MovedTable, 'name' | 'parents'>[]): string[] {
+export function inCircles(tables: readonly Child[]): string[] {
   const strict = new Map(
     tables.map(({ name, parents }) => [name, parents.filter(({ deferrable }) => !deferrable).map((parent) => parent.name)]),
   );
@@ -71,7 +80,9 @@ SELECT c.relname AS name,
   coalesce((SELECT json_agg(a.attname ORDER BY n)
    FROM pg_index x CROSS JOIN LATERAL unnest(x.indkey::int2[]) WITH ORDINALITY u(num, n)
    JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = u.num WHERE x.indrelid = c.oid AND x.indisprimary), '[]') AS key,
-  coalesce((SELECT json_agg(json_build_object('name', p.relname, 'deferrable', k.condeferrable))
+  coalesce((SELECT json_agg(json_build_object('name', p.relname, 'deferrable', k.condeferrable,
+     'columns', (SELECT json_agg(a.attname ORDER BY n) FROM unnest(k.conkey) WITH ORDINALITY u(num, n) JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num),
+     'references', (SELECT json_agg(a.attname ORDER BY n) FROM unnest(k.confkey) WITH ORDINALITY u(num, n) JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num)))
    FROM pg_constraint k JOIN pg_class p ON p.oid = k.confrelid AND p.relnamespace = c.relnamespace
    WHERE k.conrelid = c.oid AND k.contype = 'f'), '[]') AS parents,
   coalesce((SELECT json_agg(t.tgname ORDER BY t.tgname) FROM pg_trigger t

@@ -22,9 +22,11 @@ export class DatabaseLoginRpc {
   async handle({ tenantId }: Call<typeof getDatabaseLogin>): Reply<typeof getDatabaseLogin> {
     const placed = await this.placements.find(tenantId, true);
     if (!placed?.placement.ready) throw new DomainError('placement.not_found');
-    const { isolation, database, role, generation } = placed.placement;
-    if (isolation !== 'isolated' || placed.loginSecret === null)
+    // Of a tenant that is on its way to a database of its own too: its connections are opened ahead.
+    const own = [placed.placement, placed.next].find((place) => place?.isolation === 'isolated');
+    if (!own || placed.loginSecret === null)
       throw new DomainError('placement.not_found', { detail: 'The tenant has no database of its own, so it has no login.' });
+    const { database, role, generation } = own;
     return {
       status: 200,
       body: { database, user: role, password: await openLogin(this.keyring, tenantId, placed.loginSecret), generation },

@@ -4,6 +4,7 @@ import { DomainError } from '@tenantry/contracts/errors';
 import { Keyring } from '@tenantry/crypto/keyring';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { ComeBack, GiveUp } from '@tenantry/messaging/effects';
+import { faultPoint } from '@tenantry/observability/fault';
 import { Database } from '@tenantry/service/database';
 import { Environment } from '@tenantry/service/environment';
 import { alone } from '@tenantry/tenancy/move/alone';
@@ -18,9 +19,11 @@ import {
   retire,
   switchBack,
   switchOver,
+  thin,
   verify,
 } from '@tenantry/tenancy/move/move';
 import type { Move } from '@tenantry/tenancy/move/side';
+import type { SwitchOptions } from '@tenantry/tenancy/move/switch';
 import type { PlaceContext } from '@tenantry/tenancy/place-context';
 import type { Placement } from '@tenantry/tenancy/placement';
 import { takeRoomOn } from '@tenantry/tenancy/server-rooms';
@@ -31,7 +34,11 @@ import { Servers } from '../server/servers.js';
 import { moved, registered, tenant as tenantAggregate } from '../tenant/tenant.js';
 import { arrive, endMove, type Moving, type Place, placement, restartMove } from './placement.js';
 
+type Work<T> = (move: Move, moving: Moving, places: PlaceContext) => Promise<T>;
+
 const busyMs = 500;
+/** How often notes are thinned while the source is kept. */
+const thinEveryMs = 60_000;
 const immovable: ReadonlySet<string> = new Set(['deleting', 'deleted']);
 
 /**
@@ -45,6 +52,9 @@ export class MoveOperation implements OperationType {
   readonly effectiveAfter = 'switch';
   readonly steps: readonly OperationStep[];
   private readonly places: PlaceContext;
+  private readonly budgetMs: number;
+  /** When the notes of a move that is waiting were thinned last, on the process's clock. */
+  private readonly thinned = new Map<string, number>();
 
   constructor(
     private readonly log: TenantLog,
@@ -56,45 +66,43 @@ export class MoveOperation implements OperationType {
     keyring: Keyring,
   ) {
     this.places = { pool: database.pool, url: environment.values.TENANTRY_POSTGRES_URL, keys: keyring };
+    this.budgetMs = environment.values.TENANTRY_MOVE_PAUSE_MS;
     this.steps = [
       {
         name: 'prepare',
         run: async (context) => {
           const { region } = await this.claim(context);
-          return this.atWork(context, async (move) => {
+          return this.atWork(context, async (move, _, places) => {
             if (move.to.server !== move.from.server) await takeRoomOn(this.places.pool, context.tenantId, move.to.server);
-            return { ...(await prepare(this.places, move)), region };
+            return { ...(await prepare(places, move)), region };
           });
         },
-        undo: (context) => this.undoing(context, (move) => abandon(this.places, move)),
+        undo: (context) => this.undoing(context, (move, _, places) => abandon(places, move)),
       },
-      { name: 'copy', run: (context) => this.atWork(context, (move) => copy(this.places, move)) },
-      { name: 'catch-up', run: (context) => this.atWork(context, (move) => catchUp(this.places, move)) },
+      { name: 'copy', run: (context) => this.atWork(context, (move, _, places) => copy(places, move)) },
+      { name: 'catch-up', run: (context) => this.atWork(context, (move, _, places) => catchUp(places, move)) },
       {
         name: 'fence',
         run: (context) =>
-          this.atWork(context, async (move) => {
-            let closedAt = this.clock.now();
-            await fence(this.places, move, context.results['prepare'] as { structure: string }, () => {
-              closedAt = this.clock.now();
-            });
-            return { closedAt };
+          this.atWork(context, async (move, _, places) => {
+            await fence(places, move);
+            return null;
           }),
-        undo: (context) => this.undoing(context, (move) => reopen(this.places, move)),
+        undo: (context) => this.undoing(context, (move, _, places) => reopen(places, move)),
       },
-      { name: 'verify', run: (context) => this.atWork(context, (move) => this.compare(move)) },
+      { name: 'verify', run: (context) => this.atWork(context, (move, _, places) => this.compare(places, move)) },
       {
         name: 'switch',
-        run: (context) => this.atWork(context, (move, { from, to }) => this.switched(context, move, from, to)),
-        undo: (context) => this.undoing(context, (move, { from, to }) => this.switchedBack(context, move, from, to)),
+        run: (context) => this.atWork(context, (move, { from, to }, places) => this.switched(context, places, move, from, to)),
+        undo: (context) => this.undoing(context, (move, { from, to }, places) => this.switchedBack(context, places, move, from, to)),
       },
       {
         name: 'retire',
         commits: true,
         waitMs: (context) => this.keptForMs(context),
         run: (context) =>
-          this.atWork(context, async (move) => {
-            await retire(this.places, move);
+          this.atWork(context, async (move, _, places) => {
+            await retire(places, move);
             return null;
           }),
       },
@@ -103,6 +111,7 @@ export class MoveOperation implements OperationType {
   }
 
   async ended({ tenantId, operationId, command }: OperationContext, status: Parameters<typeof endMove>[1]): Promise<void> {
+    this.thinned.delete(operationId);
     // What failed behind the point of no return is still to be finished: nothing else may begin before.
     if (status === 'failed') return;
     await this.log.transact(placement, { tenant: tenantId, command: command('ended') }, endMove(operationId, status));
@@ -120,10 +129,10 @@ export class MoveOperation implements OperationType {
     return { region };
   }
 
-  private async atWork<T>(context: OperationContext, work: (move: Move, moving: Moving) => Promise<T>): Promise<T> {
+  private async atWork<T>(context: OperationContext, work: Work<T>): Promise<T> {
     const { tenantId, operationId } = context;
     const place = (at: Place): Placement => ({ tenantId, ready: true, ...at });
-    const done = await alone(this.places, tenantId, async () => {
+    const done = await alone(this.places, tenantId, async (places) => {
       // Asked by who is alone: whoever comes late, with a step that others have gone on from, would write into the place where the tenant
       // lives by now.
       if (!(await context.isDue())) throw new ComeBack(0);
@@ -134,43 +143,45 @@ export class MoveOperation implements OperationType {
           cause: new DomainError('placement.not_found', { detail: 'The tenant has no place any more.' }),
         });
       const { moving } = state;
-      return work({ from: place(moving.from), to: place(moving.to) }, moving);
+      return work({ from: place(moving.from), to: place(moving.to) }, moving, places);
     });
     if (done === null) throw new ComeBack(busyMs);
     return done.result;
   }
 
   /** A move that could not even begin again has nothing to be undone. */
-  private async undoing(context: OperationContext, work: (move: Move, moving: Moving) => Promise<void>): Promise<void> {
+  private async undoing(context: OperationContext, work: Work<void>): Promise<void> {
     const { state } = await this.log.load(placement, { tenant: context.tenantId });
     if (state.placed && state.moving?.operationId === context.operationId) await this.atWork(context, work);
   }
 
-  /** Everybody waits meanwhile: what goes wrong here ends the move, and the gate opens. */
-  private async compare(move: Move): Promise<Facts> {
+  /** What is not the same will not be the next time either. */
+  private async compare(places: PlaceContext, move: Move): Promise<Facts> {
     try {
-      return await verify(this.places, move);
+      return await verify(places, move);
     } catch (error) {
-      throw new GiveUp('The copy could not be compared', { cause: error });
+      if (error instanceof DomainError) throw new GiveUp('The copy is not what the original is', { cause: error });
+      throw error;
     }
   }
 
-  private async switched(context: OperationContext, move: Move, from: Place, to: Place): Promise<Facts> {
-    await switchOver(this.places, move);
+  private async switched(context: OperationContext, places: PlaceContext, move: Move, from: Place, to: Place): Promise<Facts> {
+    const { closedMs, attempts } = await switchOver(places, move, context.results['prepare'] as { structure: string }, this.options());
     const switchedAt = this.clock.now();
-    const { closedAt } = context.results['fence'] as { closedAt: string };
     const region = from.server === to.server ? null : await this.servers.regionOf(to.server);
     await this.say(context, 'arrived', from, to, region);
-    await finish(this.places, move);
-    // For so long everybody waited, and until they looked again.
-    return { switchedAt, closedMs: Date.parse(switchedAt) - Date.parse(closedAt) };
+    await finish(places, move);
+    // For so long nobody came in; null where the process that switched died before it could say so.
+    return { switchedAt, closedMs, attempts: attempts.map(({ closedMs: triedMs, why }) => ({ closedMs: triedMs, why })) };
   }
 
-  private async switchedBack(context: OperationContext, move: Move, from: Place, to: Place): Promise<void> {
-    const back = await switchBack(this.places, move);
+  private async switchedBack(context: OperationContext, places: PlaceContext, move: Move, from: Place, to: Place): Promise<void> {
+    const back = await switchBack(places, move, this.options());
     const { region = null } = (context.results['prepare'] ?? {}) as { region?: string };
     if (back) await this.say(context, 'returned', to, { ...from, generation: back.generation }, region);
   }
+
+  private options = (): SwitchOptions => ({ budgetMs: this.budgetMs, at: (moment) => faultPoint(`move.gate.${moment}`) });
 
   /** @param region that the tenant is in from now on; null: it stays */
   private async say(
@@ -199,6 +210,19 @@ export class MoveOperation implements OperationType {
     ]);
     if (!state.placed || state.moving?.operationId !== operationId || this.isOver(registered(life.state).deletion)) return 0;
     const { switchedAt } = results['switch'] as { switchedAt: string };
-    return Date.parse(switchedAt) + state.moving.keepSourceMinutes * 60_000 - this.clock.nowMs();
+    const leftMs = Date.parse(switchedAt) + state.moving.keepSourceMinutes * 60_000 - this.clock.nowMs();
+    if (leftMs > 0) await this.thinNotes(tenantId, operationId, state.moving);
+    return leftMs;
+  }
+
+  /** While the source is kept everything that is written is noted: each row once is enough. */
+  private async thinNotes(tenantId: string, operationId: string, { from, to }: Moving): Promise<void> {
+    const now = performance.now();
+    const last = this.thinned.get(operationId);
+    if (last !== undefined && now - last < thinEveryMs) return;
+    this.thinned.set(operationId, now);
+    if (last === undefined) return;
+    const place = (at: Place): Placement => ({ tenantId, ready: true, ...at });
+    await thin(this.places, { from: place(from), to: place(to) });
   }
 }
