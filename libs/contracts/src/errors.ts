@@ -101,6 +101,7 @@ export const errorCodes = {
   'blueprint.sql_failed': { status: 409, title: 'The version’s SQL fails on the tenant’s tables' },
   'blueprint.campaign_running': { status: 409, title: 'A campaign of the blueprint is under way' },
   'schema.unknown_version': { status: 409, title: 'The tenant’s tables are of a release that is not known here' },
+  'keys.other_master_key': { status: 409, title: 'Identity wraps keys with another master key' },
   'keys.destroyed': { status: 410, title: "The tenant's keys were destroyed" },
 } as const satisfies Record<string, { status: number; title: string }>;
 

@@ -6,6 +6,7 @@ import { configFaces, configRoutes } from './config/routes.js';
 import { configVersionFaces, configVersionRoutes } from './config/version-routes.js';
 import { domainFaces, domainRoutes } from './domain/routes.js';
 import { eventSubscriptionFaces, eventSubscriptionRoutes } from './identity/event-subscriptions.js';
+import { keyRoutes } from './identity/key-routes.js';
 import { identityFaces, identityRoutes } from './identity/routes.js';
 import { signingRoutes } from './identity/signing.js';
 import { blueprintRoutes } from './platform/blueprints.js';
@@ -44,6 +45,7 @@ export const routes: Route[] = [
   ...auditRoutes,
   ...identityRoutes,
   ...signingRoutes,
+  ...keyRoutes,
   ...eventSubscriptionRoutes,
   ...consumerRoutes,
   startBulkOperation,

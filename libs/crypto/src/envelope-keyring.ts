@@ -14,9 +14,8 @@ export abstract class EnvelopeKeyring extends Keyring {
     const { id, tenantId: owner, subject } = parseKeyId(value);
     // Another tenant's ciphertext is never decrypted here, whoever may have placed it in this tenant's data.
     if (owner !== tenantId) throw new DomainError('keys.destroyed', { cause: new Error('encrypted for another tenant') });
-    const key = await this.key(tenantId, subject);
-    // A newer key means that the one the value was made with was destroyed: values are never encrypted again.
-    if (key.id !== id) throw new DomainError('keys.destroyed');
+    const key = (await this.opening(tenantId, [id])).get(id);
+    if (!key) throw new DomainError('keys.destroyed');
     return open(key, { tenantId, subject }, value) as T;
   }
 

@@ -70,10 +70,23 @@ export function open(key: DataKey, binding: Binding, value: Encrypted): unknown 
 export const keyId = (tenantId: string, subject: string, version: number): string => `${tenantId}/${subject}/${version}`;
 
 /** What stands before the colon of an encrypted value, taken apart. @throws Error when it is none */
-export function parseKeyId(value: Encrypted): { id: string; tenantId: string; subject: string; version: number } {
-  const match = /^(([^/:]+)\/([^:]+)\/([0-9]+)):[^:]*$/.exec(value.enc);
+export function parseKeyId(value: Encrypted): NamedVersion & { id: string } {
+  const match = /^([^:]+):[^:]*$/.exec(value.enc);
   if (!match) throw new Error('not an encrypted value');
-  return { id: match[1] as string, tenantId: match[2] as string, subject: match[3] as string, version: Number(match[4]) };
+  const id = match[1] as string;
+  return { id, ...namedVersion(id) };
+}
+
+interface NamedVersion {
+  tenantId: string;
+  subject: string;
+  version: number;
+}
+/** An id of a key, taken apart. @throws Error when it is none */
+export function namedVersion(id: string): NamedVersion {
+  const match = /^([^/:]+)\/([^:]+)\/([0-9]{1,9})$/.exec(id);
+  if (!match) throw new Error('not the id of a key');
+  return { tenantId: match[1] as string, subject: match[2] as string, version: Number(match[3]) };
 }
 
 export const isEncrypted = (value: unknown): value is Encrypted =>
@@ -85,3 +98,9 @@ export const hmacWith = (key: DataKey, purpose: string, text: string): string =>
 
 /** The subject whose data key makes the HMACs of a purpose: `requests` for `requests`, `index` for all others. */
 export const hmacSubject = (purpose: string): string => (purpose === 'requests' ? 'requests' : 'index');
+
+/**
+ * Whether a subject gets another key when its tenant's is rotated. HMACs have to come out the same for ever, or nothing would be found again;
+ * an export is one set of files, and what it was sealed with is asked for by its subject.
+ */
+export const isRotated = (subject: string): boolean => subject !== 'requests' && subject !== 'index' && !subject.startsWith('export-');

@@ -12,8 +12,10 @@ export interface DataKey {
  * Subjects are ids without meaning: `contacts`, `config`, `member-<id>`, `principal-<id>`, `requests` (HMAC of requests), `login` (the isolated database's password).
  */
 export abstract class Keyring {
-  /** Keys of the subjects, made where they do not exist yet (idempotently). @throws DomainError `keys.destroyed` */
+  /** The newest keys of the subjects, to encrypt with; made where they do not exist yet (idempotently). @throws DomainError `keys.destroyed` */
   abstract keys(tenantId: string, subjects: readonly string[]): Promise<Map<string, DataKey>>;
+  /** Keys by their ids, of whatever version, to read with. Those that were destroyed, never were, or are another tenant's are left out. */
+  abstract opening(tenantId: string, ids: readonly string[]): Promise<Map<string, DataKey>>;
   /** Forget cached keys of a tenant. */
   abstract forget(tenantId: string): void;
 

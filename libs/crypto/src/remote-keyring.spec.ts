@@ -1,15 +1,19 @@
 import { describe, expect, it, vi } from 'vitest';
-import { type CacheOptions, CachingKeyring, type FetchKeys } from './remote-keyring.js';
+import { type CacheOptions, CachingKeyring, type KeyOwner } from './remote-keyring.js';
 
 function setUp(options: CacheOptions = {}) {
   let version = 1;
   let now = 1_000_000;
-  const owner: FetchKeys = async (tenantId, subjects) =>
-    subjects.map((subject) => ({ subject, id: `${tenantId}/${subject}/${version}`, key: Buffer.alloc(32, version) }));
-  const fetchKeys = vi.fn(owner);
-  const keyring = new CachingKeyring(fetchKeys, { nowMs: () => now, ...options });
+  const fetchKeys = vi.fn<KeyOwner['ensure']>(async (tenantId, subjects) =>
+    subjects.map((subject) => ({ subject, id: `${tenantId}/${subject}/${version}`, key: Buffer.alloc(32, version) })),
+  );
+  const open = vi.fn<KeyOwner['open']>(async (_tenantId, ids) =>
+    ids.flatMap((id) => (Number(id.split('/')[2]) <= version ? [{ id, key: Buffer.alloc(32, Number(id.split('/')[2])) }] : [])),
+  );
+  const keyring = new CachingKeyring({ ensure: fetchKeys, open }, { nowMs: () => now, ...options });
   const ids = async (tenant: string, ...subjects: string[]) => [...(await keyring.keys(tenant, subjects)).values()].map(({ id }) => id);
-  return { keyring, fetchKeys, ids, rotate: () => version++, pass: (ms: number) => (now += ms) };
+  const opened = async (tenant: string, ...named: string[]) => [...(await keyring.opening(tenant, named)).keys()].sort();
+  return { keyring, fetchKeys, open, ids, opened, rotate: () => version++, pass: (ms: number) => (now += ms) };
 }
 
 describe('a caching keyring', () => {
@@ -74,5 +78,34 @@ describe('a caching keyring', () => {
     await ids('t1', 'a');
     await ids('t2', 'a');
     expect(fetchKeys.mock.calls.map(([tenant]) => tenant)).toEqual(['t1', 't2', 't3', 't2']);
+  });
+
+  it('reads every version, and asks for none that it has', async () => {
+    const { ids, opened, open, rotate } = setUp();
+    await ids('t', 'a');
+    rotate();
+    expect(await opened('t', 't/a/1')).toEqual(['t/a/1']);
+    expect(open).not.toHaveBeenCalled();
+    expect(await opened('t', 't/a/1', 't/b/1', 't/b/2')).toEqual(['t/a/1', 't/b/1', 't/b/2']);
+    expect(await opened('t', 't/b/2')).toEqual(['t/b/2']);
+    expect(open.mock.calls).toEqual([['t', ['t/b/1', 't/b/2']]]);
+  });
+
+  it('encrypts with a newer key as soon as it has met one', async () => {
+    const { ids, opened, rotate } = setUp();
+    expect(await ids('t', 'a')).toEqual(['t/a/1']);
+    rotate();
+    expect(await ids('t', 'a')).toEqual(['t/a/1']);
+    expect(await opened('t', 't/a/2')).toEqual(['t/a/2']);
+    expect(await ids('t', 'a')).toEqual(['t/a/2']);
+  });
+
+  it('takes no word for a version that is nowhere, nor for a key of another tenant', async () => {
+    const { ids, opened, open, fetchKeys } = setUp();
+    await ids('t', 'a');
+    expect(await opened('t', 't/a/99', 'other/a/1')).toEqual([]);
+    expect(await ids('t', 'a')).toEqual(['t/a/1']);
+    expect(fetchKeys).toHaveBeenCalledTimes(1);
+    expect(open.mock.calls).toEqual([['t', ['t/a/99']]]);
   });
 });

@@ -1,8 +1,15 @@
+import { namedVersion } from './envelope.js';
 import { EnvelopeKeyring } from './envelope-keyring.js';
 import type { DataKey } from './keyring.js';
+import { SharedFetch } from './shared-fetch.js';
 
-/** Asks the owner of the keys for those of several subjects; makes the ones that do not exist yet. */
-export type FetchKeys = (tenantId: string, subjects: readonly string[]) => Promise<Iterable<DataKey & { subject: string }>>;
+/** The owner of the keys. */
+export interface KeyOwner {
+  /** The newest keys of several subjects; makes the ones that do not exist yet. */
+  ensure(tenantId: string, subjects: readonly string[]): Promise<Iterable<DataKey & { subject: string }>>;
+  /** Keys by their ids; those that were destroyed or never were are left out. */
+  open(tenantId: string, ids: readonly string[]): Promise<Iterable<DataKey>>;
+}
 
 export interface CacheOptions {
   /** How long a key may be used without asking again; at most, and by default, 5 minutes. */
@@ -14,64 +21,63 @@ export interface CacheOptions {
 }
 
 interface Entry {
-  keys: Map<string, { key: DataKey; fetchedAt: number }>;
-  /** Subjects that are being fetched. */
-  pending: Map<string, Promise<Map<string, DataKey>>>;
+  /** By subject: what is encrypted with. */
+  newest: SharedFetch<DataKey>;
+  /** By id: what is read with. */
+  versions: SharedFetch<DataKey>;
 }
 
 const FIVE_MINUTES_MS = 300_000;
+/** Of one tenant, of each of both kinds. */
+const MAX_KEYS = 10_000;
 
 /**
- * Data keys from elsewhere, cached. Concurrent requests for a key share one fetch; subjects of one call are fetched together.
+ * Data keys from elsewhere, cached. Concurrent requests for a key share one fetch; keys of one call are fetched together.
  * A failure is not remembered. `forget` also keeps what is on its way from being cached.
  */
 export class CachingKeyring extends EnvelopeKeyring {
   /** In order of use: the first is the one unused for longest. */
   private readonly tenants = new Map<string, Entry>();
-  private readonly maxAgeMs: number;
   private readonly maxTenants: number;
-  private readonly nowMs: () => number;
+  private readonly held: { maxAgeMs: number; maxHeld: number; nowMs: () => number };
 
   constructor(
-    private readonly fetchKeys: FetchKeys,
+    private readonly owner: KeyOwner,
     options: CacheOptions = {},
   ) {
     super();
-    this.maxAgeMs = Math.min(options.maxAgeMs ?? FIVE_MINUTES_MS, FIVE_MINUTES_MS);
     this.maxTenants = options.maxTenants ?? 10_000;
-    this.nowMs = options.nowMs ?? (() => performance.now());
+    this.held = {
+      maxAgeMs: Math.min(options.maxAgeMs ?? FIVE_MINUTES_MS, FIVE_MINUTES_MS),
+      maxHeld: MAX_KEYS,
+      nowMs: options.nowMs ?? (() => performance.now()),
+    };
   }
 
   override async keys(tenantId: string, subjects: readonly string[]): Promise<Map<string, DataKey>> {
-    const entry = this.use(tenantId);
-    const oldest = this.nowMs() - this.maxAgeMs;
+    const found = await this.use(tenantId).newest.get(subjects);
+    for (const subject of subjects) if (!found.has(subject)) throw new Error(`no key for subject ${subject} was given`);
+    return found;
+  }
+
+  override async opening(tenantId: string, ids: readonly string[]): Promise<Map<string, DataKey>> {
+    const { newest, versions } = this.use(tenantId);
     const found = new Map<string, DataKey>();
-    const waitFor = new Map<string, Promise<Map<string, DataKey>>>();
-    const missing: string[] = [];
-    for (const subject of new Set(subjects)) {
-      const cached = entry.keys.get(subject);
-      if (cached && cached.fetchedAt > oldest) {
-        found.set(subject, cached.key);
-        continue;
-      }
-      const pending = entry.pending.get(subject);
-      if (pending) waitFor.set(subject, pending);
-      else missing.push(subject);
+    const others: string[] = [];
+    for (const id of new Set(ids)) {
+      const { tenantId: owner, subject } = namedVersion(id);
+      if (owner !== tenantId) continue;
+      const known = newest.peek(subject);
+      if (known?.id === id) found.set(id, known);
+      else others.push(id);
     }
-    if (missing.length > 0) {
-      const fetching = this.fetch(tenantId, entry, missing);
-      for (const subject of missing) {
-        entry.pending.set(subject, fetching);
-        waitFor.set(subject, fetching);
-      }
-    }
-    if (waitFor.size === 0) return found;
-    const results = await Promise.all(waitFor.values());
-    let index = 0;
-    for (const subject of waitFor.keys()) {
-      const key = results[index++]?.get(subject);
-      if (!key) throw new Error(`no key for subject ${subject} was given`);
-      found.set(subject, key);
+    if (others.length === 0) return found;
+    for (const [id, key] of await versions.get(others)) {
+      found.set(id, key);
+      const { subject, version } = namedVersion(id);
+      const known = newest.peek(subject);
+      // Somebody has a newer one already: what is encrypted here from now on is encrypted with that, too.
+      if (known && namedVersion(known.id).version < version) newest.drop(subject);
     }
     return found;
   }
@@ -84,7 +90,20 @@ export class CachingKeyring extends EnvelopeKeyring {
   private use(tenantId: string): Entry {
     let entry = this.tenants.get(tenantId);
     if (entry) this.tenants.delete(tenantId);
-    else entry = { keys: new Map(), pending: new Map() };
+    else {
+      entry = {
+        newest: new SharedFetch(async (subjects) => {
+          const keys = new Map<string, DataKey>();
+          for (const { subject, id, key } of await this.owner.ensure(tenantId, subjects)) keys.set(subject, { id, key });
+          return keys;
+        }, this.held),
+        versions: new SharedFetch(async (ids) => {
+          const keys = new Map<string, DataKey>();
+          for (const { id, key } of await this.owner.open(tenantId, ids)) keys.set(id, { id, key });
+          return keys;
+        }, this.held),
+      };
+    }
     this.tenants.set(tenantId, entry);
     if (this.tenants.size > this.maxTenants) {
       for (const oldest of this.tenants.keys()) {
@@ -93,18 +112,5 @@ export class CachingKeyring extends EnvelopeKeyring {
       }
     }
     return entry;
-  }
-
-  private async fetch(tenantId: string, entry: Entry, subjects: string[]): Promise<Map<string, DataKey>> {
-    // The age counts from the question: the answer may have been overtaken by a destruction.
-    const fetchedAt = this.nowMs();
-    try {
-      const fetched = new Map<string, DataKey>();
-      for (const { subject, id, key } of await this.fetchKeys(tenantId, subjects)) fetched.set(subject, { id, key });
-      for (const [subject, key] of fetched) entry.keys.set(subject, { key, fetchedAt });
-      return fetched;
-    } finally {
-      for (const subject of subjects) entry.pending.delete(subject);
-    }
   }
 }

@@ -1,5 +1,4 @@
-import { DomainError } from '@tenantry/contracts/errors';
-import { isEncrypted, parseKeyId } from './envelope.js';
+import { isEncrypted, open, parseKeyId } from './envelope.js';
 import type { Keyring } from './keyring.js';
 
 /** Calls `visit` with every `{enc}` in a JSON value. */
@@ -18,7 +17,7 @@ function replaced(value: unknown, clear: ReadonlyMap<string, unknown>): unknown 
 
 /**
  * The JSON value with every `{enc}` in clear; null stands where the key was destroyed.
- * All keys come with one request, however many data subjects there are.
+ * All keys come with one request, however many data subjects and versions there are.
  * @param hidden ciphertexts that stay as they are
  */
 export async function revealed<T>(keyring: Keyring, tenantId: string, value: T, hidden: ReadonlySet<string> = new Set()): Promise<T> {
@@ -27,18 +26,24 @@ export async function revealed<T>(keyring: Keyring, tenantId: string, value: T, 
     if (!hidden.has(enc)) found.add(enc);
   });
   if (found.size === 0) return value;
-  const subjects = [...new Set([...found].map((enc) => parseKeyId({ enc }).subject))];
-  // Where one of them was destroyed, each value finds out for itself.
-  await ifNotDestroyed(keyring.keys(tenantId, subjects));
-  const clear = new Map<string, unknown>();
-  await Promise.all(
-    [...found].map(async (enc) => clear.set(enc, (await ifNotDestroyed(keyring.reveal<unknown>(tenantId, { enc }))) ?? null)),
-  );
-  return replaced(value, clear) as T;
+  return replaced(value, await openedWith(keyring, tenantId, found, null)) as T;
 }
 
-const ifNotDestroyed = <T>(work: Promise<T>): Promise<T | undefined> =>
-  work.catch((error: unknown) => {
-    if (error instanceof DomainError && error.code === 'keys.destroyed') return undefined;
-    throw error;
-  });
+/** Ciphertexts with what they say. Another tenant's, and those whose key was destroyed, have `instead`; without it they are left out. */
+export async function openedWith(
+  keyring: Keyring,
+  tenantId: string,
+  ciphertexts: Iterable<string>,
+  instead?: null,
+): Promise<Map<string, unknown>> {
+  const named = [...new Set(ciphertexts)].map((enc) => ({ enc, ...parseKeyId({ enc }) }));
+  const own = new Set(named.flatMap(({ id, tenantId: owner }) => (owner === tenantId ? [id] : [])));
+  const keys = own.size > 0 ? await keyring.opening(tenantId, [...own]) : new Map<string, never>();
+  const clear = new Map<string, unknown>();
+  for (const { enc, id, subject } of named) {
+    const key = own.has(id) ? keys.get(id) : undefined;
+    if (key) clear.set(enc, open(key, { tenantId, subject }, { enc }));
+    else if (instead !== undefined) clear.set(enc, instead);
+  }
+  return clear;
+}

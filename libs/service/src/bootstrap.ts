@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { Module, type ModuleMetadata } from '@nestjs/common';
 import { DiscoveryService, NestFactory } from '@nestjs/core';
 import { type Clock, SystemClock } from '@tenantry/contracts/clock';
-import { ensureKeys } from '@tenantry/contracts/identity/operations';
+import { ensureKeys, openKeys } from '@tenantry/contracts/identity/operations';
 import { consumerServices } from '@tenantry/contracts/platform/consumers';
 import { faces } from '@tenantry/contracts/registry';
 import type { ServiceName } from '@tenantry/contracts/route';
@@ -163,13 +163,14 @@ async function run(options: BootstrapOptions, values: ProcessEnvironment, logger
   class Root {}
   const app = await NestFactory.createMicroservice(Root, { strategy: server, logger: new NestLogger(logger), abortOnError: false });
 
-  // What is left of an erased tenant's keys in memory. A message that is lost costs the cache's five minutes.
+  // What is left of an erased tenant's keys in memory, or encrypts with keys that have newer ones. A message that is lost costs the cache's five minutes.
   const keys = app.get(Keyring);
-  connection.subscribe('tenantry.events.*.tenant.TenantErased', {
-    callback: (error, { subject }) => {
-      if (error === null) keys.forget(subject.split('.')[2] ?? '');
-    },
-  });
+  for (const type of ['tenant.TenantErased', 'identity.TenantKeyRotated'])
+    connection.subscribe(`tenantry.events.*.${type}`, {
+      callback: (error, { subject }) => {
+        if (error === null) keys.forget(subject.split('.')[2] ?? '');
+      },
+    });
 
   const providers = app
     .get(DiscoveryService, { strict: false })
@@ -229,18 +230,26 @@ async function run(options: BootstrapOptions, values: ProcessEnvironment, logger
   process.exit(0);
 }
 
-/** As many as the operation takes. */
+/** As many as the operations take. */
 const KEYS_AT_ONCE = 100;
+const portionsOf = (names: readonly string[]) =>
+  Array.from({ length: Math.ceil(names.length / KEYS_AT_ONCE) }, (_, index) =>
+    names.slice(index * KEYS_AT_ONCE, (index + 1) * KEYS_AT_ONCE),
+  );
+const inBytes = <K extends { key: string }>({ key, ...rest }: K) => ({ ...rest, key: Buffer.from(key, 'base64') });
 /** Keys from identity, over the bus. */
 const remoteKeyring = (rpc: RpcClient): KeyringSource => ({
   useFactory: () =>
-    new CachingKeyring(async (tenantId, subjects) => {
-      const portions = Array.from({ length: Math.ceil(subjects.length / KEYS_AT_ONCE) }, (_, index) =>
-        subjects.slice(index * KEYS_AT_ONCE, (index + 1) * KEYS_AT_ONCE),
-      );
-      const answers = await Promise.all(
-        portions.map((portion) => rpc.call(ensureKeys, { tenantId, subjects: portion }, { askAgainAfterMs: 2_500 })),
-      );
-      return answers.flatMap(({ keys }) => keys.map(({ subject, id, key }) => ({ subject, id, key: Buffer.from(key, 'base64') })));
+    new CachingKeyring({
+      ensure: async (tenantId, subjects) => {
+        const asked = portionsOf(subjects).map((portion) =>
+          rpc.call(ensureKeys, { tenantId, subjects: portion }, { askAgainAfterMs: 2_500 }),
+        );
+        return (await Promise.all(asked)).flatMap(({ keys }) => keys.map(inBytes));
+      },
+      open: async (tenantId, ids) => {
+        const asked = portionsOf(ids).map((portion) => rpc.call(openKeys, { tenantId, ids: portion }, { askAgainAfterMs: 2_500 }));
+        return (await Promise.all(asked)).flatMap(({ keys }) => keys.map(inBytes));
+      },
     }),
 });

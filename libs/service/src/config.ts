@@ -65,8 +65,10 @@ export const processEnvironment = z.object({
   TENANTRY_TOKEN_PUBLIC_KEY_FILE: z.string(),
   /** Of the gateway's alone: the private key (PKCS#8, PEM). */
   TENANTRY_TOKEN_PRIVATE_KEY_FILE: z.string().optional(),
-  /** Of identity's alone: 32 bytes (base64) that wrap the tenants' keys. */
+  /** Of identity's alone: 32 bytes (base64) that wrap the tenants' keys. `<name>.<anything>.<ext>` beside `<name>.<ext>` only unwraps. */
   TENANTRY_KMS_KEY_FILE: z.string().optional(),
+  /** Of identity's alone: a tenant's key that is older gets a newer version; 0 for never. */
+  TENANTRY_KEY_ROTATION_DAYS: z.coerce.number().int().min(0).max(36_500).default(365),
   /** Of identity's alone: seeds of the broker's operator and of the platform's account, and a user of the system account that may push accounts. Event subscriptions need all three. */
   TENANTRY_NATS_OPERATOR_SEED_FILE: z.string().optional(),
   TENANTRY_NATS_PLATFORM_SEED_FILE: z.string().optional(),

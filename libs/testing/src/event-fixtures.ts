@@ -302,6 +302,9 @@ export const eventFixtures: readonly EventFixture[] = [
     version: 1,
     data: { securityLevel: 'basic', roles: [{ role: 'owner', permissions: ['*'] }], keyVersion: 1 },
   },
+  { type: 'TenantKeyRotated', version: 1, data: { keyVersion: 2, cause: 'requested', rotatedAt: at } },
+  { type: 'TenantKeyRotated', version: 1, data: { keyVersion: 3, cause: 'age', rotatedAt: at } },
+  { type: 'SigningKeyRotated', version: 1, data: { keyId: 'k-2', rotatedAt: at } },
   {
     type: 'MemberInvited',
     version: 1,

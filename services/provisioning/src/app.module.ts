@@ -11,6 +11,7 @@ import { FileModule } from './file/file.module.js';
 import { IsolationModule } from './isolation/isolation.module.js';
 import { JobModule } from './job/job.module.js';
 import { MaintenanceModule } from './maintenance/maintenance.module.js';
+import { MasterKeyModule } from './master-key/master-key.module.js';
 import { OperationModule } from './operation/operation.module.js';
 import { OversightModule } from './oversight/oversight.module.js';
 import { PlacementModule } from './placement/placement.module.js';
@@ -42,6 +43,7 @@ import { UpgradeModule } from './upgrade/upgrade.module.js';
     DiagnoseModule,
     FileModule,
     UpgradeModule,
+    MasterKeyModule,
   ],
 })
 export class AppModule {}

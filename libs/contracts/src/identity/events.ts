@@ -27,7 +27,7 @@ const createdKey = z.object({
 });
 
 /**
- * Streams `security`, `member-<id>`, `api-key-<id>`, `event-subscription-<id>` (the platform's own are on the platform log).
+ * Streams `security` (of the platform's logs too), `signing` (platform log), `member-<id>`, `api-key-<id>`, `event-subscription-<id>` (the platform's own are on the platform log).
  * Owner: identity.
  */
 export const identityEvents = events('identity', {
@@ -39,6 +39,16 @@ export const identityEvents = events('identity', {
       roles: z.array(z.object({ role: z.enum(memberRoles), permissions: z.array(z.string()) })),
       keyVersion: z.number().int(),
     }),
+  }),
+  TenantKeyRotated: event({
+    version: 1,
+    summary: "The tenant's key got a newer version: what is encrypted from now on is encrypted with it",
+    data: z.object({ keyVersion: z.number().int().min(2), cause: z.enum(['requested', 'age']), rotatedAt: z.string() }),
+  }),
+  SigningKeyRotated: event({
+    version: 1,
+    summary: 'The platform signs documents with another key; the public key of the one before stays published',
+    data: z.object({ keyId: z.string(), rotatedAt: z.string() }),
   }),
   MemberInvited: event({
     version: 1,

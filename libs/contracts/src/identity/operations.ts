@@ -13,6 +13,21 @@ export const ensureKeys = operation({
   output: z.object({ keys: z.array(z.object({ subject: z.string(), id: z.string(), key: z.string().describe('base64, 32 bytes') })) }),
 });
 
+/** Data keys in clear by their ids, of whatever version. Those that were destroyed, never were, or are another tenant's are left out. */
+export const openKeys = operation({
+  name: 'keys.open',
+  owner,
+  callers: services.filter((name) => name !== 'identity'),
+  input: z.object({
+    tenantId: Uuid,
+    ids: z
+      .array(z.string().regex(/^[^/:]{1,36}\/[^:]{1,200}\/\d{1,9}$/))
+      .min(1)
+      .max(100),
+  }),
+  output: z.object({ keys: z.array(z.object({ id: z.string(), key: z.string().describe('base64, 32 bytes') })) }),
+});
+
 /** The principal behind an API key, by the SHA-256 (hex) of the key; null where there is none or it was revoked. */
 export const authenticate = operation({
   name: 'authenticate',
@@ -114,4 +129,28 @@ export const destroyExportKey = operation({
   callers: ['provisioning'],
   input: z.object({ subject: z.string().regex(/^export-[0-9a-f-]{36}$/) }),
   output: z.object({}),
+});
+
+/** Master keys of identity's KMS, by name. */
+export const masterKeyState = operation({
+  name: 'master-key.state',
+  owner,
+  callers: ['provisioning'],
+  input: z.object({}),
+  output: z.object({ current: z.string() }),
+});
+/**
+ * Wraps a batch of what another master key has wrapped by `to`: of the signing keys where `portion` is null, else of the tenants whose id
+ * ends in that hexadecimal digit. Idempotent. @throws `keys.other_master_key` where the process that answers has another current one
+ */
+export const rewrapKeys = operation({
+  name: 'master-key.rewrap',
+  owner,
+  callers: ['provisioning'],
+  input: z.object({
+    to: z.string().max(64),
+    portion: z.number().int().min(0).max(15).nullable(),
+    from: Uuid.nullable().describe('As the batch before has answered'),
+  }),
+  output: z.object({ rewrapped: z.number().int(), from: Uuid.nullable(), isLast: z.boolean() }),
 });

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { EventSubscription } from '@tenantry/contracts/identity/event-subscriptions';
+import { isEncrypted, parseKeyId } from '@tenantry/crypto/envelope';
 import { Keyring } from '@tenantry/crypto/keyring';
 import type { z } from 'zod';
 import { EVENT_STREAM } from './account.js';
@@ -17,11 +18,10 @@ export class Shown {
 
   async all(logId: string, found: readonly Existing[], inboxPrefixes: ReadonlyMap<string, string>) {
     // One fetch for all keys.
-    if (found.length > 0)
-      await this.keyring.keys(
-        logId,
-        found.map(({ subscriptionId }) => `event-subscription-${subscriptionId}`),
-      );
+    await this.keyring.opening(
+      logId,
+      found.flatMap(({ name }) => (isEncrypted(name) ? [parseKeyId(name).id] : [])),
+    );
     return Promise.all(found.map((of) => this.of(logId, of, inboxPrefixes.get(of.subscriptionId) ?? null)));
   }
 

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { DomainError } from '@tenantry/contracts/errors';
-import { keyId, openBytes, sealBytes } from '@tenantry/crypto/envelope';
+import { isRotated, keyId, namedVersion, openBytes, sealBytes } from '@tenantry/crypto/envelope';
 import type { DataKey } from '@tenantry/crypto/keyring';
 import type { Kms } from '@tenantry/crypto/kms';
-import type { Pool } from 'pg';
+import type { Pool, PoolClient } from 'pg';
+import { tenantContext } from './wrapping-context.js';
 
-/** The version that new keys get. Rotation re-wraps keys; it never makes other ones for data that exists. */
+/** The version that new keys get. The row of this version is also what makers, rotations and destruction of a key lock: it is always there. */
 const FIRST = 1;
 const KEY_BYTES = 32;
 const CACHE_MS = 300_000;
@@ -13,40 +14,65 @@ const CACHED_TENANTS = 10_000;
 /** Losing a race against another maker costs one more look; losing this often means that something else is wrong. */
 const MAX_LOOKS = 5;
 
-interface Row {
+interface Wrapping {
   tenant_version: number;
   tenant_wrapped: Buffer | null;
+  master_key: string | null;
+}
+interface Newest extends Wrapping {
   subject: string | null;
   version: number;
   wrapped: Buffer | null;
+  /** Of the tenant's key that wraps it. */
+  by_version: number;
+  by_wrapped: Buffer | null;
+  by_master_key: string | null;
 }
 
 // The newest version of each; a destroyed key is a row whose `wrapped` is null.
-const READ = `
-  SELECT t.version AS tenant_version, t.wrapped AS tenant_wrapped, s.subject, s.version, s.wrapped
+const NEWEST = `
+  SELECT t.version AS tenant_version, t.wrapped AS tenant_wrapped, t.master_key, s.subject, s.version, s.wrapped,
+    s.tenant_key_version AS by_version, w.wrapped AS by_wrapped, w.master_key AS by_master_key
   FROM (SELECT * FROM identity.tenant_keys WHERE tenant_id = $1 ORDER BY version DESC LIMIT 1) t
   LEFT JOIN (
-    SELECT DISTINCT ON (subject) subject, version, wrapped FROM identity.subject_keys
+    SELECT DISTINCT ON (subject) subject, version, wrapped, tenant_key_version FROM identity.subject_keys
     WHERE tenant_id = $1 AND subject = ANY($2::text[]) ORDER BY subject, version DESC
-  ) s ON true`;
+  ) s ON true
+  LEFT JOIN identity.tenant_keys w ON w.tenant_id = $1 AND w.version = s.tenant_key_version`;
+
+// Those that can be read.
+const BY_VERSION = `
+  SELECT s.subject, s.version, s.wrapped, w.version AS tenant_version, w.wrapped AS tenant_wrapped, w.master_key
+  FROM unnest($2::text[], $3::int[]) AS asked(subject, version)
+  JOIN identity.subject_keys s ON s.tenant_id = $1 AND s.subject = asked.subject AND s.version = asked.version AND s.wrapped IS NOT NULL
+  JOIN identity.tenant_keys w ON w.tenant_id = $1 AND w.version = s.tenant_key_version AND w.wrapped IS NOT NULL`;
 
 // Subject keys are wrapped by the tenant's key, so those of a maker who lost the race for the tenant's key are not kept:
-// with $2 (a new tenant key) they are inserted only when that one was.
+// with $2 (a new tenant key) they are inserted only when that one was. The locks keep a destruction that is under way from missing
+// what is made here: it waits, then sees it; or this one waits, and makes nothing.
 const MAKE = `
   WITH tenant AS (
-    INSERT INTO identity.tenant_keys (tenant_id, version, wrapped)
-    SELECT $1, $3::int, $2::bytea WHERE $2::bytea IS NOT NULL ON CONFLICT DO NOTHING RETURNING 1
+    INSERT INTO identity.tenant_keys (tenant_id, version, wrapped, master_key)
+    SELECT $1, $3::int, $2::bytea, $7 WHERE $2::bytea IS NOT NULL ON CONFLICT DO NOTHING RETURNING 1
+  ), alive AS (
+    SELECT 1 FROM identity.tenant_keys WHERE tenant_id = $1 AND version = ${FIRST} AND wrapped IS NOT NULL AND $2::bytea IS NULL FOR SHARE
+  ), earlier AS (
+    SELECT subject FROM identity.subject_keys
+    WHERE tenant_id = $1 AND version = ${FIRST} AND wrapped IS NOT NULL AND subject = ANY($4::text[]) AND EXISTS (SELECT 1 FROM alive)
+    ORDER BY subject FOR SHARE
   )
   INSERT INTO identity.subject_keys (tenant_id, subject, version, tenant_key_version, wrapped)
-  SELECT $1, made.subject, ${FIRST}, $3::int, made.wrapped FROM unnest($4::text[], $5::bytea[]) AS made(subject, wrapped)
-  WHERE $2::bytea IS NULL OR EXISTS (SELECT 1 FROM tenant)
+  SELECT $1, made.subject, made.version, $3::int, made.wrapped FROM unnest($4::text[], $5::int[], $6::bytea[]) AS made(subject, version, wrapped)
+  WHERE (EXISTS (SELECT 1 FROM tenant) OR EXISTS (SELECT 1 FROM alive))
+    AND (made.version = ${FIRST} OR made.subject IN (SELECT subject FROM earlier))
   ON CONFLICT DO NOTHING RETURNING subject`;
 
 type NamedKey = DataKey & { subject: string };
 
 /**
  * KMS → key of the tenant → key of the data subject. All are made at first use, and concurrent makers agree on one:
- * what an insert did not make, somebody else did, and is read back.
+ * what an insert did not make, somebody else did, and is read back. A tenant's newer key gets its subjects newer ones, each at its next use;
+ * the older ones stay for reading.
  */
 export class KeyStore {
   private readonly tenantKeys = new Map<string, { key: Buffer; at: number }>();
@@ -57,66 +83,153 @@ export class KeyStore {
   ) {}
 
   /**
-   * Keys of the subjects, in clear, and the version of the tenant's key that wraps them: one round trip where they exist, two where they are made.
+   * The newest keys of the subjects, in clear, and the version of the tenant's key: one round trip where they exist, two where they are made.
    * @throws DomainError `keys.destroyed` when the tenant's key or one of the subjects' was destroyed
    */
   async ensure(tenantId: string, subjects: readonly string[]): Promise<{ keys: NamedKey[]; tenantKeyVersion: number }> {
     const wanted = [...new Set(subjects)].sort();
     const found = new Map<string, NamedKey>();
     for (let look = 0; look < MAX_LOOKS; look++) {
-      const { rows } = await this.pool.query<Row>(READ, [tenantId, wanted]);
+      const { rows } = await this.pool.query<Newest>(NEWEST, [tenantId, wanted]);
       const tenant = rows[0];
       if (tenant && tenant.tenant_wrapped === null) throw new DomainError('keys.destroyed');
       const version = tenant?.tenant_version ?? FIRST;
-      const tenantKey = tenant ? await this.unwrapTenantKey(tenantId, version, tenant.tenant_wrapped as Buffer) : randomBytes(KEY_BYTES);
-      for (const { subject, version: subjectVersion, wrapped } of rows) {
-        if (subject === null) continue;
-        if (wrapped === null) throw new DomainError('keys.destroyed');
-        const id = keyId(tenantId, subject, subjectVersion);
-        found.set(subject, { subject, id, key: openBytes(tenantKey, wrapped, Buffer.from(id)) });
+      const tenantKey = tenant ? await this.tenantKey(tenantId, tenant) : randomBytes(KEY_BYTES);
+      const next = new Map<string, number>();
+      for (const row of rows) {
+        if (row.subject === null) continue;
+        if (row.wrapped === null || row.by_wrapped === null) throw new DomainError('keys.destroyed');
+        if (row.by_version < version && isRotated(row.subject)) {
+          next.set(row.subject, row.version + 1);
+          continue;
+        }
+        const wrapping = { tenant_version: row.by_version, tenant_wrapped: row.by_wrapped, master_key: row.by_master_key };
+        const key = row.by_version === version ? tenantKey : await this.tenantKey(tenantId, wrapping);
+        const id = keyId(tenantId, row.subject, row.version);
+        found.set(row.subject, { subject: row.subject, id, key: openBytes(key, row.wrapped, Buffer.from(id)) });
       }
       const missing = wanted.filter((subject) => !found.has(subject));
       if (missing.length === 0) return { keys: [...found.values()], tenantKeyVersion: version };
 
-      const made = missing.map((subject) => ({ subject, id: keyId(tenantId, subject, FIRST), key: randomBytes(KEY_BYTES) }));
+      const made = missing.map((subject) => {
+        const subjectVersion = next.get(subject) ?? FIRST;
+        return { subject, version: subjectVersion, id: keyId(tenantId, subject, subjectVersion), key: randomBytes(KEY_BYTES) };
+      });
       const inserted = await this.pool.query<{ subject: string }>(MAKE, [
         tenantId,
         tenant ? null : await this.kms.wrap(tenantKey, tenantContext(tenantId, version)),
         version,
         missing,
+        made.map((one) => one.version),
         made.map(({ id, key }) => sealBytes(tenantKey, key, Buffer.from(id))),
+        this.kms.current,
       ]);
       const ours = new Set(inserted.rows.map(({ subject }) => subject));
-      for (const key of made) if (ours.has(key.subject)) found.set(key.subject, key);
+      for (const { subject, id, key } of made) if (ours.has(subject)) found.set(subject, { subject, id, key });
       if (wanted.every((subject) => found.has(subject))) return { keys: [...found.values()], tenantKeyVersion: version };
     }
     throw new Error(`keys of tenant ${tenantId} could not be agreed on`);
   }
 
+  /** Keys by their ids, of whatever version. Those that were destroyed, never were, or are another tenant's are left out. */
+  async open(tenantId: string, ids: readonly string[]): Promise<DataKey[]> {
+    const named = [...new Set(ids)].map(namedVersion).filter((one) => one.tenantId === tenantId);
+    if (named.length === 0) return [];
+    const { rows } = await this.pool.query<Wrapping & { subject: string; version: number; wrapped: Buffer }>(BY_VERSION, [
+      tenantId,
+      named.map(({ subject }) => subject),
+      named.map(({ version }) => version),
+    ]);
+    return Promise.all(
+      rows.map(async (row) => {
+        const id = keyId(tenantId, row.subject, row.version);
+        return { id, key: openBytes(await this.tenantKey(tenantId, row), row.wrapped, Buffer.from(id)) };
+      }),
+    );
+  }
+
   /**
-   * Destroys the tenant's key and those of its subjects, for good: a tenant that has none yet gets none any more. Idempotent.
+   * A newer key of the tenant, for everything that is encrypted from now on. One per command, however often it is repeated.
+   * @returns the version that the command made; null where the tenant has no keys yet
+   * @throws DomainError `keys.destroyed`
+   */
+  async rotate(tenantId: string, commandId: string): Promise<number | null> {
+    return this.locked(
+      'SELECT wrapped IS NOT NULL AS usable FROM identity.tenant_keys WHERE tenant_id = $1 AND version = $2 FOR NO KEY UPDATE',
+      [tenantId, FIRST],
+      async (client, first) => {
+        if (!first) return null;
+        if (!first['usable']) throw new DomainError('keys.destroyed');
+        const { rows } = await client.query<{ newest: number; made: number | null }>(
+          `SELECT max(version) AS newest, max(version) FILTER (WHERE made_by = $2) AS made FROM identity.tenant_keys WHERE tenant_id = $1`,
+          [tenantId, commandId],
+        );
+        const { newest, made } = rows[0] as { newest: number; made: number | null };
+        if (made !== null) return made;
+        const version = newest + 1;
+        await client.query(
+          'INSERT INTO identity.tenant_keys (tenant_id, version, wrapped, master_key, made_by) VALUES ($1, $2, $3, $4, $5)',
+          [tenantId, version, await this.kms.wrap(randomBytes(KEY_BYTES), tenantContext(tenantId, version)), this.kms.current, commandId],
+        );
+        return version;
+      },
+    );
+  }
+
+  /** Versions of the tenant's key, the newest first. */
+  async versions(tenantId: string): Promise<{ keyVersion: number; createdAt: string; destroyedAt: string | null }[]> {
+    const { rows } = await this.pool.query<{ version: number; created_at: Date; destroyed_at: Date | null }>(
+      'SELECT version, created_at, destroyed_at FROM identity.tenant_keys WHERE tenant_id = $1 ORDER BY version DESC LIMIT 200',
+      [tenantId],
+    );
+    return rows.map(({ version, created_at, destroyed_at }) => ({
+      ...{ keyVersion: version, createdAt: created_at.toISOString() },
+      destroyedAt: destroyed_at?.toISOString() ?? null,
+    }));
+  }
+
+  /** Tenants whose newest key is older than that, the oldest first; the platform's own logs are among them. */
+  async olderThan(days: number, limit: number): Promise<{ tenantId: string; keyVersion: number }[]> {
+    const { rows } = await this.pool.query<{ tenant_id: string; version: number }>(
+      `SELECT tenant_id, version FROM identity.tenant_keys t
+       WHERE wrapped IS NOT NULL AND created_at < now() - make_interval(days => $1)
+         AND NOT EXISTS (SELECT 1 FROM identity.tenant_keys newer WHERE newer.tenant_id = t.tenant_id AND newer.version > t.version)
+       ORDER BY created_at LIMIT $2`,
+      [days, limit],
+    );
+    return rows.map(({ tenant_id, version }) => ({ tenantId: tenant_id, keyVersion: version }));
+  }
+
+  /**
+   * Destroys the tenant's key and those of its subjects, of every version, for good: a tenant that has none yet gets none any more. Idempotent.
    * What another process still holds in its memory ends with its cache.
    */
   async destroy(tenantId: string): Promise<void> {
-    await this.pool.query(
-      `WITH tenant AS (
-         INSERT INTO identity.tenant_keys (tenant_id, version, wrapped, destroyed_at)
-         SELECT $1, coalesce(max(version), ${FIRST}), NULL, now() FROM identity.tenant_keys WHERE tenant_id = $1
-         ON CONFLICT (tenant_id, version) DO NOTHING
-       ), wrapping AS (
-         UPDATE identity.tenant_keys SET wrapped = NULL, destroyed_at = now() WHERE tenant_id = $1 AND wrapped IS NOT NULL
-       )
-       UPDATE identity.subject_keys SET wrapped = NULL, destroyed_at = now() WHERE tenant_id = $1 AND wrapped IS NOT NULL`,
-      [tenantId],
+    await this.locked(
+      `INSERT INTO identity.tenant_keys (tenant_id, version, destroyed_at) VALUES ($1, $2, now())
+       ON CONFLICT (tenant_id, version) DO UPDATE SET wrapped = NULL, destroyed_at = coalesce(tenant_keys.destroyed_at, now())`,
+      [tenantId, FIRST],
+      async (client) => {
+        for (const table of ['tenant_keys', 'subject_keys'])
+          await client.query(
+            `UPDATE identity.${table} SET wrapped = NULL, destroyed_at = now() WHERE tenant_id = $1 AND wrapped IS NOT NULL`,
+            [tenantId],
+          );
+      },
     );
     for (const context of this.tenantKeys.keys()) if (context.startsWith(`tenant/${tenantId}/`)) this.tenantKeys.delete(context);
   }
 
-  /** Destroys one subject's key. Idempotent. */
+  /** Destroys one subject's key, of every version. Idempotent. */
   async destroySubject(tenantId: string, subject: string): Promise<void> {
-    await this.pool.query(
-      `UPDATE identity.subject_keys SET wrapped = NULL, destroyed_at = now() WHERE tenant_id = $1 AND subject = $2 AND wrapped IS NOT NULL`,
-      [tenantId, subject],
+    await this.locked(
+      'SELECT 1 FROM identity.subject_keys WHERE tenant_id = $1 AND subject = $2 AND version = $3 FOR NO KEY UPDATE',
+      [tenantId, subject, FIRST],
+      (client) =>
+        client.query(
+          'UPDATE identity.subject_keys SET wrapped = NULL, destroyed_at = now() WHERE tenant_id = $1 AND subject = $2 AND wrapped IS NOT NULL',
+          [tenantId, subject],
+        ),
     );
   }
 
@@ -130,17 +243,37 @@ export class KeyStore {
     return Number(rows[0]?.found);
   }
 
-  /** Keys in clear stay in memory for at most 5 minutes, so that a distant KMS isn't asked each time. */
-  private async unwrapTenantKey(tenantId: string, version: number, wrapped: Buffer): Promise<Buffer> {
+  /** Takes a lock by a statement, then works in others, which see what was committed while this one waited. */
+  private async locked<T>(
+    lock: string,
+    values: unknown[],
+    work: (client: PoolClient, row: Record<string, unknown> | undefined) => Promise<T>,
+  ) {
+    const client = await this.pool.connect();
+    let failed: unknown;
+    try {
+      await client.query('BEGIN');
+      const { rows } = await client.query<Record<string, unknown>>(lock, values);
+      const result = await work(client, rows[0]);
+      await client.query('COMMIT');
+      return result;
+    } catch (error) {
+      failed = error;
+      throw error;
+    } finally {
+      // With its transaction open it isn't given back.
+      client.release(failed !== undefined);
+    }
+  }
+
+  private async tenantKey(tenantId: string, { tenant_version: version, tenant_wrapped: wrapped, master_key }: Wrapping): Promise<Buffer> {
     const context = tenantContext(tenantId, version);
     const cached = this.tenantKeys.get(context);
     if (cached && performance.now() - cached.at < CACHE_MS) return cached.key;
-    const key = await this.kms.unwrap(wrapped, context);
+    const key = await this.kms.unwrap(wrapped as Buffer, context, master_key);
     this.tenantKeys.delete(context);
     this.tenantKeys.set(context, { key, at: performance.now() });
     if (this.tenantKeys.size > CACHED_TENANTS) this.tenantKeys.delete(this.tenantKeys.keys().next().value as string);
     return key;
   }
 }
-
-const tenantContext = (tenantId: string, version: number) => `tenant/${tenantId}/${version}`;

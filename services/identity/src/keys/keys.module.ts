@@ -5,10 +5,13 @@ import { Environment } from '@tenantry/service/environment';
 import { DestroyExportKeyRpc } from './destroy-export-key.rpc.js';
 import { EnsureKeysRpc } from './ensure-keys.rpc.js';
 import { KeyStore } from './key-store.js';
+import { MasterKeyRpc } from './master-key.rpc.js';
+import { MasterKeys } from './master-keys.js';
+import { OpenKeysRpc } from './open-keys.rpc.js';
 import { EventStreamStore, TenantKeys, TenantLogStore } from './tenant-keys.store.js';
 
 @Module({
-  controllers: [EnsureKeysRpc, DestroyExportKeyRpc],
+  controllers: [EnsureKeysRpc, OpenKeysRpc, MasterKeyRpc, DestroyExportKeyRpc],
   providers: [
     {
       provide: Kms,
@@ -22,6 +25,15 @@ import { EventStreamStore, TenantKeys, TenantLogStore } from './tenant-keys.stor
     TenantKeys,
     TenantLogStore,
     EventStreamStore,
+    {
+      provide: MasterKeys,
+      inject: [Database, Kms],
+      useFactory: async ({ pool }: Database, kms: Kms) => {
+        const keys = new MasterKeys(pool, kms);
+        await keys.demandAll();
+        return keys;
+      },
+    },
     { provide: KeyStore, inject: [Database, Kms], useFactory: ({ pool }: Database, kms: Kms) => new KeyStore(pool, kms) },
   ],
   exports: [KeyStore, Kms],

@@ -3,6 +3,7 @@ import { DomainError } from '@tenantry/contracts/errors';
 import { listMembers } from '@tenantry/contracts/identity/routes';
 import type { RouteAnswer } from '@tenantry/contracts/route';
 import { Keyring } from '@tenantry/crypto/keyring';
+import { openedWith } from '@tenantry/crypto/revealed';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
 import type { Call } from '@tenantry/messaging/rpc';
@@ -56,26 +57,11 @@ export class ListMembersRpc {
 
   /** Addresses by member; without those of people whose key was destroyed. */
   private async reveal(tenantId: string, rows: { memberId: string; email: string }[]): Promise<Map<string, string>> {
-    const emails = new Map<string, string>();
-    // One fetch for all keys; where one of them was destroyed, each person's is asked for below.
-    await ifNotDestroyed(
-      this.keyring.keys(
-        tenantId,
-        rows.map(({ memberId }) => `member-${memberId}`),
-      ),
+    const clear = await openedWith(
+      this.keyring,
+      tenantId,
+      rows.map(({ email }) => email),
     );
-    await Promise.all(
-      rows.map(async ({ memberId, email: enc }) => {
-        const email = await ifNotDestroyed(this.keyring.reveal<string>(tenantId, { enc }));
-        if (email !== undefined) emails.set(memberId, email);
-      }),
-    );
-    return emails;
+    return new Map(rows.flatMap(({ memberId, email }) => (clear.has(email) ? [[memberId, clear.get(email) as string]] : [])));
   }
 }
-
-const ifNotDestroyed = <T>(work: Promise<T>): Promise<T | undefined> =>
-  work.catch((error: unknown) => {
-    if (error instanceof DomainError && error.code === 'keys.destroyed') return undefined;
-    throw error;
-  });

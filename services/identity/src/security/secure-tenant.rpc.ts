@@ -37,6 +37,6 @@ export class SecureTenantRpc {
       newStream(security),
     );
     await faultPoint('secure.recorded');
-    return { keyVersion: state.status === 'initialized' ? state.keyVersion : keyVersion };
+    return { keyVersion: state.keyVersion };
   }
 }

@@ -17,7 +17,9 @@ export class KeysProbe extends Probe {
   async attempts({ tenantId, peer, nonce }: Subject): Promise<Attempt[]> {
     if (!peer) return [alone('keys', 'an encrypted value')];
     const sealed = await this.keyring.encrypt(tenantId, SUBJECT, nonce);
-    const relabelled = { enc: sealed.enc.replace(tenantId, peer.tenantId) };
+    // As if it were made with the peer's own key: that is there, so that what fails is the decryption.
+    const label = (await this.keyring.keys(peer.tenantId, [SUBJECT])).get(SUBJECT)?.id;
+    const relabelled = { enc: `${label}${sealed.enc.slice(sealed.enc.lastIndexOf(':'))}` };
     const tried = await Promise.all([
       this.open('open it as another tenant', peer.tenantId, sealed, nonce),
       this.open("open it with another tenant's key", peer.tenantId, relabelled, nonce),
