@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -66,6 +66,23 @@ describe('credentials of an installation', () => {
     for (const file of ['kms.key', 'nats-operator.nk', 'nats-platform.nk', 'nats-system.creds'])
       expect(await owners(file)).toEqual(['identity']);
     expect(await readFile(join(credentials.nats, 'accounts.conf'), 'utf8')).not.toMatch(/\bS[AOU][A-Z2-7]{56}\b/);
+  });
+
+  it('give identity every master key while one replaces another, and no longer', async () => {
+    const store = join(dir, 'store', 'keys');
+    const identity = credentials.processes.get('identity')!;
+    const held = async () => (await readdir(identity)).filter((name) => name.startsWith('kms'));
+    const first = await readFile(join(identity, 'kms.key'), 'utf8');
+    await rename(join(store, 'kms.key'), join(store, 'kms.old.key'));
+    await make();
+    expect((await held()).sort()).toEqual(['kms.key', 'kms.old.key']);
+    expect(await readFile(join(identity, 'kms.old.key'), 'utf8')).toBe(first);
+    const second = await readFile(join(identity, 'kms.key'), 'utf8');
+    expect(second).not.toBe(first);
+    await rm(join(store, 'kms.old.key'));
+    await make();
+    expect(await held()).toEqual(['kms.key']);
+    expect(await readFile(join(identity, 'kms.key'), 'utf8')).toBe(second);
   });
 
   it.each([

@@ -1,5 +1,5 @@
-import { mkdir, readFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { type ServiceName, services } from '@tenantry/contracts/route';
 import { dataFolder, makeFolders, readIfThere, writeWhole } from '../local/files.js';
 import { prepareNatsAccounts } from '../local/nats-accounts.js';
@@ -60,12 +60,13 @@ export async function generateCredentials(dir: string, options: CredentialOption
   }
   await write(processes.get('gateway')!, { 'token.pem': await readFile(files.tokenPrivate, 'utf8') });
   await write(processes.get('identity')!, {
-    'kms.key': await readFile(files.kms, 'utf8'),
     'bootstrap-api-key': await readFile(files.bootstrapApiKey, 'utf8'),
     'nats-operator.nk': await readFile(accounts.operatorSeedFile, 'utf8'),
     'nats-platform.nk': await readFile(accounts.platformSeedFile, 'utf8'),
     'nats-system.creds': await readFile(accounts.systemCreds, 'utf8'),
   });
+
+  await copyMasterKeys(files.kms, processes.get('identity')!);
 
   const migrate = join(root, 'migrate');
   const admin = options.adminPostgresUrl ?? withLogin(withDatabase(postgresUrl, 'postgres'), 'postgres', secrets.postgresPassword);
@@ -98,6 +99,16 @@ export async function generateCredentials(dir: string, options: CredentialOption
     ].join('\n'),
   });
   return { processes, migrate, nats, postgres, operator };
+}
+
+const MASTER_KEY = /^kms\.([^.]+\.)?key$/;
+/** The current one and those beside it, while one replaces another; what is no longer in the store goes here, too. */
+async function copyMasterKeys(current: string, to: string): Promise<void> {
+  const store = dirname(current);
+  const kept = (await readdir(store)).filter((name) => MASTER_KEY.test(name));
+  await write(to, Object.fromEntries(await Promise.all(kept.map(async (name) => [name, await readFile(join(store, name), 'utf8')]))));
+  const gone = (await readdir(to)).filter((name) => MASTER_KEY.test(name) && !kept.includes(name));
+  await Promise.all(gone.map((name) => rm(join(to, name))));
 }
 
 /** Written only where something differs: a file that a process has open stays as it is. */

@@ -3,7 +3,7 @@ import { chmod, mkdtemp, readdir, rename, rm, stat, unlink, writeFile } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { LocalKms } from './kms.js';
+import { isExposed, LocalKms } from './kms.js';
 
 let folder: string;
 beforeEach(async () => {
@@ -48,6 +48,13 @@ describe('the local KMS', () => {
     expect((await after.unwrap(again, 'c', kms.current)).toString()).toBe('key');
     await expect(after.unwrap(wrapped, 'c', before.current)).rejects.toThrow(before.current);
     await expect(after.unwrap(wrapped, 'c', null)).rejects.toThrow('No master key');
+  });
+
+  it('takes a file of its own for itself alone, and one that it was given as the pod’s group may read it', () => {
+    const own = (mode: number) => isExposed({ mode, uid: 1_000 }, 1_000);
+    const given = (mode: number) => isExposed({ mode, uid: 0 }, 1_000);
+    expect([0o100600, 0o100400, 0o100440, 0o100640, 0o100604].map(own)).toEqual([false, false, true, true, true]);
+    expect([0o100400, 0o100440, 0o100640, 0o100460, 0o100444, 0o100441].map(given)).toEqual([false, false, false, true, true, true]);
   });
 
   it('refuses a key that others can read, or that is none', async () => {

@@ -83,11 +83,17 @@ export class LocalKms extends Kms {
 /** The key has 32 random bytes, so that its hash tells nobody anything. */
 const nameOf = (key: Buffer): string => createHash('sha256').update('tenantry master key\0').update(key).digest('hex').slice(0, 16);
 
+/**
+ * Whether more than the one process may read it. A file of our own is for us alone. One that another user has put here is ours through its
+ * group, which is this process's alone: so Kubernetes mounts a Secret (root's, of the pod's group, 0440).
+ */
+export const isExposed = ({ mode, uid }: { mode: number; uid: number }, self: number | undefined): boolean =>
+  (mode & (uid === self ? 0o077 : 0o037)) !== 0;
+
 async function readKey(path: string): Promise<Buffer> {
   const file = await open(path, 'r');
   try {
-    const { mode } = await file.stat();
-    if ((mode & 0o077) !== 0) throw new Error(`The master key ${path} can be read by others: chmod 600 it`);
+    if (isExposed(await file.stat(), process.getuid?.())) throw new Error(`The master key ${path} can be read by others: chmod 600 it`);
     const key = Buffer.from((await file.readFile('utf8')).trim(), 'base64');
     if (key.length !== KEY_BYTES) throw new Error(`The master key ${path} must hold ${KEY_BYTES} bytes in base64`);
     return key;

@@ -1,3 +1,4 @@
+import { rewrapMasterKey } from '@tenantry/contracts/identity/key-routes';
 import { startCampaign } from '@tenantry/contracts/platform/blueprints';
 import { bulkPermissions, startBulkOperation } from '@tenantry/contracts/platform/bulk';
 import { rebuildProjection } from '@tenantry/contracts/platform/consumers';
@@ -20,6 +21,7 @@ export const operationPermissions: Readonly<Record<string, readonly string[]>> =
   move: startedBy(moveTenant),
   rebuild: startedBy(rebuildProjection),
   'isolation-check': startedBy(requestIsolationCheck),
+  'rewrap-keys': startedBy(rewrapMasterKey),
   'blueprint-campaign': startedBy(startCampaign),
   // Started by no command: a process of a newer release begins it.
   'schema-upgrade': [],
