@@ -53,7 +53,17 @@ describe('credentials of an installation', () => {
     expect(url.username).toBe('tenantry_quota_metering');
     expect(url.password).toBe(passwords['quota-metering']);
     expect(url.searchParams.get('sslmode')).toBe('verify-full');
-    expect(new Set(Object.values(passwords)).size).toBe(credentials.processes.size);
+    expect(new Set(Object.values(passwords)).size).toBe(credentials.processes.size + 1);
+  });
+
+  it('give provisioning alone the login that blueprints run with', async () => {
+    const passwords = JSON.parse(await readFile(join(credentials.migrate, 'service-passwords.json'), 'utf8')) as Record<string, string>;
+    const found: [string, string][] = [];
+    for (const [name, path] of credentials.processes) {
+      const line = /^TENANTRY_BLUEPRINTS_POSTGRES_URL="(.*)"$/m.exec(await readFile(join(path, 'process.env'), 'utf8'));
+      if (line) found.push([name, `${new URL(line[1]!).username}:${new URL(line[1]!).password}`]);
+    }
+    expect(found).toEqual([['provisioning', `tenantry_blueprints:${passwords['blueprints']}`]]);
   });
 
   it('keep the keys that sign from everybody but their one owner', async () => {

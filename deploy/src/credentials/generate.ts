@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { type ServiceName, services } from '@tenantry/contracts/route';
+import { BLUEPRINT_LOGIN, BLUEPRINTS } from '@tenantry/tenancy/names';
 import { dataFolder, makeFolders, readIfThere, writeWhole } from '../local/files.js';
 import { prepareNatsAccounts } from '../local/nats-accounts.js';
 import { prepareKeys, prepareSecrets } from '../local/secrets.js';
@@ -17,7 +18,7 @@ export interface CredentialOptions {
 
 /** Absolute paths of folders; each is all that its one process may see. */
 export interface Credentials {
-  /** `process.env` (its database login), `nats.creds`, `token.pub.pem`, and the keys that are this process's alone. */
+  /** `process.env` (its database login; provisioning has a second one, for blueprints), `nats.creds`, `token.pub.pem`, and the keys that are this process's alone. */
   processes: ReadonlyMap<ServiceName, string>;
   /** `process.env` (the administrator's login) and `service-passwords.json`. */
   migrate: string;
@@ -47,12 +48,13 @@ export async function generateCredentials(dir: string, options: CredentialOption
   const { files } = await prepareKeys(store);
   const accounts = await prepareNatsAccounts(store);
 
+  const blueprints = withLogin(postgresUrl, BLUEPRINT_LOGIN, secrets.servicePasswords[BLUEPRINTS]!);
   const processes = new Map<ServiceName, string>();
   for (const name of services) {
     const folder = join(root, 'processes', name);
     const login = withLogin(postgresUrl, `tenantry_${name.replaceAll('-', '_')}`, secrets.servicePasswords[name]!);
     await write(folder, {
-      'process.env': variable('TENANTRY_POSTGRES_URL', login),
+      'process.env': `${variable('TENANTRY_POSTGRES_URL', login)}${name === 'provisioning' ? variable('TENANTRY_BLUEPRINTS_POSTGRES_URL', blueprints) : ''}`,
       'nats.creds': await readFile(accounts.creds.get(name)!, 'utf8'),
       'token.pub.pem': await readFile(files.tokenPublic, 'utf8'),
     });

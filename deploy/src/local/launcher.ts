@@ -3,6 +3,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ServiceName, services } from '@tenantry/contracts/route';
 import { migrate } from '@tenantry/tenancy/migrate';
+import type { BLUEPRINTS } from '@tenantry/tenancy/names';
 import { untilListening } from '@tenantry/testing/nats';
 import { freePort, portIsFree } from '@tenantry/testing/ports';
 import { type DataFolder, dataFolder, makeFolders, writeWhole } from './files.js';
@@ -101,7 +102,7 @@ export class Launcher {
       accounts,
       keys: keys.files,
       gatewayUrl,
-      postgresUrl: (name: ServiceName) => loginUrl(postgres.adminUrl, name, secrets.servicePasswords[name]!),
+      postgresUrl: (name: ServiceName | typeof BLUEPRINTS) => loginUrl(postgres.adminUrl, name, secrets.servicePasswords[name]!),
     };
     await mkdir(join(root, 'node_modules', '.cache', 'tenantry-compile'), { recursive: true });
     await Promise.all(
@@ -224,7 +225,7 @@ function controlPlaneUrl(adminUrl: string): string {
   return url.href;
 }
 
-function loginUrl(adminUrl: string, name: ServiceName, password: string): string {
+function loginUrl(adminUrl: string, name: ServiceName | typeof BLUEPRINTS, password: string): string {
   const url = new URL(controlPlaneUrl(adminUrl));
   url.username = `tenantry_${name.replaceAll('-', '_')}`;
   url.password = password;

@@ -2,6 +2,7 @@ import { createPublicKey, generateKeyPairSync, randomBytes, randomUUID } from 'n
 import { join } from 'node:path';
 import { services } from '@tenantry/contracts/route';
 import { createApiKey } from '@tenantry/crypto/api-key';
+import { BLUEPRINTS } from '@tenantry/tenancy/names';
 import { type DataFolder, keep, writeWhole } from './files.js';
 
 /** Made at the first start and kept in `secrets.json`. */
@@ -10,7 +11,7 @@ export interface Secrets {
   instanceId: string;
   /** Of the embedded server's superuser. */
   postgresPassword: string;
-  /** Of each service's login. */
+  /** Of each service's login, and of `blueprints`. */
   servicePasswords: Record<string, string>;
   adminEmail: string;
   adminPassword: string;
@@ -34,7 +35,7 @@ export async function prepareSecrets(folder: DataFolder, baseDomain: string): Pr
     adminPassword: password(),
   });
   const secrets = JSON.parse(await keep(folder.secretsFile, () => JSON.stringify(fresh(), null, 2))) as Secrets;
-  const missing = services.filter((name) => secrets.servicePasswords[name] === undefined);
+  const missing = [...services, BLUEPRINTS].filter((name) => secrets.servicePasswords[name] === undefined);
   if (missing.length > 0) {
     for (const name of missing) secrets.servicePasswords[name] = password();
     await writeWhole(folder.secretsFile, JSON.stringify(secrets, null, 2));

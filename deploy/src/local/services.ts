@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { ServiceName } from '@tenantry/contracts/route';
+import { BLUEPRINTS } from '@tenantry/tenancy/names';
 import type { DataFolder } from './files.js';
 import type { NatsAccounts } from './nats-accounts.js';
 import type { KeyFiles } from './secrets.js';
@@ -21,7 +22,7 @@ const ours = new Set(['TENANTRY_POSTGRES_URL', 'TENANTRY_REPLICAS', 'TENANTRY_DA
 export interface ServiceContext {
   folder: DataFolder;
   settings: Settings;
-  postgresUrl(service: ServiceName): string;
+  postgresUrl(login: ServiceName | typeof BLUEPRINTS): string;
   natsUrl: string;
   accounts: NatsAccounts;
   keys: KeyFiles;
@@ -90,6 +91,7 @@ export function serviceEnvironment(
     TENANTRY_GATEWAY_URL: gatewayUrl,
     TENANTRY_TEST: settings.test ? '1' : '0',
   });
+  if (name === 'provisioning') env['TENANTRY_BLUEPRINTS_POSTGRES_URL'] = postgresUrl(BLUEPRINTS);
   if (name === 'gateway') Object.assign(env, { TENANTRY_PORT: String(ports.http), TENANTRY_TOKEN_PRIVATE_KEY_FILE: keys.tokenPrivate });
   if (name === 'identity') {
     Object.assign(env, {

@@ -98,6 +98,7 @@ export const errorCodes = {
   'blueprint.has_versions': { status: 409, title: 'The blueprint has versions that were accepted for what it supports now' },
   'blueprint.target_differs': { status: 409, title: 'The tenant’s tables are not what their version says' },
   'blueprint.target_locked': { status: 409, title: 'The tenant’s tables stayed locked' },
+  'blueprint.target_open': { status: 409, title: 'The version’s SQL would leave the tenant’s tables open' },
   'blueprint.sql_failed': { status: 409, title: 'The version’s SQL fails on the tenant’s tables' },
   'blueprint.campaign_running': { status: 409, title: 'A campaign of the blueprint is under way' },
   'schema.unknown_version': { status: 409, title: 'The tenant’s tables are of a release that is not known here' },

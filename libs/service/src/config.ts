@@ -86,6 +86,11 @@ export const processEnvironment = z.object({
   TENANTRY_GATEWAY_URL: z.string().optional(),
   /** Of provisioning's alone: every so many hours all tenants' isolation is checked; 0 for never. */
   TENANTRY_ISOLATION_CHECK_HOURS: z.coerce.number().min(0).max(8_760).default(24),
+  /** Of provisioning's alone: the control-plane database with the login that the operator's blueprints run with (`tenantry_blueprints`). */
+  TENANTRY_BLUEPRINTS_POSTGRES_URL: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//)
+    .optional(),
   /** First platform API key, created at identity's first start (from the launcher or a Secret). */
   TENANTRY_BOOTSTRAP_KEY_FILE: z.string().optional(),
   /** `outbox` (simulated: kept in a table, shown at /outbox of the health port). */

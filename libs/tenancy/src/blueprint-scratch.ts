@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import type { ClientBase, Pool } from 'pg';
+import type { ClientBase } from 'pg';
+import type { AppSessions } from './app-sessions.js';
 import { type Objects, objectsOf } from './blueprint-objects.js';
-import { type AppStep, type Stamp, stampScript, stepScript } from './blueprint-script.js';
+import { type AppStep, appWork, type Stamp, stampScript, unforced } from './blueprint-script.js';
 import type { Refusal, Statement } from './blueprint-sql.js';
 import { readCatalogue, type Table } from './catalogue.js';
 import { renderTables } from './compile.js';
-import { APP_OWNER, OWNER, SHARED_ROLE } from './names.js';
-import { identifier } from './sql.js';
+import { CONTROL_PLANE_DATABASE, SHARED_ROLE } from './names.js';
+import { DEFAULT_SERVER } from './servers.js';
 
 export interface Trial {
   statements: readonly Statement[];
@@ -30,63 +31,66 @@ const NOBODY = '00000000-0000-0000-0000-0000000000ff';
 const noStamp: Stamp = { tables: [], force: [], unforce: [], sequences: [], views: [] };
 
 /**
- * Runs a version on scratch schemas, in a transaction that is rolled back, as the role and in the context that tenants' schemas are
- * changed with. Gives what it makes, or which statement fails and why.
- * @param pool logs in as who may act as the owners
+ * Runs a version on scratch schemas, in a transaction that is rolled back, with the login, as the role and in the context that tenants'
+ * schemas are changed with. Gives what it makes, or which statement fails and why.
  */
-export async function tryOut(pool: Pool, trial: Trial): Promise<Tried> {
-  const client = await pool.connect();
-  try {
-    await client.query(`BEGIN; SET LOCAL statement_timeout = '10s'; SET LOCAL lock_timeout = '2s'`);
-    return await onScratch(client, trial);
-  } finally {
-    // Where even that fails the connection is of no use.
-    const broken = await client.query('ROLLBACK').then(
-      () => undefined,
-      (error: Error) => error,
-    );
-    client.release(broken);
-  }
+export async function tryOut(sessions: AppSessions, trial: Trial): Promise<Tried> {
+  return sessions.run({ server: DEFAULT_SERVER, database: CONTROL_PLANE_DATABASE }, async (client) => {
+    try {
+      await client.query(`BEGIN; SET LOCAL statement_timeout = '10s'; SET LOCAL lock_timeout = '2s'`);
+      return await onScratch(client, trial);
+    } finally {
+      // Where even that fails the session is broken, which is seen when it is given back.
+      await client.query('ROLLBACK').catch(() => undefined);
+    }
+  });
+}
+
+interface Scratch {
+  schema: string;
+  role: string;
+  tenantId: string | null;
+  run(...texts: string[]): Promise<void>;
 }
 
 async function onScratch(client: ClientBase, trial: Trial): Promise<Tried> {
-  const place = { role: SHARED_ROLE, tenantId: trial.supportsShared ? null : NOBODY };
-  const stampOf = (stamp: Stamp) => stampScript(stamp, place);
-  const schema = await makeSchema(client, place.tenantId);
-  for (const step of trial.before) await client.query(stepScript(place, step));
-  const existing = await tablesOf(client, schema);
+  const scratch = await makeSchema(client, trial.supportsShared ? null : NOBODY);
+  await scratch.run(...appWork(scratch, trial.before).texts);
+  const existing = await tablesOf(client, scratch.schema);
   const unforce = trial.hasData && trial.supportsShared ? existing.map(({ name }) => name) : [];
-  for (const name of unforce) await client.query(`ALTER TABLE ${identifier(name)} NO FORCE ROW LEVEL SECURITY`);
+  await scratch.run(...unforced({ ...noStamp, unforce }));
 
   for (const [index, statement] of trial.statements.entries()) {
     try {
-      await client.query(statement.sql);
+      await scratch.run(statement.sql);
     } catch (error) {
       return { refusals: [refusal(index, statement, 'fails', reasonOf(error))], stamp: noStamp, objects: {}, compiled: null };
     }
   }
-  const { tables, other } = await readCatalogue(client, schema, SHARED_ROLE);
+  const { tables, other } = await readCatalogue(client, scratch.schema, SHARED_ROLE);
   const faults = trial.supportsShared ? [...tables.flatMap(sharedFaults), ...otherFaults(other)] : [];
-  const lost = (await tablesOf(client, schema)).filter((table) => table.rowSecurity && !table.hasPolicy);
+  const lost = (await tablesOf(client, scratch.schema)).filter((table) => table.rowSecurity && !table.hasPolicy);
   faults.push(...lost.map(({ name }) => ({ relation: name, reason: `${name} has lost the platform’s policy with its column tenant_id` })));
   if (faults.length > 0)
     return { refusals: faults.map((fault) => locate(trial.statements, fault)), stamp: noStamp, objects: {}, compiled: null };
 
-  const stamp = { ...(await stampFor(client, schema)), unforce };
-  await client.query(stampOf(stamp));
-  const objects = (await objectsOf(client, [schema])).get(schema)!;
-  const compiled = trial.isFoldable ? await fold(client, tables, place, objects) : null;
+  const stamp = { ...(await stampFor(client, scratch.schema)), unforce };
+  await scratch.run(stampScript(stamp, scratch));
+  const objects = (await objectsOf(client, [scratch.schema])).get(scratch.schema)!;
+  const compiled = trial.isFoldable ? await fold(client, tables, scratch.tenantId, objects) : null;
   return { refusals: [], stamp, objects, compiled };
 }
 
-/** An empty schema, with everything set for what comes. Its name has the length of tenants' and is part of no definition. */
-async function makeSchema(client: ClientBase, tenantId: string | null): Promise<string> {
+/** An empty schema, which the session reads on its search path. Its name has the length of tenants' and is part of no definition. */
+async function makeSchema(client: ClientBase, tenantId: string | null): Promise<Scratch> {
   const schema = `app_${randomUUID().replaceAll('-', '')}`;
-  await client.query(
-    `SET LOCAL ROLE ${OWNER}; CREATE SCHEMA ${schema}; GRANT USAGE, CREATE ON SCHEMA ${schema} TO ${APP_OWNER};
-     SET LOCAL ROLE ${APP_OWNER}; SET LOCAL search_path = ${schema}; SET LOCAL app.tenant_id = '${tenantId ?? ''}'`,
-  );
-  return schema;
+  await client.query('SELECT tenancy.make_scratch($1)', [schema]);
+  await client.query(`SET LOCAL search_path = ${schema}`);
+  const run = async (...texts: string[]): Promise<void> => {
+    const statements = texts.filter((text) => text !== '');
+    if (statements.length > 0) await client.query('SELECT tenancy.run_app($1, $2, $3, telling => true)', [schema, tenantId, statements]);
+  };
+  return { schema, role: SHARED_ROLE, tenantId, run };
 }
 
 interface ScratchTable {
@@ -123,20 +127,15 @@ async function stampFor(client: ClientBase, schema: string): Promise<Omit<Stamp,
 }
 
 /** The state as one script, where that makes the very same. */
-async function fold(
-  client: ClientBase,
-  tables: readonly Table[],
-  place: { role: string; tenantId: string | null },
-  expected: Objects,
-): Promise<Tried['compiled']> {
+async function fold(client: ClientBase, tables: readonly Table[], tenantId: string | null, expected: Objects): Promise<Tried['compiled']> {
   const sql = renderTables(tables).join('\n');
-  const schema = await makeSchema(client, place.tenantId);
+  const scratch = await makeSchema(client, tenantId);
   await client.query('SAVEPOINT fold');
   try {
-    await client.query(sql);
-    const stamp = { ...(await stampFor(client, schema)), unforce: [] };
-    await client.query(stampScript(stamp, place));
-    const found = (await objectsOf(client, [schema])).get(schema)!;
+    await scratch.run(sql);
+    const stamp = { ...(await stampFor(client, scratch.schema)), unforce: [] };
+    await scratch.run(stampScript(stamp, scratch));
+    const found = (await objectsOf(client, [scratch.schema])).get(scratch.schema)!;
     return JSON.stringify(sorted(found)) === JSON.stringify(sorted(expected)) ? { sql, stamp } : null;
   } catch {
     // Something that can't be rendered (a type that was renamed away, say): versions are replayed then, which is known to work.
@@ -162,8 +161,11 @@ function sharedFaults(table: Table): Fault[] {
   if (tenant?.type !== 'uuid' || !tenant.notNull || !isDefault)
     faults.push(fault(`needs tenant_id uuid NOT NULL DEFAULT current_setting('app.tenant_id')::uuid`));
   if (!table.constraints.some(({ kind }) => kind === 'p')) faults.push(fault('needs a primary key'));
-  for (const { name, kind, columns } of table.constraints)
+  for (const { name, kind, columns, references } of table.constraints) {
     if ('pufx'.includes(kind) && columns[0] !== 'tenant_id') faults.push(fault(`has the key ${name}, which must begin with tenant_id`));
+    // A foreign key is looked up past row-level security: whatever else it leads to, it would tell of another tenant's rows.
+    else if (kind === 'f' && references?.[0] !== 'tenant_id') faults.push(fault(`has the key ${name}, which must lead to tenant_id first`));
+  }
   for (const { name, unique, columns } of table.indexes)
     if (unique && columns[0] !== 'tenant_id') faults.push(fault(`has the unique index ${name}, which must begin with tenant_id`));
   return faults;
@@ -194,9 +196,11 @@ function locate(statements: readonly Statement[], { relation, reason }: Fault): 
 }
 
 function reasonOf(error: unknown): string {
-  const { message, code } = error as { message: string; code?: string };
+  const { message, detail, code } = error as { message: string; detail?: string; code?: string };
   if (code === undefined) throw error;
-  if (/app\.tenant_id|invalid input syntax for type uuid: ""/.test(message))
+  // What PostgreSQL said of the statement comes as the detail of run_app's own error.
+  const said = code === 'TG006' ? (detail ?? '') : message;
+  if (/app\.tenant_id|invalid input syntax for type uuid: ""/.test(said))
     return 'it writes rows without saying whose they are: in app_shared an INSERT must name tenant_id';
-  return message.replaceAll(/app_[0-9a-f]{32}\./g, '');
+  return said.replaceAll(/app_[0-9a-f]{32}\./g, '');
 }

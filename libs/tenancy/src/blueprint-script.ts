@@ -1,4 +1,3 @@
-import { APP_OWNER, OWNER } from './names.js';
 import { identifier, integer, literal, uuidLiteral } from './sql.js';
 
 /** What the platform adds to what a version has made, by name. */
@@ -13,12 +12,12 @@ export interface Stamp {
   views: string[];
 }
 
-/** One step on the way to a state: SQL of a version, or the compiled state of one. */
+/** One step on the way to a state: the statements of a version, or the compiled state of one as a single text. */
 export interface AppStep {
   blueprint: string;
   version: number;
   checksum: string;
-  sql: string;
+  statements: readonly string[];
   stamp: Stamp;
 }
 
@@ -29,32 +28,49 @@ export interface AppPlace {
   tenantId: string | null;
 }
 
-/**
- * Takes a schema of the product through steps, as their owner; to be run inside a transaction, whose role is the owner's afterwards.
- * `from`: the version that each blueprint is at; 0 where it isn't there yet. What it finds otherwise is refused with TG004, so that
- * of two that do the same at the same time, the second changes nothing.
- */
-export function appScript(place: AppPlace, steps: readonly AppStep[], from = 0): string {
-  if (steps.length === 0) return '';
-  const schema = identifier(place.appSchema);
-  const advances = [...Map.groupBy(steps, ({ blueprint }) => blueprint)].map(
-    ([blueprint, own]) =>
-      `SELECT tenancy.advance_app(${literal(place.appSchema)}, ${literal(blueprint)}, ${integer(from)}, ARRAY[${own.map(({ version }) => integer(version)).join(', ')}], ARRAY[${own.map(({ checksum }) => literal(checksum)).join(', ')}]);`,
-  );
-  return `SET LOCAL ROLE ${OWNER};
-${advances.join('\n')}
-${from === 0 ? `GRANT USAGE, CREATE ON SCHEMA ${schema} TO ${APP_OWNER};` : ''}
-SET LOCAL ROLE ${APP_OWNER}; SET LOCAL search_path = ${schema}${place.tenantId === null ? '' : `; SET LOCAL app.tenant_id = ${uuidLiteral(place.tenantId)}`};
-${steps.map((step) => `${stepScript(place, step)}\n`).join('')}SET LOCAL ROLE ${OWNER};`;
+/** What `tenancy.change_app` runs, and whose statement each is; `statement` from 1, null for what the platform adds. */
+export interface AppWork {
+  texts: string[];
+  of: { blueprint: string; version: number; statement: number | null }[];
 }
 
-/** One step on the search path, as the tables' owner. */
-export function stepScript(place: Pick<AppPlace, 'role' | 'tenantId'>, { sql, stamp }: AppStep): string {
-  const unforce =
-    place.tenantId === null ? stamp.unforce.map((name) => `ALTER TABLE ${identifier(name)} NO FORCE ROW LEVEL SECURITY;`) : [];
-  // The line break ends a comment that the SQL may end with.
-  return [...unforce, `${sql}\n;`, stampScript(stamp, place)].join('\n');
+export function appWork(place: Pick<AppPlace, 'role' | 'tenantId'>, steps: readonly AppStep[]): AppWork {
+  const work: AppWork = { texts: [], of: [] };
+  for (const { blueprint, version, statements, stamp } of steps) {
+    const add = (texts: readonly string[], isOwn: boolean) => {
+      for (const [index, text] of texts.entries()) {
+        work.texts.push(text);
+        work.of.push({ blueprint, version, statement: isOwn ? index + 1 : null });
+      }
+    };
+    if (place.tenantId === null) add(unforced(stamp), false);
+    add(statements, true);
+    const added = stampScript(stamp, place);
+    if (added !== '') add([added], false);
+  }
+  return work;
 }
+
+/**
+ * Takes a schema of the product through steps: one statement for a session of the blueprints' login, inside a transaction.
+ * `from`: the version that each blueprint is at; 0 where it isn't there yet. What it finds otherwise is refused with TG004, so that
+ * of two that do the same at the same time, the second changes nothing. `generation`: of the placement whose gate must be open.
+ */
+export function changeApp(place: AppPlace, steps: readonly AppStep[], work: AppWork, from: number, generation: number | null): string {
+  const advances = [...Map.groupBy(steps, ({ blueprint }) => blueprint)].map(([blueprint, own]) => ({
+    blueprint,
+    from,
+    versions: own.map(({ version }) => version),
+    checksums: own.map(({ checksum }) => checksum),
+  }));
+  const tenant = place.tenantId === null ? 'NULL' : uuidLiteral(place.tenantId);
+  return `SELECT tenancy.change_app(${literal(place.appSchema)}, ${tenant}, ${generation === null ? 'NULL' : integer(generation)}, ${literal(place.role)},
+    ${literal(JSON.stringify(advances))}::jsonb, ARRAY[${work.texts.map(literal).join(', ')}]::text[]);`;
+}
+
+/** While rows of all tenants are changed the policies are not forced upon the tables' owner. */
+export const unforced = ({ unforce }: Stamp): string[] =>
+  unforce.map((name) => `ALTER TABLE ${identifier(name)} NO FORCE ROW LEVEL SECURITY`);
 
 /** Row-level security on every table: by the row's tenant, or, where rows don't say whose they are, for the schema's one tenant only. */
 export function stampScript({ tables, force, sequences, views }: Stamp, { role, tenantId }: Pick<AppPlace, 'role' | 'tenantId'>): string {

@@ -23,7 +23,7 @@ export interface Examined {
   refusals: Refusal[];
   /** Nothing but tables, their columns, keys and indexes: their state can be folded into one script. */
   isFoldable: boolean;
-  /** It changes rows. */
+  /** It changes rows, or looks at those of all tenants. */
   hasData: boolean;
 }
 
@@ -103,12 +103,13 @@ export async function examine(sql: string): Promise<Examined> {
   await loadModule();
   const result: Examined = { statements: [], refusals: [], isFoldable: true, hasData: false };
   const bytes = Buffer.from(sql);
-  let parsed: { stmts?: { stmt: Node; stmt_location?: number; stmt_len?: number }[] };
+  const lineOf = lineCounter(bytes);
+  let parsed: Parsed;
   try {
-    parsed = parseSync(sql) as unknown as typeof parsed;
+    parsed = parseSync(sql) as unknown as Parsed;
   } catch (error) {
     const at = (error as { sqlDetails?: { cursorPosition: number } }).sqlDetails?.cursorPosition ?? 0;
-    const line = lineAt(sql, at);
+    const line = sql.slice(0, at).split('\n').length;
     const text = sql.split('\n')[line - 1] ?? '';
     return {
       ...result,
@@ -116,34 +117,68 @@ export async function examine(sql: string): Promise<Examined> {
     };
   }
   for (const [index, { stmt, stmt_location: from = 0, stmt_len: length }] of (parsed.stmts ?? []).entries()) {
-    const before = bytes.subarray(0, from).toString();
-    const raw = bytes.subarray(from, length === undefined ? undefined : from + length).toString();
-    const text = withoutLeadingComments(raw);
-    const line = lineAt(before + raw, before.length + raw.length - text.length);
+    const raw = textAt(bytes, from, length);
+    const comments = leadingComments(raw);
+    const text = Buffer.from(raw).subarray(comments).toString().trim();
+    const line = lineOf(from + comments);
     const [kind, node] = Object.entries(stmt)[0] as [string, Node];
     const relations = new Set<string>();
+    const known = new Set<string>();
     const refuse: Refuse = (rule, reason) => {
-      if (result.refusals.some((known) => known.statement === index + 1 && known.rule === rule && known.reason === reason)) return;
+      if (known.has(`${rule} ${reason}`)) return;
+      known.add(`${rule} ${reason}`);
       result.refusals.push({ statement: index + 1, line, sql: text.slice(0, 200), rule, reason });
     };
     examineStatement(kind, node, text, refuse, relations, 0);
     result.statements.push({ sql: text, line, kind, relations: [...relations] });
     if (!foldable.includes(kind) && !(kind === 'DropStmt' && ['OBJECT_TABLE', 'OBJECT_INDEX'].includes(node['removeType'] as string)))
       result.isFoldable = false;
-    if (![...foldable, 'DropStmt', 'CommentStmt', 'CreateFunctionStmt', 'CreateTrigStmt'].includes(kind)) result.hasData = true;
+    if (![...foldable, 'DropStmt', 'CommentStmt', 'CreateFunctionStmt', 'CreateTrigStmt'].includes(kind) || readsRows(kind, node))
+      result.hasData = true;
   }
   if (result.statements.length === 0)
     result.refusals.push({ statement: 1, line: 1, sql: '', rule: 'empty', reason: 'there is no statement in it' });
   return result;
 }
 
-const lineAt = (text: string, at: number): number => text.slice(0, at).split('\n').length;
-
-/** A statement's text begins where the one before ended: with comments and blank lines of its own. */
-function withoutLeadingComments(text: string): string {
-  const first = scanSync(text).tokens.find(({ tokenName }) => !/COMMENT/.test(tokenName));
-  return first ? Buffer.from(text).subarray(first.start).toString().trim() : text.trim();
+/** A foreign key that is added is looked up for the rows that are there, by a query that row-level security holds for. */
+function readsRows(kind: string, node: Node): boolean {
+  if (kind !== 'AlterTableStmt') return false;
+  return ((node['cmds'] as { AlterTableCmd: Node }[] | undefined) ?? []).some(({ AlterTableCmd: command }) => {
+    if (command['subtype'] === 'AT_ValidateConstraint') return true;
+    return (
+      /^AT_Add(Constraint|Column)$/.test(String(command['subtype'])) && JSON.stringify(command['def'] ?? {}).includes('"CONSTR_FOREIGN"')
+    );
+  });
 }
+
+interface Parsed {
+  stmts?: { stmt: Node; stmt_location?: number; stmt_len?: number }[];
+}
+
+/** The statements of a version that was accepted, as they were written. */
+export async function statementsOf(sql: string): Promise<string[]> {
+  await loadModule();
+  const bytes = Buffer.from(sql);
+  const { stmts = [] } = parseSync(sql) as unknown as Parsed;
+  return stmts.map(({ stmt_location: from = 0, stmt_len: length }) => textAt(bytes, from, length));
+}
+
+const textAt = (bytes: Buffer, from: number, length: number | undefined): string =>
+  bytes.subarray(from, length === undefined ? undefined : from + length).toString();
+
+/** The line (from 1) of a byte; to be asked for bytes in their order, so that the text is gone through once. */
+function lineCounter(bytes: Buffer): (at: number) => number {
+  let line = 1;
+  let next = bytes.indexOf(10);
+  return (at) => {
+    for (; next >= 0 && next < at; next = bytes.indexOf(10, next + 1)) line += 1;
+    return line;
+  };
+}
+
+/** A statement's text begins where the one before ended: with comments and blank lines of its own, so many bytes. */
+const leadingComments = (text: string): number => scanSync(text).tokens.find(({ tokenName }) => !/COMMENT/.test(tokenName))?.start ?? 0;
 
 function examineStatement(kind: string, node: Node, text: string, refuse: Refuse, relations: Set<string>, depth: number): void {
   if (!allowed.has(kind)) {

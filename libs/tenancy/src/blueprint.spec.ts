@@ -3,13 +3,14 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { objectDifferences, objectsOf, printsFrom, printsOf } from './blueprint-objects.js';
 import { tryOut } from './blueprint-scratch.js';
-import { appScript } from './blueprint-script.js';
+import { type AppPlace, type AppStep, appWork, changeApp, type Stamp } from './blueprint-script.js';
 import { examine } from './blueprint-sql.js';
 import { appLedger, stepsBetween, stepsTo } from './blueprints.js';
 import { urlFor } from './login-secret.js';
 import { sha256 } from './migration-files.js';
 import { catchUp, copy, fence, finish, prepare, retire, switchOver, verify } from './move/move.js';
 import { placementFor } from './names.js';
+import { inOneMessage } from './place-context.js';
 import type { Placement } from './placement.js';
 import { PostgresTenants } from './postgres-tenants.js';
 import { createPlace, dropPlace } from './provision-schema.js';
@@ -28,13 +29,19 @@ afterAll(async () => {
 
 const row = `tenant_id uuid NOT NULL DEFAULT current_setting('app.tenant_id')::uuid`;
 
-async function tried(sql: string, { shared = false, after = [] as string[] } = {}) {
-  const before = after.map((own, index) => ({ blueprint: 'x', version: index + 1, checksum: 'x', sql: own, stamp: noStamp }));
+async function tried(sql: string, { shared = false, after = [] as string[], stamp = noStamp as Stamp } = {}) {
+  const before = after.map((own, index) => ({ blueprint: 'x', version: index + 1, checksum: 'x', statements: [own], stamp }));
   const { statements, refusals, hasData, isFoldable } = await examine(sql);
   expect(refusals).toEqual([]);
-  return tryOut(platform.places.pool, { statements, hasData, supportsShared: shared, before, isFoldable });
+  return tryOut(platform.places.app, { statements, hasData, supportsShared: shared, before, isFoldable });
 }
 const noStamp = { tables: [], force: [], unforce: [], sequences: [], views: [] };
+
+/** As a campaign does it. */
+const change = (place: AppPlace & { database?: string; generation?: number }, steps: readonly AppStep[], from: number) =>
+  platform.places.app.run({ server: 'default', database: place.database ?? 'tenantry' }, (client) =>
+    inOneMessage(client, changeApp(place, steps, appWork(place, steps), from, place.generation ?? null)),
+  );
 
 /** Accepts versions of a blueprint as provisioning does. */
 async function publish(name: string, supportsShared: boolean, versions: string[]): Promise<void> {
@@ -52,7 +59,7 @@ async function publish(name: string, supportsShared: boolean, versions: string[]
     const version = last.version + 1;
     const isFoldable = examined.isFoldable && last.foldable;
     const before = last.version === 0 ? [] : await stepsTo(platform.places.pool, name, last.version);
-    const { refusals, stamp, compiled, objects } = await tryOut(platform.places.pool, { ...examined, supportsShared, before, isFoldable });
+    const { refusals, stamp, compiled, objects } = await tryOut(platform.places.app, { ...examined, supportsShared, before, isFoldable });
     expect(refusals).toEqual([]);
     await platform.admin.query('INSERT INTO tenancy.blueprint_versions VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now())', [
       ...[name, version, sql, sha256(sql), examined.statements.length, examined.hasData, isFoldable, JSON.stringify(stamp)],
@@ -93,6 +100,11 @@ describe('a version on the scratch schema', () => {
       'index i',
     ],
     [
+      'a foreign key that leads elsewhere',
+      `CREATE TABLE a (${row}, id uuid, PRIMARY KEY (tenant_id, id)); CREATE TABLE b (${row}, a uuid, PRIMARY KEY (tenant_id, a), FOREIGN KEY (tenant_id, a) REFERENCES a (id, tenant_id))`,
+      'must lead to tenant_id first',
+    ],
+    [
       'rows of nobody',
       `CREATE TABLE a (${row}, id int, PRIMARY KEY (tenant_id, id)); INSERT INTO a (id) VALUES (1)`,
       'must name tenant_id',
@@ -101,6 +113,17 @@ describe('a version on the scratch schema', () => {
   ])('refuses for app_shared: %s', async (_, sql, reason) => {
     const { refusals } = await tried(sql, { shared: true });
     expect(refusals[0]).toMatchObject({ reason: expect.stringContaining(reason) });
+  });
+
+  it('may add a foreign key between tables of app_shared', async () => {
+    const both = `CREATE TABLE a (${row}, id uuid, PRIMARY KEY (tenant_id, id)); CREATE TABLE b (${row}, id uuid, PRIMARY KEY (tenant_id, id))`;
+    const { refusals, stamp } = await tried('ALTER TABLE b ADD FOREIGN KEY (tenant_id, id) REFERENCES a', {
+      shared: true,
+      stamp: { ...noStamp, tables: ['a', 'b'].map((name) => ({ name, hasTenant: true })) },
+      after: [both],
+    });
+    expect(refusals).toEqual([]);
+    expect(stamp).toMatchObject({ unforce: ['a', 'b'], force: ['a', 'b'] });
   });
 
   it('folds versions into the very same state, and says so where it cannot', async () => {
@@ -177,15 +200,7 @@ describe('tenants of a blueprint', () => {
       `UPDATE contacts SET name = upper(name); ALTER TABLE contacts RENAME TO people; CREATE TABLE "Odd one" (${row} PRIMARY KEY)`,
     ]);
     const steps = await stepsBetween(platform.places.pool, 'crm', 2, 3);
-    const advance = async (place: { appSchema: string; role: string; tenantId: string | null }) => {
-      const client = new pg.Client({ connectionString: platform.places.url });
-      await client.connect();
-      try {
-        await client.query(`BEGIN; ${appScript(place, steps, 2)} COMMIT`);
-      } finally {
-        await client.end();
-      }
-    };
+    const advance = (place: AppPlace) => change(place, steps, 2);
     const both = await Promise.allSettled([advance(dedicated), advance(dedicated)]);
     expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
     expect(both.find((result) => result.status === 'rejected')).toMatchObject({ reason: { code: 'TG004' } });
@@ -232,10 +247,7 @@ describe('tenants of a blueprint', () => {
     };
     const away = await moved(first, 'isolated');
     await publish('crm', true, ['ALTER TABLE people ADD COLUMN phone text']);
-    const client = new pg.Client({ connectionString: urlFor(platform.places.url, away.database) });
-    await client.connect();
-    await client.query(`BEGIN; ${appScript(away, await stepsBetween(platform.places.pool, 'crm', 3, 4), 3)} COMMIT`);
-    await client.end();
+    await change(away, await stepsBetween(platform.places.pool, 'crm', 3, 4), 3);
     const back = await moved(away, 'dedicated');
     const ledger = await appLedger(platform.places.pool, [back.appSchema]);
     expect(Object.fromEntries(ledger.get(back.appSchema)!)).toMatchObject({ crm: { version: 4 }, own: { version: 1 } });

@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import type { AppStep, Stamp } from './blueprint-script.js';
+import { statementsOf } from './blueprint-sql.js';
 
 interface Row {
   blueprint: string;
@@ -11,10 +12,23 @@ interface Row {
   compiled_stamp: Stamp | null;
 }
 
-const asWritten = ({ blueprint, version, sha256, sql, stamp }: Row): AppStep => ({ blueprint, version, checksum: sha256, sql, stamp });
+/** Versions that new tenants go through are the same each time: some are kept in pieces, by the hash of their text. */
+const KEPT = 50;
+const split = new Map<string, Promise<string[]>>();
+function statementsIn({ sha256, sql }: Row): Promise<string[]> {
+  const known = split.get(sha256);
+  if (known) return known;
+  const statements = statementsOf(sql);
+  split.set(sha256, statements);
+  if (split.size > KEPT) split.delete(split.keys().next().value!);
+  return statements;
+}
+
+const asWritten = async (row: Row): Promise<AppStep> => ({ ...named(row), statements: await statementsIn(row), stamp: row.stamp });
+const named = ({ blueprint, version, sha256 }: Row) => ({ blueprint, version, checksum: sha256 });
 /** A version as the first of a new schema: all before it is in its compiled state. */
-const asFirst = (row: Row): AppStep =>
-  row.compiled === null ? asWritten(row) : { ...asWritten(row), sql: row.compiled, stamp: row.compiled_stamp! };
+const asFirst = async (row: Row): Promise<AppStep> =>
+  row.compiled === null ? asWritten(row) : { ...named(row), statements: [row.compiled], stamp: row.compiled_stamp! };
 
 const columns = 'v.blueprint, v.version, v.sha256, v.sql, v.stamp, v.compiled, v.compiled_stamp';
 
@@ -26,7 +40,7 @@ export async function stepsTo(pool: Pool, blueprint: string, version: number): P
      ORDER BY version`,
     [blueprint, version],
   );
-  return rows.map((row, index) => (index === 0 ? asFirst(row) : asWritten(row)));
+  return Promise.all(rows.map((row, index) => (index === 0 ? asFirst(row) : asWritten(row))));
 }
 
 /** Versions after `from` up to `to`, as they were written. */
@@ -35,7 +49,7 @@ export async function stepsBetween(pool: Pool, blueprint: string, from: number, 
     `SELECT ${columns} FROM tenancy.blueprint_versions v WHERE blueprint = $1 AND version > $2 AND version <= $3 ORDER BY version`,
     [blueprint, from, to],
   );
-  return rows.map(asWritten);
+  return Promise.all(rows.map(asWritten));
 }
 
 /** What a new tenant gets: the last version of every active blueprint that supports its level. One query. */
@@ -48,7 +62,7 @@ export async function stepsForNew(pool: Pool, isShared: boolean): Promise<AppSte
            ORDER BY b.created_at, b.name, v.version`,
     values: [isShared],
   });
-  return rows.map((row, index) => (rows[index - 1]?.blueprint === row.blueprint ? asWritten(row) : asFirst(row)));
+  return Promise.all(rows.map((row, index) => (rows[index - 1]?.blueprint === row.blueprint ? asWritten(row) : asFirst(row))));
 }
 
 /** What a schema has: the highest version of each blueprint, by schema. */

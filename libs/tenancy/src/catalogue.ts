@@ -15,8 +15,8 @@ export interface Table {
   name: string;
   options: string[] | null;
   columns: Column[];
-  /** Primary, unique, check, foreign and exclusion constraints, by name. NOT NULL is in the columns. */
-  constraints: { name: string; kind: string; definition: string; columns: string[] }[];
+  /** Primary, unique, check, foreign and exclusion constraints, by name; `references` has a foreign key's columns over there. NOT NULL is in the columns. */
+  constraints: { name: string; kind: string; definition: string; columns: string[]; references: string[] | null }[];
   /** Without those that back a constraint. */
   indexes: { name: string; definition: string; unique: boolean; columns: (string | null)[] }[];
   toast: boolean;
@@ -60,7 +60,9 @@ SELECT
       SELECT json_agg(json_build_object(
         'name', k.conname, 'kind', k.contype, 'definition', pg_get_constraintdef(k.oid, true),
         'columns', (SELECT json_agg(a.attname ORDER BY n) FROM unnest(k.conkey) WITH ORDINALITY u(num, n)
-                    JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num)
+                    JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num),
+        'references', (SELECT json_agg(a.attname ORDER BY n) FROM unnest(k.confkey) WITH ORDINALITY u(num, n)
+                    JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num)
       ) ORDER BY k.contype <> 'p', k.conname)
       FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype <> 'n'), '[]'),
     'indexes', coalesce((

@@ -11,7 +11,7 @@ describe('migrate', () => {
   let first: Awaited<ReturnType<typeof migrate>>[];
   beforeAll(async () => {
     server = await startPostgres();
-    passwords = Object.fromEntries((await serviceNames()).map((service) => [service, `secret of ${service}`]));
+    passwords = Object.fromEntries([...(await serviceNames()), 'blueprints'].map((service) => [service, `secret of ${service}`]));
     const run = () => migrate({ adminUrl: server.url, passwords });
     first = await Promise.all([run(), run(), run()]);
   });

@@ -3,14 +3,14 @@ import pg from 'pg';
 import { compiledScript } from './compiled.js';
 import { repositoryRoot, serviceNames, sha256 } from './migration-files.js';
 import { applyMigrations, exclusively, isRecorded, ledgerScript, pendingFiles, readLedger, record } from './migrator.js';
-import { CONTROL_PLANE_DATABASE, OWNER } from './names.js';
+import { BLUEPRINTS, CONTROL_PLANE_DATABASE, OWNER } from './names.js';
 import { migrateShared, platformSets, sharedSet } from './platform.js';
 import { closeDatabases, rolesScript, type ServicePasswords } from './roles.js';
 
 export interface MigrateOptions {
   /** Of a superuser, or of a role that may create roles and databases; any database of the server. */
   adminUrl: string;
-  /** By service name; every service needs one. They become the logins' passwords. */
+  /** By service name; every service needs one, and `blueprints`. They become the logins' passwords. */
   passwords: ServicePasswords;
   /** The folder that holds `libs` and `services`. */
   root?: string;
@@ -68,9 +68,9 @@ export async function migrate({ adminUrl, passwords, root = repositoryRoot }: Mi
 function fingerprint(services: readonly string[], passwords: ServicePasswords): string {
   const script = rolesScript(
     services,
-    Object.fromEntries(services.map((service) => [service, passwords[service] && 'x']) as [string, string][]),
+    Object.fromEntries([...services, BLUEPRINTS].map((name) => [name, passwords[name] && 'x']) as [string, string][]),
   );
-  const given = services.map((service) => [service, passwords[service]]);
+  const given = [...services, BLUEPRINTS].map((name) => [name, passwords[name]]);
   const secret = pbkdf2Sync(JSON.stringify(given), 'tenantry service logins', 4096, 32, 'sha256').toString('hex');
   return sha256(`${script.replaceAll(/SCRAM-[^']*/g, '')}${secret}`);
 }

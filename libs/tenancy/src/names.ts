@@ -7,6 +7,9 @@ export const CONTROL_PLANE_DATABASE = 'tenantry';
 export const OWNER = 'tenantry_owner';
 /** Owns the operator's product tables and nothing else: blueprints run as it. The schemas stay the owner's. */
 export const APP_OWNER = 'tenantry_app_owner';
+/** Name among the passwords, and the login that the operator's SQL runs with: see migrations/every-database/0061_app_sessions.sql. */
+export const BLUEPRINTS = 'blueprints';
+export const BLUEPRINT_LOGIN = 'tenantry_blueprints';
 /** Group of all service logins: may read placements and enter tenants. */
 export const SERVICES = 'tenantry_services';
 /** Tenant roles are granted to a bucket, and the bucket to the logins: one grant per tenant, whatever the number of services. */

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import type { AppSessions } from './app-sessions.js';
 import type { LoginKeys } from './login-secret.js';
 
 /** What makes and removes places: provisioning's login, which may make roles and databases and act as the owner. */
@@ -10,6 +11,11 @@ export interface PlaceContext {
   keys: LoginKeys;
   /** Ends the sessions of work that must not go on. */
   signal?: AbortSignal;
+}
+
+/** What fills the product's schemas of new places, too. */
+export interface AppContext extends PlaceContext {
+  app: AppSessions;
 }
 
 /** Several statements in one message, in one transaction. Where it fails the connection is clean again. */

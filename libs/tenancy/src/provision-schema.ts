@@ -1,12 +1,12 @@
 import pg from 'pg';
-import { type AppStep, appScript } from './blueprint-script.js';
-import { appLedger, stepsForNew } from './blueprints.js';
+import { type AppPlace, type AppStep, appWork, changeApp } from './blueprint-script.js';
+import { type AppVersions, appLedger, stepsForNew } from './blueprints.js';
 import { scriptFor, stampedVersion } from './compile.js';
 import { compiledScript } from './compiled.js';
 import { newPassword, openLogin, sealLogin, urlFor } from './login-secret.js';
 import { deletesOf } from './move/tables.js';
-import { OWNER, SHARED_APP_SCHEMA, SHARED_ROLE } from './names.js';
-import { inOneMessage, onPool, type PlaceContext, reportedByQuery } from './place-context.js';
+import { BLUEPRINT_LOGIN, CONTROL_PLANE_DATABASE, OWNER, SHARED_APP_SCHEMA, SHARED_ROLE } from './names.js';
+import { type AppContext, inOneMessage, onPool, type PlaceContext, reportedByQuery } from './place-context.js';
 import type { Placement } from './placement.js';
 import { scramVerifier } from './scram.js';
 import { DEFAULT_SERVER, onServer, serverUrl } from './servers.js';
@@ -18,7 +18,7 @@ import { databaseFiles, databaseGrants, recordDatabaseFiles, versionIn } from '.
  * `created` is false where all of it was there already and is this tenant's: may be repeated at will, at the same time too.
  * @throws Error where the names are taken by something that is not this placement's
  */
-export async function createPlace(context: PlaceContext, placement: Placement): Promise<{ created: boolean }> {
+export async function createPlace(context: AppContext, placement: Placement): Promise<{ created: boolean }> {
   onItsServer(placement);
   if (placement.isolation === 'shared') return createShared(context, placement);
   if (placement.isolation === 'dedicated') return createDedicated(context, placement);
@@ -70,26 +70,44 @@ const forgetPlacement = ({ tenantId, generation, server }: Placement) =>
 
 export const namesOf = ({ schema, appSchema, role }: Placement) => ({ schema, appSchema, role, owner: OWNER });
 
-async function createShared({ pool }: PlaceContext, placement: Placement): Promise<{ created: boolean }> {
+async function createShared(context: AppContext, placement: Placement): Promise<{ created: boolean }> {
+  const { pool } = context;
   const known = await isReady(pool, placement);
-  if (!known) await fillShared(pool);
+  if (!known) await fillShared(context);
   if (!known) await onPool(pool, (client) => inOneMessage(client, `${openGate(placement)} ${savePlacement(placement, true)}`));
   return { created: !known };
 }
 
 /** What no shared tenant needed so far: a blueprint that app_shared has in no version yet. Later versions are for campaigns. */
-async function fillShared(pool: pg.Pool): Promise<void> {
-  const [steps, ledger] = await Promise.all([stepsForNew(pool, true), appLedger(pool, [SHARED_APP_SCHEMA])]);
-  const has = ledger.get(SHARED_APP_SCHEMA)!;
+async function fillShared(context: AppContext): Promise<void> {
+  const { pool } = context;
+  const versions = async () => (await appLedger(pool, [SHARED_APP_SCHEMA])).get(SHARED_APP_SCHEMA)!;
+  const [steps, has] = await Promise.all([stepsForNew(pool, true), versions()]);
   const missing = steps.filter(({ blueprint }) => !has.has(blueprint));
-  if (missing.length === 0) return;
   const place = { appSchema: SHARED_APP_SCHEMA, role: SHARED_ROLE, tenantId: null };
+  await fillApp(context, { ...place, server: DEFAULT_SERVER, database: CONTROL_PLANE_DATABASE }, missing, versions);
+}
+
+/**
+ * Makes what the blueprints say, in a session of their own login.
+ * @param versions what the schema's ledger says by now: another attempt, or another tenant's, may have been quicker
+ */
+async function fillApp(
+  context: AppContext,
+  place: AppPlace & Pick<Placement, 'server' | 'database'>,
+  steps: readonly AppStep[],
+  versions: () => Promise<AppVersions>,
+): Promise<void> {
+  if (steps.length === 0) return;
+  const script = changeApp(place, steps, appWork(place, steps), 0, null);
   try {
-    await onPool(pool, (client) => inOneMessage(client, `SET LOCAL lock_timeout = '5s'; ${appScript(place, missing)}`));
+    await context.app.run(place, (client) => inOneMessage(client, `SET LOCAL lock_timeout = '5s'; ${script}`));
   } catch (error) {
-    // Another tenant's provisioning was quicker; what is still missing then is made when this step is tried again.
     if (sqlState(error) !== 'TG004') throw error;
-    await fillShared(pool);
+    const has = await versions();
+    const missing = steps.filter(({ blueprint }) => !has.has(blueprint));
+    if (missing.length === steps.length) throw error;
+    await fillApp(context, place, missing, versions);
   }
 }
 
@@ -107,12 +125,11 @@ async function dropShared({ pool }: PlaceContext, placement: Placement): Promise
   );
 }
 
-/** Role, schemas, tables, rights, gate and placement: one transaction in one message. */
-export function dedicatedScript(placement: Placement, compiled: string, app: readonly AppStep[] = []): string {
+/** Role, schemas, tables, rights, gate and placement: one transaction in one message. @param isWhole the product's schema stays empty */
+export function dedicatedScript(placement: Placement, compiled: string, isWhole = true): string {
   return `SELECT tenancy.take_role(${literal(placement.role)}) AS spare;
 ${scriptFor(compiled, namesOf(placement))}
-${appScript(placement, app)}
-${openGate(placement)} ${savePlacement(placement, true, null, stampedVersion(compiled))}`;
+${isWhole ? openGate(placement) : ''} ${savePlacement(placement, isWhole, null, stampedVersion(compiled))}`;
 }
 
 const FEW_SPARE_ROLES = 16;
@@ -129,31 +146,42 @@ async function prepareRoles(pool: pg.Pool): Promise<void> {
   await running;
 }
 
-async function createDedicated({ pool }: PlaceContext, placement: Placement): Promise<{ created: boolean }> {
+async function createDedicated(context: AppContext, placement: Placement): Promise<{ created: boolean }> {
+  const { pool } = context;
   const [compiled, app] = await Promise.all([compiledScript(), stepsForNew(pool, false)]);
-  const script = dedicatedScript(placement, compiled, app);
+  const script = dedicatedScript(placement, compiled, app.length === 0);
   try {
     const results = await onPool(pool, (client) => inOneMessage(client, script));
     // The second result is take_role's: BEGIN is the first.
     const { spare } = results[1]!.rows[0] as { spare: number };
     if (spare < FEW_SPARE_ROLES) await prepareRoles(pool);
-    return { created: true };
   } catch (error) {
     if (!exists.has(sqlState(error) ?? '')) throw error;
     // It is one transaction, so it is whole or was never there: mine, or somebody else's under that name.
-    if (await isReady(pool, placement)) return { created: false };
-    throw new Error(`The role ${placement.role} or the schema ${placement.schema} exists, but is not this placement's`, { cause: error });
+    const isThere = await isSaved(pool, placement);
+    if (isThere === 'ready') return { created: false };
+    if (isThere === null)
+      throw new Error(`The role ${placement.role} or the schema ${placement.schema} exists, but is not this placement's`, { cause: error });
   }
+  if (app.length === 0) return { created: true };
+  await fillApp(context, placement, app, async () => (await appLedger(pool, [placement.appSchema])).get(placement.appSchema)!);
+  const ready = `UPDATE tenancy.placements SET ready = true, updated_at = now()
+    WHERE tenant_id = ${uuidLiteral(placement.tenantId)} AND generation = ${integer(placement.generation)}`;
+  await onPool(pool, (client) => inOneMessage(client, `${openGate(placement)} ${ready}`));
+  return { created: true };
 }
 /** duplicate_object (role), duplicate_schema, duplicate_table, and two at the same time: unique_violation in a catalogue. */
 export const exists = new Set(['42710', '42P06', '42P07', '23505']);
 
-async function isReady(pool: pg.Pool, { tenantId, schema, database, generation }: Placement): Promise<boolean> {
-  const { rowCount } = await pool.query(
-    'SELECT FROM tenancy.placements WHERE tenant_id = $1 AND ready AND schema = $2 AND database = $3 AND generation = $4',
+const isReady = async (pool: pg.Pool, placement: Placement): Promise<boolean> => (await isSaved(pool, placement)) === 'ready';
+
+/** Null where there is no such placement, or another one. */
+async function isSaved(pool: pg.Pool, { tenantId, schema, database, generation }: Placement): Promise<'ready' | 'begun' | null> {
+  const { rows } = await pool.query<{ ready: boolean }>(
+    'SELECT ready FROM tenancy.placements WHERE tenant_id = $1 AND schema = $2 AND database = $3 AND generation = $4',
     [tenantId, schema, database, generation],
   );
-  return rowCount === 1;
+  return rows[0] ? (rows[0].ready ? 'ready' : 'begun') : null;
 }
 
 async function dropDedicated({ pool }: PlaceContext, placement: Placement): Promise<void> {
@@ -172,12 +200,16 @@ async function dropDedicated({ pool }: PlaceContext, placement: Placement): Prom
  * Login, database, then everything inside it in one transaction, then `ready`. CREATE DATABASE cannot be part of a transaction,
  * so each of the four may have been done before: each is repeated or found.
  */
-async function createIsolated(context: PlaceContext, placement: Placement): Promise<{ created: boolean }> {
+async function createIsolated(context: AppContext, placement: Placement): Promise<{ created: boolean }> {
   const { pool } = context;
   if (await isReady(pool, placement)) return { created: false };
   await createLogin(context, placement);
   await createDatabase(context, placement);
-  const schemaVersion = await fillDatabase(context, placement, openGate(placement), await stepsForNew(pool, false));
+  const schemaVersion = await fillDatabase(context, placement, openGate(placement));
+  const { appSchema } = placement;
+  const versions = () => onOwnDatabase(context, placement, async (client) => (await readLedger(client, placement)).get(appSchema)!);
+  await fillApp(context, placement, await stepsForNew(pool, false), versions);
+  await copyLedger(pool, placement, await versions());
   await pool.query(
     'UPDATE tenancy.placements SET ready = true, schema_version = $3, updated_at = now() WHERE tenant_id = $1 AND generation = $2',
     [placement.tenantId, placement.generation, schemaVersion],
@@ -257,29 +289,17 @@ export async function createDatabase(context: PlaceContext, { server, database }
 
 /**
  * @param gate the statement that says who may come in
- * @param app what the product's schema gets
  * @returns the version that the schema says
  */
-export async function fillDatabase(
-  context: PlaceContext,
-  placement: Placement,
-  gate: string,
-  app: readonly AppStep[],
-): Promise<string | null> {
+export async function fillDatabase(context: PlaceContext, placement: Placement, gate: string): Promise<string | null> {
   const [compiled, files] = await Promise.all([compiledScript(), databaseFiles()]);
   const database = identifier(placement.database);
   const role = identifier(placement.role);
-  const client = new pg.Client({
-    connectionString: urlFor(await serverUrl(context, placement.server), placement.database),
-    connectionTimeoutMillis: 10_000,
-  });
-  client.on('error', reportedByQuery);
-  await client.connect();
-  const fill = () =>
+  const fill = (client: pg.ClientBase) =>
     inOneMessage(
       client,
       `REVOKE ALL ON DATABASE ${database} FROM PUBLIC;
-       GRANT CONNECT ON DATABASE ${database} TO ${role};
+       GRANT CONNECT ON DATABASE ${database} TO ${role}, ${BLUEPRINT_LOGIN};
        GRANT CREATE ON DATABASE ${database} TO ${OWNER};
        REVOKE ALL ON SCHEMA public FROM PUBLIC;
        SET LOCAL ROLE ${OWNER};
@@ -288,30 +308,50 @@ export async function fillDatabase(
        ${databaseGrants(placement.role)}
        ${recordDatabaseFiles(files)}
        ${scriptFor(compiled, namesOf(placement))}
-       ${appScript(placement, app)}
        ${gate}`,
     );
-  try {
-    await fill().catch(async (error: unknown) => {
+  return onOwnDatabase(context, placement, async (client) => {
+    await fill(client).catch(async (error: unknown) => {
       // Filled by an earlier attempt, or by one at the same time (concurrent grants on one database collide with XX000).
       if (!exists.has(sqlState(error) ?? '') && sqlState(error) !== 'XX000') throw error;
       const { rowCount } = await client.query('SELECT FROM pg_namespace WHERE nspname = $1', [placement.schema]);
       if (rowCount !== 1) throw error;
     });
-    await copyLedger(context.pool, client, placement);
-    return await versionIn(client, placement.schema);
+    return versionIn(client, placement.schema);
+  });
+}
+
+async function onOwnDatabase<T>(
+  context: PlaceContext,
+  { server, database }: Placement,
+  work: (client: pg.Client) => Promise<T>,
+): Promise<T> {
+  const client = new pg.Client({
+    connectionString: urlFor(await serverUrl(context, server), database),
+    connectionTimeoutMillis: 10_000,
+  });
+  client.on('error', reportedByQuery);
+  await client.connect();
+  try {
+    return await work(client);
   } finally {
     await client.end();
   }
 }
 
-/** Campaigns are planned with the control plane's copy of what the database says of its product's versions. */
-async function copyLedger(pool: pg.Pool, client: pg.Client, { appSchema }: Placement): Promise<void> {
-  const results = await inOneMessage(
-    client,
-    `SET LOCAL ROLE ${OWNER}; SELECT blueprint, version, checksum FROM tenancy.app_ledger WHERE app_schema = ${literal(appSchema)}`,
-  );
-  const rows = results[2]!.rows as { blueprint: string; version: number; checksum: string }[];
+/** What an isolated database says of its product's versions. */
+async function readLedger(client: pg.Client, { appSchema }: Placement): Promise<Map<string, AppVersions>> {
+  await client.query(`BEGIN READ ONLY; SET LOCAL ROLE ${OWNER}`);
+  try {
+    return await appLedger(client, [appSchema]);
+  } finally {
+    await client.query('COMMIT');
+  }
+}
+
+/** Campaigns are planned with the control plane's copy. */
+async function copyLedger(pool: pg.Pool, { appSchema }: Placement, versions: AppVersions): Promise<void> {
+  const rows = [...versions].map(([blueprint, { version, checksum }]) => ({ blueprint, version, checksum }));
   await pool.query(
     `INSERT INTO tenancy.app_ledger (app_schema, blueprint, version, checksum) SELECT $1, * FROM unnest($2::text[], $3::int[], $4::text[]) ON CONFLICT DO NOTHING`,
     [appSchema, rows.map(({ blueprint }) => blueprint), rows.map(({ version }) => version), rows.map(({ checksum }) => checksum)],

@@ -28,8 +28,8 @@ export function publicUrl(given: string): string {
 }
 
 /**
- * Another server takes tenants that have a database of their own: it gets the platform's roles and a login for provisioning, whose password is
- * kept encrypted. The administrator's login is used here and kept nowhere. May be repeated, and goes on where an earlier attempt ended.
+ * Another server takes tenants that have a database of their own: it gets the platform's roles and logins for provisioning and for blueprints, whose
+ * passwords are kept encrypted. The administrator's login is used here and kept nowhere. May be repeated, and goes on where an earlier attempt ended.
  * @throws DomainError `request.invalid` (unreachable, too old, rights, other databases that are open), `server.differs`, `server.taken`
  */
 export async function registerServer({ pool, keys }: PlaceContext, name: string, adminUrl: string): Promise<{ created: boolean }> {
@@ -39,7 +39,7 @@ export async function registerServer({ pool, keys }: PlaceContext, name: string,
     throw new DomainError('server.differs', {
       detail: `${name} is another server; give this one another name. A server stays where it is.`,
     });
-  if (known?.ready) return { created: false };
+  if (known?.ready && known.hasAppLogin) return { created: false };
   return alone(pool, () => prepareServer({ pool, keys }, name, { url, adminUrl }));
 }
 
@@ -76,9 +76,15 @@ async function prepareServer(
         [name, url, await sealLogin(keys, PLATFORM_LOG, newPassword())],
       );
     }
-    const { loginSecret } = (await find(pool, name))!;
-    const password = await openLogin(keys, PLATFORM_LOG, loginSecret);
-    await admin.query(rolesScript(['provisioning'], { provisioning: password }));
+    const { rows } = await pool.query<{ own: string; app: string }>(
+      'UPDATE tenancy.servers SET app_login_secret = coalesce(app_login_secret, $2) WHERE name = $1 RETURNING login_secret AS own, app_login_secret AS app',
+      [name, await sealLogin(keys, PLATFORM_LOG, newPassword())],
+    );
+    const [provisioning, blueprints] = [
+      await openLogin(keys, PLATFORM_LOG, rows[0]!.own),
+      await openLogin(keys, PLATFORM_LOG, rows[0]!.app),
+    ];
+    await admin.query(rolesScript(['provisioning'], { provisioning, blueprints }));
     await closeDatabases(admin, decodeURIComponent(new URL(url).pathname.slice(1)));
     await pool.query('UPDATE tenancy.servers SET ready = true WHERE name = $1', [name]);
     return { created: true };
@@ -87,9 +93,9 @@ async function prepareServer(
   }
 }
 
-async function find(pool: pg.Pool, name: string): Promise<{ url: string | null; loginSecret: string; ready: boolean } | undefined> {
-  const { rows } = await pool.query<{ url: string | null; loginSecret: string; ready: boolean }>(
-    'SELECT url, login_secret AS "loginSecret", ready FROM tenancy.servers WHERE name = $1',
+async function find(pool: pg.Pool, name: string): Promise<{ url: string | null; ready: boolean; hasAppLogin: boolean } | undefined> {
+  const { rows } = await pool.query<{ url: string | null; ready: boolean; hasAppLogin: boolean }>(
+    'SELECT url, ready, app_login_secret IS NOT NULL AS "hasAppLogin" FROM tenancy.servers WHERE name = $1',
     [name],
   );
   return rows[0];

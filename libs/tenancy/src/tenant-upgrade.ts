@@ -3,7 +3,7 @@ import type { ClientBase, Pool } from 'pg';
 import { stampOf, versionOf } from './compile.js';
 import { type MigrationFile, migrationFiles, repositoryRoot, tenantMigrations } from './migration-files.js';
 import { ledgerTable } from './migrator.js';
-import { OWNER } from './names.js';
+import { BLUEPRINT_LOGIN, OWNER } from './names.js';
 import type { Placement } from './placement.js';
 import { identifier, integer, literal, uuidLiteral } from './sql.js';
 
@@ -122,7 +122,8 @@ export async function upgradeDatabase(client: ClientBase, files: readonly Migrat
     const missing = files.filter(({ name }) => !applied.includes(name));
     if (missing.length > 0)
       await client.query(
-        `SET LOCAL search_path = tenancy, pg_catalog; ${missing.map(({ sql }) => `${sql}\n;`).join('\n')} ${databaseGrants(role)} ${recordDatabaseFiles(files)}`,
+        `SET LOCAL search_path = tenancy, pg_catalog; ${missing.map(({ sql }) => `${sql}\n;`).join('\n')} ${databaseGrants(role)} ${recordDatabaseFiles(files)}
+         RESET ROLE; DO $do$ BEGIN EXECUTE format('GRANT CONNECT ON DATABASE %I TO ${BLUEPRINT_LOGIN}', current_database()); END $do$`,
       );
     await client.query('COMMIT');
   } catch (error) {

@@ -11,6 +11,7 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { AppSessions } from '@tenantry/tenancy/app-sessions';
 import { placementFor } from '@tenantry/tenancy/names';
 import type { Placement } from '@tenantry/tenancy/placement';
 import { createPlace } from '@tenantry/tenancy/provision-schema';
@@ -131,13 +132,15 @@ try {
 
   console.log(`${TENANTS} dedicated tenants are made`);
   const keys = { encrypt: () => Promise.reject(new Error('no keys')), reveal: () => Promise.reject(new Error('no keys')) };
+  const app = new AppSessions({ pool: admin, keys }, url);
   const places = Array.from({ length: TENANTS }, () => placementFor(randomUUID(), 'dedicated'));
   let next = 0;
   await Promise.all(
     Array.from({ length: 4 }, async () => {
-      while (next < places.length) await createPlace({ pool: admin, url, keys }, places[next++]!);
+      while (next < places.length) await createPlace({ pool: admin, url, keys, app }, places[next++]!);
     }),
   );
+  await app.close();
   await admin.query('CHECKPOINT');
 
   // Before and after, so that neither gains from the order.

@@ -23,7 +23,7 @@ export async function makePlace(context: PlaceContext, to: Placement, from: Plac
     await makeLogin(context, to);
     await createDatabase(context, to);
     // The product's schema is copied, and with it the versions that it has.
-    await fillDatabase(context, to, `${openGateSql(to, 'closed')};`, []);
+    await fillDatabase(context, to, `${openGateSql(to, 'closed')};`);
     return;
   }
   const closed = sameDatabase(to, from) ? '' : `${openGateSql(to, 'closed')};`;

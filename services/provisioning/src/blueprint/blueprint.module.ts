@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { provide } from '@tenantry/messaging/provide';
 import { JobModule } from '../job/job.module.js';
 import { OperationModule } from '../operation/operation.module.js';
+import { AppSessionsModule } from './app-sessions.module.js';
 import { writtenBlueprints } from './blueprint.process.js';
 import { BlueprintRpc } from './blueprint.rpc.js';
 import { BlueprintRows } from './blueprint-rows.js';
@@ -14,7 +15,7 @@ import { Sessions } from './sessions.js';
 import { WriteBlueprintEffect } from './write-blueprint.effect.js';
 
 @Module({
-  imports: [OperationModule, JobModule],
+  imports: [OperationModule, JobModule, AppSessionsModule],
   controllers: [BlueprintRpc, CampaignRpc, DriftRpc],
   providers: [Blueprints, BlueprintRows, provide(writtenBlueprints), WriteBlueprintEffect, CampaignTargets, CampaignJob, Sessions],
   exports: [Sessions],

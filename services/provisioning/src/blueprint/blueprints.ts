@@ -6,6 +6,7 @@ import { PLATFORM_LOG } from '@tenantry/contracts/ids';
 import type { BlueprintVersionView, BlueprintView } from '@tenantry/contracts/platform/blueprints';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Database } from '@tenantry/service/database';
+import { AppSessions } from '@tenantry/tenancy/app-sessions';
 import { tryOut } from '@tenantry/tenancy/blueprint-scratch';
 import { examine, type Refusal } from '@tenantry/tenancy/blueprint-sql';
 import { stepsTo } from '@tenantry/tenancy/blueprints';
@@ -22,6 +23,7 @@ export class Blueprints {
     private readonly log: TenantLog,
     private readonly rows: BlueprintRows,
     private readonly database: Database,
+    private readonly sessions: AppSessions,
   ) {}
 
   readonly hashOf = hashOf;
@@ -67,7 +69,7 @@ export class Blueprints {
     const last = await this.rows.last(name);
     const isFoldable = foldable && last.isFoldable;
     const before = last.version === 0 ? [] : await stepsTo(this.database.pool, name, last.version);
-    const tried = await tryOut(this.database.pool, { statements, hasData, supportsShared, before, isFoldable });
+    const tried = await tryOut(this.sessions, { statements, hasData, supportsShared, before, isFoldable });
     if (tried.refusals.length > 0) throw refused(tried.refusals);
     const taken = await this.rows.taken(name);
     const collisions = Object.keys(tried.objects).filter((object) => taken.has(object));

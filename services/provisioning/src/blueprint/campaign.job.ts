@@ -1,13 +1,12 @@
 import { Injectable } from '@nestjs/common';
-import { DomainError } from '@tenantry/contracts/errors';
-import { ComeBack } from '@tenantry/messaging/effects';
 import { Database } from '@tenantry/service/database';
-import { type AppStep, appScript } from '@tenantry/tenancy/blueprint-script';
+import { AppSessions } from '@tenantry/tenancy/app-sessions';
+import { type AppStep, appWork, changeApp } from '@tenantry/tenancy/blueprint-script';
 import { appLedger, stepsBetween, stepsTo } from '@tenantry/tenancy/blueprints';
-import { integer, sqlState, uuidLiteral } from '@tenantry/tenancy/sql';
+import { integer, sqlState } from '@tenantry/tenancy/sql';
 import type { ClientBase } from 'pg';
 import { type ItemOutcome, JobHandler, type JobItem, type RunningJob } from '../job/job-handler.js';
-import type { Failure } from '../operation/operation.js';
+import { outcomeOf, quarantined } from './campaign-outcome.js';
 import { type CampaignTarget, CampaignTargets } from './campaign-targets.js';
 import { Sessions } from './sessions.js';
 
@@ -21,9 +20,7 @@ export interface CampaignParams {
 const WINDOW = 500;
 const KEPT_WINDOWS = 4;
 const KEPT_SCRIPTS = 50;
-const LOCK_ATTEMPTS = 6;
 const STATEMENT_TIMEOUT_MS = 600_000;
-const gateClosedMs = 1_000;
 
 /**
  * Takes one schema to the campaign's version: gate, ledger, SQL, row-level security and rights in one transaction in one message.
@@ -38,6 +35,7 @@ export class CampaignJob extends JobHandler<CampaignParams> {
 
   constructor(
     private readonly targets: CampaignTargets,
+    private readonly app: AppSessions,
     private readonly sessions: Sessions,
     private readonly database: Database,
   ) {
@@ -53,7 +51,7 @@ export class CampaignJob extends JobHandler<CampaignParams> {
     if (!target) return { status: 'skipped', why: { code: 'placement.not_found', detail: 'The tenant has no place of its own any more.' } };
     if (!target.isKnown)
       return quarantined({ code: 'blueprint.target_differs', detail: `It has a version ${target.version} that is not the published one.` });
-    return this.sessions.run(target, (client) => this.advance(client, target, target.version, params, item.attempt, 0));
+    return this.app.run(target, (client) => this.advance(client, target, target.version, params, item.attempt, 0));
   }
 
   private async advance(
@@ -67,22 +65,21 @@ export class CampaignJob extends JobHandler<CampaignParams> {
     const { blueprint, toVersion, lockTimeoutMs } = params;
     const steps = from < toVersion ? await this.stepsOf(blueprint, from, toVersion) : [];
     if (steps.length === 0) return this.done(target, blueprint, await this.stepsOf(blueprint, toVersion - 1, toVersion));
-    const enter =
-      target.tenantId === null ? '' : `SELECT tenancy.enter_tenant(${uuidLiteral(target.tenantId)}, ${integer(target.generation)});`;
+    const work = appWork(target, steps);
+    const generation = target.tenantId === null ? null : target.generation;
     try {
       await client.query(
         `BEGIN; SET LOCAL lock_timeout = ${integer(lockTimeoutMs)}; SET LOCAL statement_timeout = ${STATEMENT_TIMEOUT_MS};
-         ${this.sessions.isControlPlane(target) ? '' : 'SET LOCAL ROLE tenantry_owner;'} ${enter}
-         ${appScript(target, steps, from)} COMMIT`,
+         ${changeApp(target, steps, work, from, generation)} COMMIT`,
       );
     } catch (error) {
       await client.query('ROLLBACK');
       if (sqlState(error) === 'TG004' && corrections < 2) {
         // It was done before the process died, or by somebody else.
-        const found = await this.versionOf(client, target, blueprint);
+        const found = await this.versionOf(target, blueprint);
         return this.advance(client, target, found, params, attempt, corrections + 1);
       }
-      return outcomeOf(error, attempt);
+      return outcomeOf(error, attempt, work.of);
     }
     return this.done(target, blueprint, steps);
   }
@@ -92,14 +89,18 @@ export class CampaignJob extends JobHandler<CampaignParams> {
     return { status: 'succeeded' };
   }
 
-  private async versionOf(client: ClientBase, { appSchema }: CampaignTarget, blueprint: string): Promise<number> {
-    await client.query('BEGIN; SET LOCAL ROLE tenantry_owner');
-    try {
-      const found = await appLedger(client, [appSchema], blueprint);
-      return found.get(appSchema)?.get(blueprint)?.version ?? 0;
-    } finally {
-      await client.query('COMMIT');
-    }
+  /** By the ledger of its database, which is not for the session that the SQL runs in. */
+  private versionOf(target: CampaignTarget, blueprint: string): Promise<number> {
+    const { appSchema } = target;
+    return this.sessions.run(target, async (client) => {
+      await client.query('BEGIN; SET LOCAL ROLE tenantry_owner');
+      try {
+        const found = await appLedger(client, [appSchema], blueprint);
+        return found.get(appSchema)?.get(blueprint)?.version ?? 0;
+      } finally {
+        await client.query('COMMIT');
+      }
+    });
   }
 
   private window(blueprint: string, operationId: string, index: number): Promise<Map<number, CampaignTarget>> {
@@ -124,29 +125,4 @@ function kept<V>(cache: Map<string, Promise<V>>, key: string, max: number, load:
     if (cache.size > max) cache.delete(cache.keys().next().value!);
   }
   return known;
-}
-
-const quarantined = (why: Failure): ItemOutcome => ({ status: 'quarantined', why });
-
-/** @throws what another attempt may cure */
-export function outcomeOf(error: unknown, attempt: number): ItemOutcome {
-  const state = sqlState(error) ?? '';
-  if (state === 'TG001') throw new ComeBack(gateClosedMs);
-  if (['55P03', '40P01', '57014'].includes(state)) {
-    if (attempt < LOCK_ATTEMPTS) throw error;
-    throw new DomainError('blueprint.target_locked', {
-      detail: `Another transaction held a lock on its tables for longer than lockTimeoutMs, ${LOCK_ATTEMPTS} times; retry the operation when it is over.`,
-    });
-  }
-  // Connections, resources, the gate's other refusals, internal errors: nothing that the tables are to blame for.
-  if (!/^(0A|2[0-9A-Z]|3[0-9A-Z]|42|44|P0)/.test(state)) throw error;
-  return quarantined({ code: 'blueprint.sql_failed', detail: reasonOf(error, state) });
-}
-
-/** Names, never values: those of rows can be in the messages of data exceptions. */
-function reasonOf(error: unknown, state: string): string {
-  const { message, table, constraint, column } = error as { message: string; table?: string; constraint?: string; column?: string };
-  if (/^(0A|42|3)/.test(state)) return `${message} (${state})`;
-  const names = Object.entries({ table, constraint, column }).flatMap(([what, name]) => (name ? [`${what} ${name}`] : []));
-  return `SQLSTATE ${state}${names.length > 0 ? `: ${names.join(', ')}` : ''}; the rows that are there don’t allow it.`;
 }

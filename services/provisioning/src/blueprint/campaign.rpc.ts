@@ -4,7 +4,6 @@ import { type CampaignBody, startCampaign } from '@tenantry/contracts/platform/b
 import { Handles } from '@tenantry/messaging/handles';
 import type { Call, Reply } from '@tenantry/messaging/rpc';
 import { Database } from '@tenantry/service/database';
-import { examine } from '@tenantry/tenancy/blueprint-sql';
 import { stepsBetween } from '@tenantry/tenancy/blueprints';
 import { jobId } from '../job/job.js';
 import { Jobs } from '../job/jobs.js';
@@ -67,7 +66,6 @@ export class CampaignRpc {
 
   private async statements(name: string, version: number): Promise<string[]> {
     const steps = await stepsBetween(this.database.pool, name, version - 1, version);
-    const examined = await Promise.all(steps.map(({ sql }) => examine(sql)));
-    return examined.flatMap(({ statements }) => statements.map(({ sql }) => sql));
+    return steps.flatMap(({ statements }) => statements.map((sql) => sql.trim()));
   }
 }

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { provide } from '@tenantry/messaging/provide';
+import { AppSessionsModule } from '../blueprint/app-sessions.module.js';
 import { EventProbe } from './event-probe.js';
 import { ProvisionTenant } from './provision-tenant.effect.js';
 import { provisioning } from './provisioning.process.js';
@@ -30,5 +31,5 @@ const steps = [
   ActivateStep,
 ];
 
-@Module({ providers: [provide(provisioning), ProvisionTenant, EventProbe, Steps, ...steps] })
+@Module({ imports: [AppSessionsModule], providers: [provide(provisioning), ProvisionTenant, EventProbe, Steps, ...steps] })
 export class SagaModule {}

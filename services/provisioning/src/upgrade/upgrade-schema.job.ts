@@ -5,7 +5,7 @@ import { sqlState } from '@tenantry/tenancy/sql';
 import { databaseFiles, type OwnVersions, ownVersions, upgradeDatabase, upgradeScript, versionIn } from '@tenantry/tenancy/tenant-upgrade';
 import { Tenants } from '@tenantry/tenancy/tenants';
 import type { ClientBase } from 'pg';
-import { outcomeOf } from '../blueprint/campaign.job.js';
+import { outcomeOf } from '../blueprint/campaign-outcome.js';
 import { Sessions } from '../blueprint/sessions.js';
 import { type ItemOutcome, JobHandler, type JobItem } from '../job/job-handler.js';
 

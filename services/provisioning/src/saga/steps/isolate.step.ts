@@ -4,7 +4,8 @@ import { Keyring } from '@tenantry/crypto/keyring';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Database } from '@tenantry/service/database';
 import { Environment } from '@tenantry/service/environment';
-import type { PlaceContext } from '@tenantry/tenancy/place-context';
+import { AppSessions } from '@tenantry/tenancy/app-sessions';
+import type { AppContext } from '@tenantry/tenancy/place-context';
 import type { Placement } from '@tenantry/tenancy/placement';
 import { createPlace, dropPlace } from '@tenantry/tenancy/provision-schema';
 import { Tenants } from '@tenantry/tenancy/tenants';
@@ -15,7 +16,7 @@ import { Step, type StepContext } from '../step.js';
 @Injectable()
 export class IsolateStep extends Step {
   readonly name = 'isolate';
-  private readonly places: PlaceContext;
+  private readonly places: AppContext;
 
   constructor(
     private readonly log: TenantLog,
@@ -23,9 +24,10 @@ export class IsolateStep extends Step {
     database: Database,
     environment: Environment,
     keyring: Keyring,
+    app: AppSessions,
   ) {
     super();
-    this.places = { pool: database.pool, url: environment.values.TENANTRY_POSTGRES_URL, keys: keyring };
+    this.places = { pool: database.pool, url: environment.values.TENANTRY_POSTGRES_URL, keys: keyring, app };
   }
 
   async run({ tenantId }: StepContext): Promise<void> {

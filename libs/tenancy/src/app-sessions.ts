@@ -1,0 +1,103 @@
+import { DomainError } from '@tenantry/contracts/errors';
+import { PLATFORM_LOG } from '@tenantry/contracts/ids';
+import pg from 'pg';
+import { openLogin, urlFor } from './login-secret.js';
+import { BLUEPRINT_LOGIN, CONTROL_PLANE_DATABASE } from './names.js';
+import { type PlaceContext, reportedByQuery } from './place-context.js';
+import type { Placement } from './placement.js';
+import { DEFAULT_SERVER } from './servers.js';
+
+type Where = Pick<Placement, 'server' | 'database'>;
+
+/** As many as are in use at a time; who wants more waits. */
+const MOST = 12;
+/** A backend keeps what it has seen of each schema's catalogue: it is replaced after so many schemas. */
+const USES = 200;
+const IDLE_MS = 5_000;
+const CONNECT_MS = 10_000;
+const NAME = 'tenantry-provisioning-schemas';
+
+/** What SQL may leave in a session for those that come after it: settings, prepared statements, locks. */
+const CLEAN = 'RESET ALL; DEALLOCATE ALL; CLOSE ALL; UNLISTEN *; SELECT pg_catalog.pg_advisory_unlock_all()';
+
+/**
+ * Sessions of the login that the operator's SQL runs with: it may call `tenancy.run_app` and `tenancy.change_app`, and nothing else.
+ * Long ones to the control plane's database, one at a time to each other.
+ */
+export class AppSessions {
+  private readonly pool: pg.Pool;
+
+  /** @param url that login, on the control plane's database */
+  constructor(
+    private readonly places: Pick<PlaceContext, 'pool' | 'keys'>,
+    private readonly url: string,
+  ) {
+    this.pool = new pg.Pool({
+      connectionString: url,
+      application_name: NAME,
+      max: MOST,
+      maxUses: USES,
+      idleTimeoutMillis: IDLE_MS,
+      connectionTimeoutMillis: CONNECT_MS,
+      keepAlive: true,
+    });
+    this.pool.on('error', reportedByQuery);
+  }
+
+  async run<T>(where: Where, work: (client: pg.ClientBase) => Promise<T>): Promise<T> {
+    const isHere = where.server === DEFAULT_SERVER && where.database === CONTROL_PLANE_DATABASE;
+    return isHere ? this.pooled(work) : this.alone(where, work);
+  }
+
+  private async pooled<T>(work: (client: pg.ClientBase) => Promise<T>): Promise<T> {
+    const client = await this.pool.connect();
+    client.on('error', reportedByQuery);
+    let isUsable = false;
+    try {
+      return await work(client);
+    } finally {
+      // Where even that fails, in an open transaction or on a broken connection, the session is of no use to others.
+      isUsable = await client.query(CLEAN).then(
+        () => true,
+        () => false,
+      );
+      client.off('error', reportedByQuery);
+      client.release(!isUsable);
+    }
+  }
+
+  private async alone<T>(where: Where, work: (client: pg.ClientBase) => Promise<T>): Promise<T> {
+    const client = new pg.Client({
+      connectionString: await this.urlOf(where),
+      application_name: NAME,
+      connectionTimeoutMillis: CONNECT_MS,
+      keepAlive: true,
+    });
+    client.on('error', reportedByQuery);
+    await client.connect();
+    try {
+      return await work(client);
+    } finally {
+      await client.end();
+    }
+  }
+
+  /** @throws DomainError `server.not_found` */
+  private async urlOf({ server, database }: Where): Promise<string> {
+    if (server === DEFAULT_SERVER) return urlFor(this.url, database);
+    const { rows } = await this.places.pool.query<{ url: string; secret: string }>(
+      'SELECT url, app_login_secret AS secret FROM tenancy.servers WHERE name = $1 AND url IS NOT NULL AND app_login_secret IS NOT NULL',
+      [server],
+    );
+    if (!rows[0])
+      throw new DomainError('server.not_found', { detail: `The server ${server} has no login for blueprints: register it again.` });
+    return urlFor(rows[0].url, database, {
+      user: BLUEPRINT_LOGIN,
+      password: await openLogin(this.places.keys, PLATFORM_LOG, rows[0].secret),
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.pool.end();
+  }
+}
