@@ -164,6 +164,11 @@ export const eventFixtures: readonly EventFixture[] = [
     data: { ...step, step: 'copy', error: { code: 'internal.error', detail: 'no disk' }, retryAt: at },
   },
   { type: 'OperationStepCompensated', version: 1, data: { ...step, step: 'copy' } },
+  {
+    type: 'OperationCompensationFailed',
+    version: 1,
+    data: { ...step, step: 'copy', error: { code: 'internal.error', detail: 'no disk' }, retryAt: null },
+  },
   { type: 'OperationCommitted', version: 1, data: { operationId: 'op-3', step: 'retire', committedAt: at } },
   { type: 'OperationCancelRequested', version: 1, data: { operationId: 'op-3', reason: sealed, requestedAt: at } },
   { type: 'OperationRollbackRequested', version: 1, data: { operationId: 'op-3', requestedAt: at } },

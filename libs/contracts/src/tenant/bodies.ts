@@ -241,6 +241,17 @@ export const OperationView = z.object({
     }),
   ),
   error: z.object({ code: z.string(), detail: z.string() }).nullable(),
+  compensation: z
+    .object({
+      step: z.string(),
+      attempts: z.number().int(),
+      error: z.object({ code: z.string(), detail: z.string() }),
+      retryAt: InstantText.nullable().describe(
+        'Null after the last attempt: the operation has failed half undone, and a retry goes on undoing',
+      ),
+    })
+    .optional()
+    .describe('Only where undoing a step failed: the last attempt'),
   /** Of work over many tenants. */
   counts: z
     .object({

@@ -43,6 +43,12 @@ export const operationEvents = {
     summary: 'A step of the work was undone',
     data: z.object(step),
   }),
+  OperationCompensationFailed: event({
+    version: 1,
+    summary: 'An attempt to undo a step of the work failed',
+    /** `retryAt` null: it was the last; an operator may have it tried again. */
+    data: z.object({ ...step, error, retryAt: z.string().nullable() }),
+  }),
   OperationCommitted: event({
     version: 1,
     summary: 'From now on the work can only go forward',

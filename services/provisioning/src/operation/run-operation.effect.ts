@@ -8,7 +8,8 @@ import { ComeBack, type Effect, EffectHandler, GiveUp } from '@tenantry/messagin
 import { runWith } from '@tenantry/observability/context';
 import { faultPoint } from '@tenantry/observability/fault';
 import { Logger } from '@tenantry/observability/logger';
-import { failure, isRefusal, retryAfterMs } from '../saga/backoff.js';
+import { observed } from '@tenantry/observability/metrics';
+import { ATTEMPTS_TO_UNDO, failure, isRefusal, retryAfterMs } from '../saga/backoff.js';
 import { systemCommand } from '../saga/system-command.js';
 import type { OperationContext, OperationStep, OperationType } from './operation-type.js';
 import { OperationTypes } from './operation-types.js';
@@ -19,6 +20,7 @@ import {
   course,
   end,
   type Facts,
+  failCompensation,
   failStep,
   isSameCourse,
   type Stepped,
@@ -31,11 +33,14 @@ import type { OperationPayload } from './stepped.process.js';
 /** How soon a waiting operation looks whether somebody wants it undone. */
 const LOOK_AGAIN_MS = 1_000;
 
+let failedUndos = 0;
+observed('tenantry_operation_undo_failures_total', 'Attempts to undo a step of an operation that failed', () => failedUndos, true);
+
 /** Drives one stepped operation to its end. All it knows is in the log, so that any replica can go on after a crash. */
 @Injectable()
 export class RunOperation extends EffectHandler<OperationPayload> {
   readonly effect = 'operation';
-  /** Steps count their own attempts, and what is undone is undone to the end. */
+  /** Steps count their own attempts, and so does their undoing. */
   override readonly maxAttempts = Number.MAX_SAFE_INTEGER;
 
   constructor(
@@ -119,13 +124,29 @@ export class RunOperation extends EffectHandler<OperationPayload> {
   }
 
   private async undo(run: Run, known: Assumed<Stepped>, { name }: SteppedStep): Promise<Assumed<Stepped>> {
+    const { type, operationId, tenantId } = run;
+    const before = known.state.undoing?.step === name ? known.state.undoing : null;
+    const waitMs = before?.retryAt ? Date.parse(before.retryAt) - this.clock.nowMs() : 0;
+    if (waitMs > 0) throw new ComeBack(Math.min(waitMs, LOOK_AGAIN_MS));
     const startedAt = this.clock.now();
     const begun = performance.now();
-    // A failure here is tried again by the effect's own backoff.
-    await this.step(run.type, name).undo?.(this.contextOf(run, known.state));
-    await faultPoint(`${run.type.type}.${name}.undone`);
-    const data = { operationId: run.operationId, step: name, attempt: 1, startedAt, durationMs: since(begun) };
-    return this.record(run, known, `${name}.compensated`, compensateStep(data));
+    const attempt = (before?.attempt ?? 0) + 1;
+    const progress = () => ({ operationId, step: name, attempt, startedAt, durationMs: since(begun) });
+    try {
+      await this.step(type, name).undo?.(this.contextOf(run, known.state));
+      await faultPoint(`${type.type}.${name}.undone`);
+    } catch (error) {
+      if (error instanceof ComeBack) throw error;
+      const afterMs = error instanceof GiveUp ? null : retryAfterMs(error, attempt, Math.random(), ATTEMPTS_TO_UNDO);
+      const retryAt = afterMs === null ? null : new Date(this.clock.nowMs() + afterMs).toISOString();
+      failedUndos += 1;
+      const seen = { err: error, tenantId, operation: type.type, operationId, step: name, attempt, retryAt };
+      if (retryAt === null) this.logger.error(seen, 'A step could not be undone: the operation is left half undone until it is retried');
+      else this.logger.warn(seen, 'a step could not be undone yet');
+      const cause = failure(error instanceof GiveUp ? error.cause : error);
+      return this.record(run, known, `${name}.undo.failed.${attempt}`, failCompensation({ ...progress(), error: cause, retryAt }));
+    }
+    return this.record(run, known, `${name}.compensated`, compensateStep(progress()));
   }
 
   private async close(

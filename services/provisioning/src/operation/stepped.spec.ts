@@ -8,6 +8,7 @@ import {
   completeStep,
   course,
   end,
+  failCompensation,
   failStep,
   isSameCourse,
   requestCancel,
@@ -34,6 +35,8 @@ const begun = after(stepped.initial, start({ operationId: 'op', type: 'move', st
 const done = (step: string): Decide => completeStep({ ...common, step, skipped: false, result: null });
 const failed = (step: string, retryAt: string | null): Decide => failStep({ ...common, step, error, retryAt });
 const undone = (step: string): Decide => compensateStep({ ...common, step });
+const notUndone = (step: string, attempt: number, retryAt: string | null): Decide =>
+  failCompensation({ ...common, attempt, step, error: { code: 'service.unavailable', detail: 'away' }, retryAt });
 const ended = (state: Stepped): Stepped => {
   const now = course(state);
   if (now.go !== 'end') throw new Error(`not at its end: ${now.go}`);
@@ -130,6 +133,30 @@ describe('a stepped operation', () => {
     const cancelled = ended(after(copied, cancel, ...['switch', 'copy', 'prepare'].map(undone)));
     const again = after(cancelled, retry({ operationId: 'op', retriedAt: NOW }), done('prepare'), done('copy'));
     expect(isSameCourse(copied, again)).toBe(false);
+  });
+
+  it('says that a step could not be undone, and stays at it while it may be tried again', () => {
+    const state = after(begun, done('prepare'), failed('copy', null), notUndone('copy', 1, NOW));
+    expect(course(state)).toMatchObject({ go: 'back', step: { name: 'copy' } });
+    expect(view(state)).toMatchObject({ status: 'compensating', error, compensation: { step: 'copy', attempts: 1, retryAt: NOW } });
+    expect(after(state, notUndone('copy', 1, null))).toEqual(state);
+    const next = after(state, undone('copy'));
+    expect(view(next).compensation).toBeUndefined();
+    expect(course(next)).toMatchObject({ go: 'back', step: { name: 'prepare' } });
+  });
+
+  it('fails half undone after the last attempt to undo a step, and goes on undoing when it is retried', () => {
+    const revoked = after(begun, done('prepare'), done('copy'), cancel, undone('switch'));
+    const stuck = ended(after(revoked, notUndone('copy', 12, null)));
+    const seen = steppedView({ id: 'op', tenantId: 't', type: 'move' }, stuck, steps, NOW, 'typed by somebody');
+    expect(seen).toMatchObject({
+      status: 'failed',
+      error: { code: 'service.unavailable', detail: 'away' },
+      compensation: { step: 'copy', attempts: 12, retryAt: null },
+    });
+    const again = after(stuck, retry({ operationId: 'op', retriedAt: NOW }));
+    expect(course(again)).toMatchObject({ go: 'back', step: { name: 'copy' } });
+    expect(view(ended(after(again, undone('copy'), undone('prepare'))))).toMatchObject({ status: 'cancelled' });
   });
 
   it('comes to one end whatever happens, with everything undone unless it succeeded or could not go back', () => {

@@ -32,6 +32,8 @@ export interface Stepped {
   givenUp: { step: string; reason: Failure } | null;
   /** Somebody asked for it to be undone: before it had its effect, or after. */
   revoked: { how: 'cancelled' | 'compensated'; reason: Personal | null } | null;
+  /** The last failed attempt to undo a step, until that step is undone; `retryAt` null: it was the last, and an operator has to look. */
+  undoing: { step: string; attempt: number; error: Failure; retryAt: string | null } | null;
   /** It only goes forward: nothing of it is undone any more. */
   committed: boolean;
   /** How often it was retried. */
@@ -51,6 +53,7 @@ const pendingStep = (name: string): SteppedStep => ({
   undone: false,
   result: null,
 });
+const isStuck = ({ undoing }: Stepped) => undoing !== null && undoing.retryAt === null;
 const isDone = ({ status }: SteppedStep) => status === 'succeeded' || status === 'skipped';
 
 export const stepped = aggregate<Stepped, typeof tenantEvents>({
@@ -62,6 +65,7 @@ export const stepped = aggregate<Stepped, typeof tenantEvents>({
     steps: [],
     givenUp: null,
     revoked: null,
+    undoing: null,
     committed: false,
     round: 0,
     startedAt: null,
@@ -88,7 +92,14 @@ export const stepped = aggregate<Stepped, typeof tenantEvents>({
         return retryAt === null ? { ...next, givenUp: { step, reason: error } } : next;
       }
       case 'OperationStepCompensated':
-        return set(event.data.step, ({ status }) => ({ undone: true, status: status === 'succeeded' ? 'compensated' : status }));
+        return {
+          ...set(event.data.step, ({ status }) => ({ undone: true, status: status === 'succeeded' ? 'compensated' : status })),
+          undoing: null,
+        };
+      case 'OperationCompensationFailed': {
+        const { step, attempt, error, retryAt } = event.data;
+        return { ...state, undoing: { step, attempt, error, retryAt } };
+      }
       case 'OperationCommitted':
         return { ...state, committed: true };
       case 'OperationCancelRequested':
@@ -96,9 +107,11 @@ export const stepped = aggregate<Stepped, typeof tenantEvents>({
       case 'OperationRollbackRequested':
         return { ...state, revoked: { how: 'compensated', reason: event.data.reason ?? null } };
       case 'OperationRetried': {
+        // Half undone it goes on undoing.
+        if (isStuck(state)) return { ...state, undoing: null, ended: null, round: event.data.round };
         // What was undone, or failed, begins again with its attempts.
         const steps = state.steps.map((step) => (isDone(step) && !step.undone ? step : pendingStep(step.name)));
-        return { ...state, steps, givenUp: null, revoked: null, ended: null, round: event.data.round };
+        return { ...state, steps, givenUp: null, revoked: null, undoing: null, ended: null, round: event.data.round };
       }
       case 'OperationEnded':
         return { ...state, ended: { status: event.data.status, error: event.data.error, at: event.recordedAt } };
@@ -133,6 +146,7 @@ export function course(state: Stepped): Course {
   if (state.committed && state.givenUp) return { go: 'end', status: 'failed', error: state.givenUp.reason };
   const undoing = !state.committed && (state.givenUp !== null || state.revoked !== null);
   if (undoing) {
+    if (state.undoing && isStuck(state)) return { go: 'end', status: 'failed', error: state.undoing.error };
     const step = nextUndo(state);
     if (step) return { go: 'back', step };
     if (state.revoked) return { go: 'end', status: state.revoked.how, error: state.revoked.how === 'cancelled' ? cancellation : reversal };
@@ -175,6 +189,13 @@ export const compensateStep =
   (data: Data<'OperationStepCompensated'>) =>
   (state: Stepped): TenantEvent[] =>
     stepOf(state, data.step).undone ? [] : [{ type: 'OperationStepCompensated', data }];
+
+export const failCompensation =
+  (data: Data<'OperationCompensationFailed'>) =>
+  (state: Stepped): TenantEvent[] =>
+    stepOf(state, data.step).undone || (state.undoing?.step === data.step && state.undoing.attempt >= data.attempt)
+      ? []
+      : [{ type: 'OperationCompensationFailed', data }];
 
 /** Where somebody asked for it to be undone first, nothing happens: the caller sees that in the state. */
 export const commit =
@@ -246,8 +267,17 @@ export function steppedView(
       const running = status === 'running' && now.go === 'forward' && now.step.name === step.name && step.status === 'pending';
       return { ...step, status: running ? ('running' as const) : step.status };
     }),
-    error: why && reason !== null ? { ...why, detail: reason } : why,
+    // Why it could not be undone is not what somebody typed.
+    error: why && reason !== null && !isStuck(state) ? { ...why, detail: reason } : why,
+    ...(state.undoing && { compensation: compensationOf(state.undoing) }),
     createdAt: state.startedAt ?? askedAt,
     finishedAt: state.ended?.at ?? null,
   };
 }
+
+const compensationOf = ({ step, attempt, error, retryAt }: NonNullable<Stepped['undoing']>) => ({
+  step,
+  attempts: attempt,
+  error,
+  retryAt,
+});

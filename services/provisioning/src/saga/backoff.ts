@@ -26,9 +26,12 @@ export const isAway = (error: unknown): boolean =>
 /** Nothing will be different at the next attempt. */
 export const isRefusal = (error: unknown): boolean => error instanceof DomainError && errorCodes[error.code].status < 500 && !isAway(error);
 
+/** To leave something half undone is worse than to wait. */
+export const ATTEMPTS_TO_UNDO = 12;
+
 /** Milliseconds until the next attempt; null after the last. Full jitter on the upper half (`random` in [0, 1)). */
-export function retryAfterMs(error: unknown, attempt: number, random: number): number | null {
-  if (attempt >= (isAway(error) ? ATTEMPTS_WHILE_AWAY : ATTEMPTS)) return null;
+export function retryAfterMs(error: unknown, attempt: number, random: number, attempts = ATTEMPTS): number | null {
+  if (attempt >= (isAway(error) ? ATTEMPTS_WHILE_AWAY : attempts)) return null;
   const full = Math.min(CAP_MS, BASE_MS * 2 ** (attempt - 1));
   return Math.round(full / 2 + (full / 2) * random);
 }
