@@ -15,6 +15,7 @@ import { consumerRoutes } from './platform/consumers.js';
 import { isolationRoutes } from './platform/isolation.js';
 import { maintenanceFaces, maintenanceRoutes } from './platform/maintenance.js';
 import { serverRoutes } from './platform/servers.js';
+import { limitRoutes } from './quota/limit-routes.js';
 import { quotaFaces, quotaRoutes } from './quota/routes.js';
 import type { Face, Route } from './route.js';
 import { tenantConfigRoutes } from './tenant/config-routes.js';
@@ -40,6 +41,7 @@ export const routes: Route[] = [
   ...featureRoutes,
   ...approvalRoutes,
   ...quotaRoutes,
+  ...limitRoutes,
   ...domainRoutes,
   ...billingRoutes,
   ...auditRoutes,

@@ -281,6 +281,7 @@ export const eventFixtures: readonly EventFixture[] = [
       before: { plan: { id: 'free', version: 1 }, retentionDays: 30, quotas: quotas(5) },
     },
   },
+  { type: 'LimitsChanged', version: 1, data: { quotas: quotas(7), before: { quotas: quotas(5) }, changedAt: at } },
   { type: 'QuotasWithdrawn', version: 1, data: { withdrawnAt: at } },
   {
     type: 'SubscriptionOpened',

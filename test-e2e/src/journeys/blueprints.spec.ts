@@ -212,6 +212,29 @@ describe('a blueprint', () => {
     const versions = await admin.query('SELECT version FROM tenancy.app_ledger WHERE app_schema = $1', [schemaOf(tenant)]);
     expect(versions.rows.at(-1)).toEqual({ version: 2 });
   });
+
+  it('comes to those that a bulk operation names, and to no others', async () => {
+    const { api } = system;
+    expect((await api.put(`${blueprints}/extra`, { supportsShared: false })).status).toBe(201);
+    const published = await api.post(`${blueprints}/extra/versions`, { version: 1, sql: 'CREATE TABLE extras (id int PRIMARY KEY)' });
+    expect(published.status, published.text).toBe(201);
+    const chosen = [before[1], before[4]] as string[];
+    const asked = { action: 'migrate', tenantIds: chosen, params: { blueprint: 'extra' } };
+    const started = await api.post(`${PLATFORM}/bulk-operations`, asked);
+    expect(started.status, started.text).toBe(202);
+    const url = started.headers.get('location') as string;
+    expect(await ended(url, ['succeeded'])).toMatchObject({ counts: { total: 2, succeeded: 2 } });
+    const versionIn = async (id: string) => {
+      const { rows } = await admin.query('SELECT version FROM tenancy.app_ledger WHERE blueprint = $1 AND app_schema = $2', [
+        'extra',
+        schemaOf(id),
+      ]);
+      return rows[0]?.version ?? null;
+    };
+    expect(await Promise.all([...chosen, before[2] as string].map(versionIn))).toEqual([1, 1, null]);
+    const again = await api.post(`${PLATFORM}/bulk-operations`, asked);
+    expect(await ended(again.headers.get('location') as string, ['succeeded'])).toMatchObject({ counts: { succeeded: 2 } });
+  });
 });
 
 it('tenants of the release before get the new tables of this one by themselves', async () => {

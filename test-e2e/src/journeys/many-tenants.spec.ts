@@ -116,6 +116,40 @@ describe('one thing done to many tenants', () => {
     await api.put(`${PLATFORM}/approval-policies`, { items: before });
   });
 
+  it('sets limits, and says before whose use is above them', async () => {
+    const [first, second] = ids as [string, string];
+    const used = await api.post(`${PLATFORM}/tenants/${first}/usage/increment`, { resource: 'users', amount: 2 });
+    expect(used.status).toBe(200);
+    const asked = { action: 'limits', tenantIds: ids, params: { limits: { users: 1, storage: '2 GB' } } };
+    const looked = await api.post(BULK, { ...asked, dryRun: true });
+    expect([looked.status, looked.body.matched, looked.body.overLimit.tenants]).toEqual([200, COUNT, 1]);
+    expect(looked.body.overLimit.sample).toEqual([{ tenantId: first, resource: 'users', used: 2, limit: 1 }]);
+    const { body } = await api.post(BULK, asked);
+    expect(await ended(body.id)).toMatchObject({ status: 'succeeded', counts: { succeeded: COUNT } });
+    const { items } = (await api.get(`${PLATFORM}/tenants/${second}/limits`)).body;
+    expect(items.find(({ resource }: { resource: string }) => resource === 'storage')).toMatchObject({ limit: 2e9, source: 'override' });
+    expect((await api.post(`${PLATFORM}/tenants/${first}/usage/increment`, { resource: 'users' })).status).toBe(429);
+    const event = (await eventsOf(api, first)).find(({ type }) => type === 'LimitsChanged');
+    expect(event.metadata).toMatchObject({ actor: { kind: 'staff' }, correlationId: body.id });
+
+    const path = `${PLATFORM}/tenants/${first}/limits`;
+    const preview = await api.post(`${path}/preview`, { limits: { users: 'plan', devices: 0 } });
+    expect(preview.body.changes.map((change: any) => change.path)).toContain('quotas.users.source');
+    const etag = (await api.get(path)).headers.get('etag') as string;
+    const put = await api.put(path, { limits: { users: 'plan' } }, { 'if-match': etag });
+    expect([put.status, put.body.items.find(({ resource }: any) => resource === 'users').source]).toEqual([200, 'plan']);
+    expect((await api.put(path, { limits: { users: 9 } }, { 'if-match': etag })).status).toBe(412);
+    expect((await api.put(path, { limits: { unicorns: 9 } })).body.errors[0].field).toBe('limits.unicorns');
+  });
+
+  it('migrates what the control plane has of those that have a place of their own', async () => {
+    const { tenant } = await activeTenant(api, { name: unique('Migrated'), isolation: 'dedicated' });
+    const { body } = await api.post(BULK, { action: 'migrate', tenantIds: [tenant.id, ids[0]] });
+    expect(await ended(body.id)).toMatchObject({ status: 'succeeded', counts: { total: 2, succeeded: 1, failed: 0 } });
+    const unknown = await api.post(BULK, { action: 'migrate', tenantIds: [tenant.id], params: { blueprint: 'nothing-like-it' } });
+    expect([unknown.status, unknown.body.code]).toEqual([404, 'blueprint.not_found']);
+  });
+
   it('moves tenants, each as an operation of its own', async () => {
     const [first, second] = ids as [string, string];
     const { body } = await api.post(BULK, { action: 'move', tenantIds: [first, second], params: { isolation: 'dedicated' } });

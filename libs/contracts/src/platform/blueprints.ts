@@ -12,7 +12,8 @@ export const BlueprintName = z
   .regex(/^[a-z][a-z0-9_-]*$/, 'must begin with a letter and consist of a–z, 0–9, _ and -')
   .refine((name) => name !== 'tenantry', { message: 'is the name of the control plane’s own tables', params: { rule: 'reserved' } });
 const ByName = z.strictObject({ name: BlueprintName });
-const Version = z.number().int().min(1).max(1_000_000);
+export const BlueprintVersion = z.number().int().min(1).max(1_000_000);
+const Version = BlueprintVersion;
 export const blueprintStatuses = ['active', 'retired'] as const;
 const Status = z.enum(blueprintStatuses).describe('retired: new tenants do not get it any more; who has it keeps it');
 

@@ -1,9 +1,11 @@
 import { z } from 'zod';
+import { LimitsBody, overLimits } from '../quota/limit-routes.js';
 import { route } from '../route.js';
 import { OperationRef, OperationView, PlanInput, Tags, TenantFilter, tenantIdList, WhyBody } from '../tenant/bodies.js';
 import { PutConfigBody } from '../tenant/config-routes.js';
 import { MoveBody } from '../tenant/routes.js';
 import { longText, text, Uuid } from '../values.js';
+import { BlueprintName, BlueprintVersion } from './blueprints.js';
 
 const how = {
   tenantIds: tenantIdList.optional(),
@@ -12,7 +14,7 @@ const how = {
   ),
   dryRun: z.boolean().optional().describe('Says which tenants it would be, and changes nothing'),
   expected: z.number().int().min(0).optional().describe('How many tenants it is to be: refused where it would be another number'),
-  concurrency: z.number().int().min(1).max(32).optional().describe('Tenants at once; 8 unless given, of moves 2'),
+  concurrency: z.number().int().min(1).max(32).optional().describe('Tenants at once; 8 unless given, of moves and migrations 2'),
   stopAfterFailures: z.number().int().min(1).optional().describe('So many failed tenants pause it; it goes through all unless given'),
 };
 const action = <A extends string, P extends z.ZodType>(name: A, params: P) => z.strictObject({ action: z.literal(name), params, ...how });
@@ -23,6 +25,13 @@ const SettingsParams = PutConfigBody.pick({ security: true, settings: true, feat
   pauseAfterCanary: z.boolean().optional().describe('true unless given; without, it goes on where no canary failed'),
 });
 export type BulkSettings = z.infer<typeof SettingsParams>;
+
+/** Without a blueprint: the control plane's own tables of the tenants. With one: those, then the product's to a version of it. */
+const MigrateParams = z.strictObject({
+  blueprint: BlueprintName.optional(),
+  toVersion: BlueprintVersion.optional().describe('The last one unless given'),
+  lockTimeoutMs: z.number().int().min(50).max(60_000).optional().describe('How long a statement waits for a lock; 1,500 unless given'),
+});
 
 /** What can be done to many tenants at once, each under the rules of doing it to one. */
 export const BulkBody = z
@@ -35,7 +44,9 @@ export const BulkBody = z
     action('plan', z.strictObject({ plan: PlanInput })),
     action('tags', z.strictObject({ add: Tags.optional(), remove: Tags.optional() })),
     action('settings', SettingsParams),
+    action('limits', LimitsBody),
     action('move', MoveBody),
+    action('migrate', MigrateParams.optional()),
     action('notify', z.strictObject({ subject: text(200), text: longText(10_000) })),
   ])
   .refine(({ tenantIds, filter }) => (tenantIds === undefined) !== (filter === undefined), {
@@ -56,6 +67,8 @@ export const bulkPermissions: Record<BulkAction, string> = {
   plan: 'billing:update',
   tags: 'tenant:update',
   settings: 'settings:update',
+  limits: 'quota:update',
+  migrate: 'blueprint:rollout',
   move: 'tenant:move',
   notify: 'tenant:notify',
 };
@@ -67,6 +80,7 @@ export const BulkPreview = z.object({
     .array(z.object({ id: Uuid, name: z.string(), slug: z.string(), status: z.string(), plan: z.string() }))
     .describe('The first ten'),
   unknown: z.array(Uuid).describe('Of `tenantIds`: there are no such tenants'),
+  overLimit: overLimits.output.optional().describe('Of limits: how many tenants use more than them already, and some of those'),
 });
 export const BulkAccepted = OperationView.extend({ operation: OperationRef, matched: z.number().int() });
 

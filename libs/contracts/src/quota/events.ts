@@ -43,6 +43,11 @@ export const quotaEvents = events('quota', {
       changedAt: z.string(),
     }),
   }),
+  LimitsChanged: event({
+    version: 1,
+    summary: "Limits of the tenant were set in place of its plan's, or are its plan's again",
+    data: z.object({ quotas: z.array(QuotaLimit), before: z.object({ quotas: z.array(QuotaLimit) }), changedAt: z.string() }),
+  }),
   QuotasWithdrawn: event({
     version: 1,
     summary: 'The quotas of a tenant that could not be completed were withdrawn',

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { SettingKey } from '../config/events.js';
 import { Theme } from '../config/known-settings.js';
 import { Setting } from '../config/routes.js';
+import { LimitInput, LimitName } from '../quota/limits.js';
 import { Currency, Email, InstantText, Isolation, Locale, Phone, Region, Slug, TimeZone, text, Uuid } from '../values.js';
 import { suspensionCauses, transitionCommands } from './events.js';
 
@@ -31,14 +32,7 @@ export const PlanInput = z.union([
   }),
 ]);
 
-/** `50 GB`, `{value: 50, unit: "GB"}`, null for unlimited, or a bare number: GB for storage and bandwidth, a count elsewhere. */
-export const LimitInput = z.union([
-  z.number().min(0).max(1e12),
-  z.null(),
-  z.string().regex(/^\d{1,15}(\.\d{1,6})? ?(B|KB|MB|GB|TB|PB)$/i, 'must be a number with a unit such as 50 GB'),
-  z.strictObject({ value: z.number().min(0).max(1e15), unit: z.enum(['B', 'KB', 'MB', 'GB', 'TB', 'PB', 'count']) }),
-]);
-const Limits = z.record(z.string().regex(/^[a-z][a-zA-Z0-9_]{0,62}$/, 'must be the name of a resource'), LimitInput);
+const Limits = z.record(LimitName, LimitInput);
 const SettingsInput = z.record(Key, z.json()).refine((value) => Object.keys(value).length <= 200, 'must not have more than 200 entries');
 
 const regional = {

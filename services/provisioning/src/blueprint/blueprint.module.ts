@@ -18,6 +18,6 @@ import { WriteBlueprintEffect } from './write-blueprint.effect.js';
   imports: [OperationModule, JobModule, AppSessionsModule],
   controllers: [BlueprintRpc, CampaignRpc, DriftRpc],
   providers: [Blueprints, BlueprintRows, provide(writtenBlueprints), WriteBlueprintEffect, CampaignTargets, CampaignJob, Sessions],
-  exports: [Sessions],
+  exports: [Sessions, Blueprints, CampaignJob, CampaignTargets],
 })
 export class BlueprintModule {}

@@ -5,13 +5,24 @@ import { StartBulkOperationRpc } from './start-bulk-operation.rpc.js';
 /** What a request is answered where its filter finds two tenants now. */
 async function answer(body: object, hasBegun: boolean) {
   const started: unknown[] = [];
-  const selection = { matching: async () => ({ tenantIds: ['t-1', 't-2'], unknown: [] }) };
+  const selection = { matching: async () => ({ tenantIds: ['t-1', 't-2'], unknown: [] }), sample: async () => [] };
   const jobs = { has: async () => hasBegun, start: async (job: unknown) => started.push(job) && 'op-1' };
   const operations = { accepted: async () => ({ status: 202, body: { counts: { total: 3 } }, location: '/op-1' }) };
-  const rpc = new StartBulkOperationRpc(selection as never, {} as never, {} as never, jobs as never, operations as never);
+  const blueprints = {
+    find: async (name: string) => ({ name, status: name === 'old' ? 'retired' : 'active', latestVersion: name === 'empty' ? null : 4 }),
+    findVersion: async () => ({}),
+  };
+  const noted: string[] = [];
+  const campaigns = { running: async (name: string) => (name === 'busy' ? 'op-2' : null), note: async (name: string) => noted.push(name) };
+  const over = { tenants: 1, sample: [{ tenantId: 't-1', resource: 'users', used: 5, limit: 3 }] };
+  const rpc = new StartBulkOperationRpc(
+    ...([selection, {}, {}, jobs, operations, blueprints, campaigns, { call: async () => over }] as unknown as ConstructorParameters<
+      typeof StartBulkOperationRpc
+    >),
+  );
   const command = { id: 'c-1', principal: { kind: 'api-key', id: 'key-1', permissions: ['*'] } } as unknown as CommandContext;
   const given = await rpc.handle({ body: { filter: { status: 'active' }, ...body }, command } as never);
-  return { ...given, started };
+  return { ...given, started, noted };
 }
 
 describe('work over many tenants', () => {
@@ -24,5 +35,28 @@ describe('work over many tenants', () => {
     const settings = { action: 'settings', params: { settings: { a: 1 }, canary: ['t-3'] } };
     await expect(answer(settings, false)).rejects.toMatchObject({ code: 'request.invalid' });
     expect(await answer(settings, true)).toMatchObject({ status: 202 });
+  });
+  it('with limits says before it begins who is over them, and takes them in units', async () => {
+    const limits = { action: 'limits', params: { limits: { users: 3, storage: '2 GB', devices: 'plan' } } };
+    expect(await answer({ ...limits, dryRun: true }, false)).toMatchObject({
+      status: 200,
+      body: { matched: 2, overLimit: { tenants: 1 } },
+    });
+    const { started } = await answer(limits, false);
+    expect(started).toMatchObject([{ type: 'bulk.limits', params: { users: 3, storage: 2_000_000_000, devices: 'plan' } }]);
+    const unknown = { action: 'limits', params: { limits: { unicorns: 'plan' } } };
+    await expect(answer(unknown, false)).rejects.toMatchObject({ errors: [{ field: 'params.limits.unicorns', rule: 'known_resource' }] });
+  });
+  it('migrates to the last version of a blueprint, while no campaign of it is at work', async () => {
+    const migrate = (params: object) => answer({ action: 'migrate', params }, false);
+    expect((await migrate({ blueprint: 'crm' })).started).toMatchObject([
+      { type: 'bulk.migrate', concurrency: 2, params: { blueprint: 'crm', toVersion: 4, lockTimeoutMs: 1_500 } },
+    ]);
+    expect((await migrate({ blueprint: 'crm', toVersion: 2 })).noted).toEqual(['crm']);
+    expect((await answer({ action: 'migrate' }, false)).started).toMatchObject([{ type: 'bulk.migrate', params: null }]);
+    await expect(migrate({ blueprint: 'busy' })).rejects.toMatchObject({ code: 'blueprint.campaign_running' });
+    await expect(migrate({ blueprint: 'old' })).rejects.toMatchObject({ errors: [{ field: 'params.blueprint' }] });
+    await expect(migrate({ blueprint: 'empty' })).rejects.toMatchObject({ code: 'blueprint.version_not_found' });
+    await expect(migrate({ toVersion: 3 })).rejects.toMatchObject({ errors: [{ field: 'params.blueprint' }] });
   });
 });

@@ -37,7 +37,7 @@ export function configChangeOf(body: PutConfigBody, current: Current, { settings
       fault(field, 'fixed', `must be ${current[field]}, as it is, or be left out: ${remedy}`);
   for (const [resource, limit] of Object.entries(body.quotas ?? {}))
     if (limit !== (Object.hasOwn(current.quotas, resource) ? current.quotas[resource] : undefined))
-      fault(`quotas.${resource}`, 'fixed', 'must be as it is, or be left out: limits come with the plan');
+      fault(`quotas.${resource}`, 'fixed', 'must be as it is, or be left out: limits are set by PUT …/limits');
   const change: ClearChange = { ...nothingChanged, settings: [], removed: [], features: [], tenant: {} };
   const plan = planOf(body, current, fault);
   if (plan !== undefined) change.tenant.plan = plan;

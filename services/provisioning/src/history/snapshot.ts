@@ -130,6 +130,7 @@ const folds: Fold = {
   TenantMoveEnded: ofPlacement,
   QuotasAssigned: (_before, { data }) => limits(data),
   QuotasChanged: (_before, { data }) => limits(data),
+  LimitsChanged: ({ retentionDays }, { data: { quotas } }) => ({ ...limits({ retentionDays: 0, quotas }), retentionDays }),
   QuotasWithdrawn: () => ({ quotas: {}, retentionDays: null }),
   SubscriptionOpened: (_before, { data: { plan, priceMinor, currency, trialEndsAt, billingEmail } }) => ({
     subscription: { status: trialEndsAt === null ? 'active' : 'trialing', plan, priceMinor, currency, trialEndsAt, billingEmail },

@@ -1,6 +1,7 @@
+import { limitInUnits } from '@tenantry/contracts/quota/limits';
 import { CreateTenantBody } from '@tenantry/contracts/tenant/bodies';
 import { describe, expect, it } from 'vitest';
-import { draft, limitInUnits } from './registration.js';
+import { draft } from './registration.js';
 import { slugCandidates } from './slug.js';
 
 describe('a draft', () => {

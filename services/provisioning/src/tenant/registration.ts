@@ -1,5 +1,5 @@
-import { invalidField } from '@tenantry/contracts/errors';
-import { canonicalPlan, type PlanSnapshot, type PlanTerms, resources } from '@tenantry/contracts/plans';
+import { canonicalPlan, type PlanSnapshot, type PlanTerms } from '@tenantry/contracts/plans';
+import { limitInUnits } from '@tenantry/contracts/quota/limits';
 import type { CreateTenantBody } from '@tenantry/contracts/tenant/bodies';
 import type { Registration } from './tenant.js';
 
@@ -13,31 +13,6 @@ export type Draft = Omit<Registration, 'operationId' | 'slug' | 'domain' | 'plan
 
 const DEFAULT_TRIAL_DAYS = 14;
 const priorities = { low: 10, normal: 30, high: 60, critical: 90 };
-const factors: Record<string, number> = { B: 1, KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12, PB: 1e15, COUNT: 1 };
-/** On the platform surface a bare number means GB for these two. */
-const inGigabytes = new Set(['storage', 'bandwidth']);
-
-type LimitInput = NonNullable<CreateTenantBody['limits']>[string];
-
-/** A limit in the unit of its resource; null is unlimited. @throws DomainError `request.invalid` naming `<path>.<resource>` */
-export function limitInUnits(path: string, resource: string, input: LimitInput): number | null {
-  const known = (resources as Record<string, { unit: string } | undefined>)[resource];
-  if (!known) throw invalidField(`${path}.${resource}`, 'known_resource', `must be one of ${Object.keys(resources).join(', ')}`);
-  if (input === null) return null;
-  const sized = typeof input === 'string' ? /^([\d.]+) ?([a-z]+)$/i.exec(input) : null;
-  const [value, unit] = sized
-    ? [Number(sized[1]), (sized[2] as string).toUpperCase()]
-    : typeof input === 'object'
-      ? [input.value, input.unit.toUpperCase()]
-      : [input as number, inGigabytes.has(resource) ? 'GB' : 'COUNT'];
-  if (unit !== 'COUNT' && known.unit !== 'bytes')
-    throw invalidField(`${path}.${resource}`, 'unit', `is counted in ${known.unit}: give a number without a unit`);
-  const units = value * (factors[unit] ?? 1);
-  const rounded = Math.round(units);
-  if (unit === 'COUNT' && rounded !== units) throw invalidField(`${path}.${resource}`, 'integer', 'must be a whole number');
-  if (!Number.isSafeInteger(rounded)) throw invalidField(`${path}.${resource}`, 'too_big', 'must not be above 2^53');
-  return rounded;
-}
 
 function limits(body: CreateTenantBody): Record<string, number | null> {
   const entries = (['resources', 'limits'] as const).flatMap((path) =>

@@ -4,5 +4,5 @@ import { JobModule } from '../job/job.module.js';
 import { StartUpgrade } from './start-upgrade.job.js';
 import { UpgradeSchemaJob } from './upgrade-schema.job.js';
 
-@Module({ imports: [JobModule, BlueprintModule], providers: [UpgradeSchemaJob, StartUpgrade] })
+@Module({ imports: [JobModule, BlueprintModule], providers: [UpgradeSchemaJob, StartUpgrade], exports: [UpgradeSchemaJob] })
 export class UpgradeModule {}

@@ -11,7 +11,10 @@ import { type LedgerDatabase, startLedgerDatabase } from '../usage/ledger.fixtur
 import { Ledger } from '../usage/ledger.js';
 import { UsageMeter } from '../usage/usage-meter.js';
 import { AssignQuotasRpc } from './assign-quotas.rpc.js';
+import { FollowPlanEffect } from './follow-plan.effect.js';
+import { LimitsRpc } from './limits.rpc.js';
 import { ListQuotasRpc } from './list-quotas.rpc.js';
+import { RelimitEffect } from './relimit.effect.js';
 import { WithdrawQuotasRpc } from './withdraw-quotas.rpc.js';
 
 let database: LedgerDatabase;
@@ -125,6 +128,62 @@ describe('withdrawing', () => {
   it('is nothing where nothing was assigned', async () => {
     expect(await withdraw()).toEqual({});
     expect(await types()).toEqual([]);
+  });
+});
+
+describe('limits that are set', () => {
+  const rpc = (onto: Ledger = ledger) => new LimitsRpc(log, onto, meter, clock);
+  const put = (limits: object, as = command(), onto?: Ledger) => rpc(onto).put({ tenantId, body: { limits }, command: as } as never);
+  const use = (amount: number) => meter.change(tenantId, command(), { resource: 'users', amount });
+
+  it('count at once, also below what is used, which is said', async () => {
+    await assign();
+    await use(2);
+    const preview = await rpc().preview({ tenantId, body: { limits: { users: 1 } } } as never);
+    expect(preview.body).toMatchObject({ changes: [{ path: 'quotas.users.limit', from: 2, to: 1 }], impacts: [{ kind: 'over_limit' }] });
+    const { body, version } = await put({ users: 1, storage: '1 TB' });
+    expect([body.impacts.map(({ kind }) => kind), version]).toEqual([['over_limit'], 1]);
+    await expect(use(1)).rejects.toMatchObject({ code: 'quota.exceeded' });
+    expect((await meter.standing(tenantId, 'users')).used).toBe(2);
+    await put({ users: 3 });
+    await use(1);
+    expect(await ledger.over([tenantId, newId()], { users: 2, devices: 0 }, clock.now())).toEqual({
+      tenants: 1,
+      sample: [{ tenantId, resource: 'users', used: 3, limit: 2 }],
+    });
+  });
+  it('reach the ledger although the process died before it wrote there', async () => {
+    await assign();
+    class Dying extends Ledger {
+      override relimit(): Promise<void> {
+        return Promise.reject(new Error('the process died'));
+      }
+    }
+    const same = command();
+    await expect(put({ users: 9 }, same, new Dying(database))).rejects.toThrow('died');
+    expect((await meter.standing(tenantId, 'users')).limit).toBe(2);
+    await new RelimitEffect(log, ledger).run({ tenantId } as never);
+    expect((await meter.standing(tenantId, 'users')).limit).toBe(9);
+    await put({ users: 9 }, same);
+    expect((await types()).filter((type) => type === 'LimitsChanged')).toHaveLength(1);
+  });
+  it('are not taken back by a change of plan that reaches the ledger later', async () => {
+    await assign();
+    const plan = { ...shippedPlans.business, id: 'business', version: 1, trialDays: 0 };
+    const follow = { id: newId(), tenantId, causationId: newId(), payload: { plan, planPosition: 5 } } as never;
+    class Slow extends Ledger {
+      override async relimit(...args: Parameters<Ledger['relimit']>): Promise<void> {
+        await put({ devices: 4 });
+        await super.relimit(...args);
+      }
+    }
+    await new FollowPlanEffect(log, new Slow(database), clock).run(follow);
+    expect((await meter.standing(tenantId, 'devices')).limit).toBe(4);
+    await new FollowPlanEffect(log, ledger, clock).run(follow);
+    expect([(await meter.standing(tenantId, 'devices')).limit, (await meter.standing(tenantId, 'alerts')).limit]).toEqual([
+      4,
+      plan.limits.alerts ?? null,
+    ]);
   });
 });
 

@@ -22,12 +22,14 @@ export class FollowPlanEffect extends EffectHandler<FollowPlan> {
   override async run({ id, tenantId, causationId, payload }: Effect<FollowPlan>): Promise<void> {
     const { plan, planPosition, correlationId, traceparent } = payload;
     const actor = { kind: 'service', id: 'quota-metering' } as const;
-    const { state, position } = await this.log.transact(
+    await this.log.transact(
       quotas,
       { tenant: tenantId, command: { id: derivedId('quotas.follow-plan', id), actor, causationId, correlationId, traceparent } },
       followPlan(plan, planPosition, this.clock.now()),
     );
-    if (state.status === 'assigned')
+    // As they are by now: limits may have been set since, and the ledger takes the latest. What another change of plan brought is for its own effect.
+    const { state, position } = await this.log.load(quotas, { tenant: tenantId });
+    if (state.status === 'assigned' && state.planPosition === planPosition)
       await this.ledger.relimit({
         ...{ tenantId, position, retentionDays: state.retentionDays, quotas: state.quotas },
         pools: poolsLimits(plan),

@@ -37,6 +37,8 @@ export const quotaQuotasProjection = projection({
       ),
     QuotasChanged: ({ tenantId, data }) =>
       data.quotas.map(({ resource, limit, source }) => patch(quotaQuotas, { tenantId, resource }, { quotaLimit: limit, source })),
+    LimitsChanged: ({ tenantId, data }) =>
+      data.quotas.map(({ resource, limit, source }) => patch(quotaQuotas, { tenantId, resource }, { quotaLimit: limit, source })),
     // An assignment names known resources only, so these are all there can be.
     QuotasWithdrawn: ({ tenantId }) => resourceNames.map((resource) => remove(quotaQuotas, { tenantId, resource })),
   },

@@ -3,7 +3,8 @@ import { type PlanSnapshot, resourceNames, shippedPlans } from '@tenantry/contra
 import type { QuotaEvent } from '@tenantry/contracts/quota/events';
 import { fold } from '@tenantry/event-store/aggregate';
 import { describe, expect, it } from 'vitest';
-import { assign, type Entitlement, followPlan, quotas, withdraw } from './quotas.js';
+import { limitImpacts } from './limit-impacts.js';
+import { assign, type Entitlement, followPlan, override, quotas, withdraw } from './quotas.js';
 
 const given = (...events: QuotaEvent[]) => fold(quotas, events as unknown as (QuotaEvent & StoredEvent)[] as never);
 const plan = (id: keyof typeof shippedPlans, trialDays = 0): PlanSnapshot => ({ ...shippedPlans[id], id, version: 1, trialDays });
@@ -130,4 +131,48 @@ describe('following another plan', () => {
     expect(follow('free', 21)(changed)).toHaveLength(1);
   });
   it('leaves a tenant without quotas without', () => expect(follow('business', 20)(given())).toEqual([]));
+});
+
+describe('limits of the tenant’s own', () => {
+  const NOW = '2026-02-01T00:00:00.000Z';
+  const before = assigned({ overrides: { users: 7 } });
+  const set = (limits: Parameters<typeof override>[0], of = plan('professional')) => override(limits, of, NOW);
+
+  it('replace those of the plan, go back to them, and leave the others', () => {
+    const [event] = set({ users: 'plan', devices: 3, storage: null })(given(before));
+    if (event?.type !== 'LimitsChanged') throw new Error('nothing was changed');
+    const of = (name: string) => event.data.quotas.find(({ resource }) => resource === name);
+    expect([of('users'), of('devices'), of('storage'), of('api_calls')]).toMatchObject([
+      { limit: 50, source: 'plan' },
+      { limit: 3, source: 'override' },
+      { limit: null, source: 'override' },
+      { limit: 10_000, source: 'plan' },
+    ]);
+    expect(event.data.before.quotas).toEqual(before.data.quotas);
+    expect(set({ devices: 3, storage: null })(given(before, event))).toEqual([]);
+  });
+  it('stay when the plan changes', () => {
+    const own = given(before, ...set({ devices: 3 })(given(before)));
+    const [event] = followPlan(plan('business'), 20, NOW)(own);
+    if (event?.type !== 'QuotasChanged') throw new Error('nothing was changed');
+    expect(event.data.quotas.find(({ resource }) => resource === 'devices')).toMatchObject({ limit: 3, source: 'override' });
+  });
+  it('are refused without quotas, for what is not metered, and of a plan that is not followed yet', () => {
+    expect(() => set({ users: 1 })(given())).toThrow(expect.objectContaining({ code: 'tenant.not_ready' }));
+    expect(() => set({ unicorns: 1 })(given(before))).toThrow(expect.objectContaining({ code: 'quota.unknown_resource' }));
+    expect(() => set({ users: 'plan' }, plan('business'))(given(before))).toThrow(expect.objectContaining({ code: 'log.conflict' }));
+  });
+  it('say what is over them, and what is less', () => {
+    const standing = (resource: string, used: number, limit: number | null) =>
+      ({ resource, kind: 'gauge', unit: 'count', used, limit, poolLeft: null, periodEnd: null }) as never;
+    const after = [
+      { resource: 'users', kind: 'gauge', unit: 'count', limit: 3, source: 'override' },
+      { resource: 'devices', kind: 'gauge', unit: 'count', limit: 8, source: 'override' },
+      { resource: 'domains', kind: 'gauge', unit: 'count', limit: 9, source: 'override' },
+    ] as const;
+    expect(limitImpacts([standing('users', 5, 10), standing('devices', 1, null), standing('domains', 1, 2)], after)).toEqual([
+      { kind: 'over_limit', detail: '5 of users are used, and the limit is 3: nothing more can be added until less is used.' },
+      { kind: 'limit', detail: 'The limit of devices is 8 instead of unlimited.' },
+    ]);
+  });
 });

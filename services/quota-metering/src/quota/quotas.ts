@@ -3,6 +3,7 @@ import type { Instant } from '@tenantry/contracts/clock';
 import { DomainError } from '@tenantry/contracts/errors';
 import { type PlanSnapshot, type Resource, resourceNames, resources } from '@tenantry/contracts/plans';
 import { type QuotaEvent, quotaEvents } from '@tenantry/contracts/quota/events';
+import type { Limits } from '@tenantry/contracts/quota/limits';
 import { aggregate } from '@tenantry/event-store/aggregate';
 
 type Assigned = Extract<QuotaEvent, { type: 'QuotasAssigned' }>['data'];
@@ -23,6 +24,8 @@ export const quotas = aggregate<Quotas, typeof quotaEvents>({
         const { plan, retentionDays, quotas: limits, planPosition } = event.data;
         return { ...state, plan, retentionDays, quotas: limits, planPosition };
       }
+      case 'LimitsChanged':
+        return state.status === 'assigned' ? { ...state, quotas: event.data.quotas } : state;
       case 'QuotasWithdrawn':
         return { status: 'withdrawn' };
       default:
@@ -93,6 +96,35 @@ export const followPlan =
       },
     ];
   };
+
+/** The limits of a plan, where a limit is to be its again. */
+export type PlanLimits = Pick<PlanSnapshot, 'id' | 'version' | 'limits'>;
+
+/**
+ * Limits of the tenant's own, or of its plan again; those that aren't named stay. What is used stays, also above a lower limit.
+ * @throws DomainError `quota.unknown_resource`; `tenant.not_ready` without quotas; `log.conflict` where the tenant has another plan by now
+ */
+export const override =
+  (wanted: Limits, plan: PlanLimits | null, now: Instant) =>
+  (state: Quotas): QuotaEvent[] => {
+    if (state.status !== 'assigned') throw new DomainError('tenant.not_ready', { detail: 'The tenant has no quotas yet.' });
+    refuseUnknown('limits', wanted);
+    const isOfPlan = Object.values(wanted).includes('plan');
+    if (isOfPlan && (plan?.id !== state.plan.id || plan.version !== state.plan.version))
+      throw new DomainError('log.conflict', { detail: "The limits don't follow the tenant's new plan yet; ask again." });
+    const { quotas: before } = state;
+    const after = before.map((quota) => {
+      const limit = Object.hasOwn(wanted, quota.resource) ? wanted[quota.resource] : undefined;
+      if (limit === undefined) return quota;
+      if (limit !== 'plan') return { ...quota, limit, source: 'override' as const };
+      return { ...quota, limit: plan?.limits[quota.resource] ?? null, source: 'plan' as const };
+    });
+    if (isSame(before, after)) return [];
+    return [{ type: 'LimitsChanged', data: { quotas: after, before: { quotas: before }, changedAt: now } }];
+  };
+
+const isSame = (before: Assigned['quotas'], after: Assigned['quotas']): boolean =>
+  before.every(({ limit, source }, index) => after[index]?.limit === limit && after[index]?.source === source);
 
 /** Whether the limits of a tenant with that plan bound the sum of its own use and its children's. */
 export const poolsLimits = ({ features }: Pick<PlanSnapshot, 'features'>): boolean => features.includes('pooled_limits');

@@ -1,6 +1,7 @@
 import { type Cycle, type Period, periodAt } from '@tenantry/contracts/billing/period';
 import type { Instant } from '@tenantry/contracts/clock';
 import type { Personal } from '@tenantry/contracts/events';
+import type { overLimits } from '@tenantry/contracts/quota/limit-routes';
 import type { totalUsage } from '@tenantry/contracts/quota/routes';
 import type { Database } from '@tenantry/service/database';
 import type { z } from 'zod';
@@ -97,14 +98,20 @@ export class Ledger {
   }
 
   /** Other limits and another retention for a tenant that has quotas; what is used stays. Older than what the ledger knows: nothing. Idempotent. */
-  async relimit({ tenantId, position, retentionDays, quotas, pools }: Omit<Assignment, 'cycle' | 'parentId'>) {
+  async relimit({
+    tenantId,
+    position,
+    retentionDays,
+    quotas,
+    pools,
+  }: Omit<Assignment, 'cycle' | 'parentId' | 'pools'> & Partial<Pick<Assignment, 'pools'>>) {
     await this.database.pool.query({
       name: 'quota-relimit',
       text: `WITH tenant AS (
           UPDATE quota_metering.tenants SET position = $2, retention_days = $3
           WHERE tenant_id = $1 AND position <= $2 AND NOT withdrawn
           RETURNING tenant_id)
-        UPDATE quota_metering.quotas q SET limit_value = given.limit_value, pools = $5
+        UPDATE quota_metering.quotas q SET limit_value = given.limit_value, pools = coalesce($5, q.pools)
         FROM tenant, json_to_recordset($4::json) AS given(resource text, limit_value bigint)
         WHERE q.tenant_id = tenant.tenant_id AND q.resource = given.resource`,
       values: [
@@ -112,9 +119,27 @@ export class Ledger {
         position,
         retentionDays,
         JSON.stringify(quotas.map(({ resource, limit }) => ({ resource, limit_value: limit }))),
-        pools,
+        pools ?? null,
       ],
     });
+  }
+
+  /** How many of the tenants use more than limits that they might get, and some of them. Counters whose period is over have used nothing. */
+  async over(tenantIds: readonly string[], limits: Record<string, number>, now: Instant): Promise<z.infer<typeof overLimits.output>> {
+    const { rows } = await this.database.pool.query(
+      `WITH over AS (
+         SELECT q.tenant_id, q.resource, q.used + CASE WHEN q.pools THEN q.pooled ELSE 0 END AS used, given.value::bigint AS limit_value
+         FROM json_each_text($2::json) AS given(key, value)
+         JOIN quota_metering.quotas q ON q.resource = given.key AND q.tenant_id = ANY ($1::uuid[])
+         WHERE (q.period_end IS NULL OR q.period_end > $3) AND q.used + CASE WHEN q.pools THEN q.pooled ELSE 0 END > given.value::bigint)
+       SELECT (SELECT count(DISTINCT tenant_id) FROM over) AS tenants, o.* FROM over o ORDER BY o.tenant_id, o.resource LIMIT 10`,
+      [tenantIds, JSON.stringify(limits), now],
+    );
+    const sample = rows.map((row) => ({
+      ...{ tenantId: row.tenant_id, resource: row.resource },
+      ...{ used: Number(row.used), limit: Number(row.limit_value) },
+    }));
+    return { tenants: Number(rows[0]?.tenants ?? 0), sample };
   }
 
   /** Removes what the tenant has; its position stays, so that an older assignment can't come back. Idempotent. */

@@ -1,0 +1,99 @@
+import { Controller } from '@nestjs/common';
+import { Clock } from '@tenantry/contracts/clock';
+import { getLimits, overLimits, overrideLimits, previewLimits, putLimits } from '@tenantry/contracts/quota/limit-routes';
+import { type Limits, limitsInUnits } from '@tenantry/contracts/quota/limits';
+import { TenantLog, type Transacted } from '@tenantry/event-store/tenant-log';
+import { Handles } from '@tenantry/messaging/handles';
+import type { Call, Reply } from '@tenantry/messaging/rpc';
+import type { z } from 'zod';
+import { Ledger } from '../usage/ledger.js';
+import { UsageMeter } from '../usage/usage-meter.js';
+import { limitImpacts } from './limit-impacts.js';
+import { override, type PlanLimits, type Quotas, quotas } from './quotas.js';
+
+type Command = Parameters<TenantLog['transact']>[1]['command'];
+
+/** Limits of one tenant in place of its plan's. */
+@Controller()
+export class LimitsRpc {
+  constructor(
+    private readonly log: TenantLog,
+    private readonly ledger: Ledger,
+    private readonly meter: UsageMeter,
+    private readonly clock: Clock,
+  ) {}
+
+  @Handles(getLimits)
+  async get({ tenantId }: Call<typeof getLimits>): Reply<typeof getLimits> {
+    const { state, version, position } = await this.log.load(quotas, { tenant: tenantId });
+    if (state.status !== 'assigned') return this.meter.refuseTenant(tenantId);
+    return { status: 200, body: { items: state.quotas }, version, position: { tenantId, position } };
+  }
+
+  @Handles(putLimits)
+  async put({ tenantId, body, command }: Call<typeof putLimits>): Reply<typeof putLimits> {
+    const before = await this.meter.standings(tenantId);
+    const { state, version, position } = await this.set(tenantId, limitsInUnits('limits', body.limits), command);
+    const items = state.status === 'assigned' ? state.quotas : [];
+    return { status: 200, body: { items, impacts: limitImpacts(before, items) }, version, position: { tenantId, position } };
+  }
+
+  @Handles(previewLimits)
+  async preview({ tenantId, body }: Call<typeof previewLimits>): Reply<typeof previewLimits> {
+    const limits = limitsInUnits('limits', body.limits);
+    const [standings, { state }, plan] = await Promise.all([
+      this.meter.standings(tenantId),
+      this.log.load(quotas, { tenant: tenantId }),
+      this.plan(tenantId, limits),
+    ]);
+    const [event] = override(limits, plan, this.clock.now())(state);
+    if (event?.type !== 'LimitsChanged') return { status: 200, body: { changes: [], impacts: [] } };
+    const was = new Map(event.data.before.quotas.map((quota) => [quota.resource, quota]));
+    const changes = event.data.quotas.flatMap(({ resource, limit, source }) =>
+      (
+        [
+          ['limit', was.get(resource)?.limit ?? null, limit],
+          ['source', was.get(resource)?.source ?? null, source],
+        ] as const
+      )
+        .filter(([, from, to]) => from !== to)
+        .map(([field, from, to]) => ({ path: `quotas.${resource}.${field}`, from, to })),
+    );
+    return { status: 200, body: { changes, impacts: limitImpacts(standings, event.data.quotas) } };
+  }
+
+  @Handles(overrideLimits)
+  async override({ tenantId, limits, command }: z.infer<typeof overrideLimits.input>): Promise<z.infer<typeof overrideLimits.output>> {
+    await this.meter.standings(tenantId);
+    await this.set(tenantId, limits, command);
+    return {};
+  }
+
+  @Handles(overLimits)
+  over({ tenantIds, limits }: z.infer<typeof overLimits.input>): Promise<z.infer<typeof overLimits.output>> {
+    const bounds = Object.entries(limits).filter((entry): entry is [string, number] => typeof entry[1] === 'number');
+    return this.ledger.over(tenantIds, Object.fromEntries(bounds), this.clock.now());
+  }
+
+  /** One append and one statement; where the process dies in between, the effect of the event writes the rows. */
+  private async set(tenantId: string, limits: Limits, command: Command): Promise<Transacted<Quotas, typeof quotas.events>> {
+    const plan = await this.plan(tenantId, limits);
+    const done = await this.log.transact(quotas, { tenant: tenantId, command }, override(limits, plan, this.clock.now()));
+    const { state, position } = done;
+    if (state.status === 'assigned')
+      await this.ledger.relimit({ tenantId, position, retentionDays: state.retentionDays, quotas: state.quotas });
+    return done;
+  }
+
+  /** What its plan is by the tenant's own events; null where nobody asks for it. */
+  private async plan(tenantId: string, limits: Limits): Promise<PlanLimits | null> {
+    if (!Object.values(limits).includes('plan')) return null;
+    let plan: PlanLimits | null = null;
+    for (let from = 0; ; ) {
+      const { events, scannedTo, head } = await this.log.readLog(tenantId, from, { types: ['TenantRegistered', 'TenantPlanChanged'] });
+      for (const { data } of events) plan = (data as { plan: PlanLimits }).plan;
+      if (scannedTo >= head) return plan;
+      from = scannedTo + 1;
+    }
+  }
+}
