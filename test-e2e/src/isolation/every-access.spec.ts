@@ -64,11 +64,11 @@ afterAll(() => {
 const idsOf = (of: Known): Record<string, string> => ({ tenantId: of.id, subscriptionId: of.subscription.id });
 const fill = (path: string, ids: Record<string, string>) =>
   path.replace(/:(\w+)/g, (_match, name: string) => ids[name] ?? (name.endsWith('Id') ? '00000000-0000-4000-8000-000000000000' : 'x'));
-const send = async ({ method }: Route | Face, path: string, headers: Record<string, string>) => {
+const send = async ({ method }: Route | Face, path: string, headers: Record<string, string>, content: unknown = {}) => {
   const hasBody = method === 'POST' || method === 'PUT';
   const { status } = await api.raw(method, path, {
     headers: { ...headers, ...(hasBody ? { 'content-type': 'application/json' } : {}) },
-    body: hasBody ? '{}' : undefined,
+    body: hasBody ? JSON.stringify(content) : undefined,
   });
   return status;
 };
@@ -95,16 +95,18 @@ describe('over the API', () => {
   });
 
   it('another’s resource is not there below its own tenant either', async () => {
-    const found = ofTenants.filter(({ method, path }) => path.includes(':subscriptionId') && ['GET', 'DELETE'].includes(method));
-    expect(found.length).toBeGreaterThan(0);
+    const found = ofTenants.filter(({ path }) => path.includes(':subscriptionId'));
+    expect(new Set(found.map(({ method }) => method))).toEqual(new Set(['GET', 'POST', 'DELETE']));
     for (const face of found) {
       const path = fill(face.path, { ...idsOf(foreign), tenantId: own.dedicated.id });
-      const status = await send(face, path, as(own.dedicated.key));
+      const status = await send(face, path, as(own.dedicated.key), face.path.endsWith('/replay') ? { from: 'first' } : {});
       note('resource', `${face.method} ${face.path}`, status === 404 ? null : String(status));
     }
     expect(reachedOf('resource')).toEqual([]);
     const { body } = await api.get(`${PLATFORM}/event-subscriptions/${foreign.subscription.id}`);
     expect(body.status).toBe('active');
+    const { natsUrl, credentials, inboxPrefix } = foreign.subscription;
+    await (await connectOnce(natsUrl, { text: credentials, inboxPrefix })).close();
   });
 
   it('nobody reaches anything without credentials, or with ones that were made up', async () => {
@@ -197,6 +199,37 @@ describe.each(levels)('in SQL, in the transaction of a %s tenant', (level) => {
   });
 });
 
+describe.each(levels)('in SQL, as a %s tenant', (level) => {
+  it('no function of the platform can be called', async () => {
+    const { place, id } = own[level];
+    const [control, client] = ['tenantry', place.database].map((name) => new pg.Client({ connectionString: database(name) }));
+    await Promise.all([control!.connect(), client!.connect()]);
+    try {
+      const { rows: functions } = await control!.query(
+        `SELECT n.nspname AS schema, p.proname AS name, ARRAY(SELECT format_type(of, NULL) FROM unnest(p.proargtypes) of) AS arguments
+         FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+         WHERE n.nspname !~ '^(t_|app_|pg_|shared)' AND n.nspname <> 'information_schema' AND p.prorettype <> 'trigger'::regtype`,
+      );
+      expect(functions.length).toBeGreaterThan(5);
+      for (const { schema, name, arguments: types } of functions) {
+        // The way into its own database, which its login goes by.
+        if (level === 'isolated' && ['enter_tenant', 'tenant_lock'].includes(name)) continue;
+        await client!.query(`BEGIN; SET LOCAL ROLE "${place.role}"; SET LOCAL app.tenant_id = '${id}'`);
+        const nothing = types.map((type: string) => `NULL::${type}`).join(', ');
+        const outcome = await client!.query(`SELECT ${quoted(schema)}.${quoted(name)}(${nothing})`).then(
+          () => 'it was called',
+          (error: { code?: string }) => (['42501', '3F000', '42883'].includes(error.code ?? '') ? null : `it ran into ${error.code}`),
+        );
+        await client!.query('ROLLBACK');
+        note('function', `${level} ${schema}.${name}(${types})`, outcome);
+      }
+    } finally {
+      await Promise.all([control!.end(), client!.end()]);
+    }
+    expect(reachedOf('function')).toEqual([]);
+  });
+});
+
 describe('on the bus', () => {
   it('the credentials of a tenant’s event subscription reach no other subject', async () => {
     const mine = own.dedicated.subscription;
@@ -274,7 +307,7 @@ describe('in the files', () => {
 
 it('at least 200 distinct accesses were tried, and none succeeded', () => {
   expect(tried.size).toBeGreaterThanOrEqual(200);
-  for (const kind of ['api', 'platform', 'resource', 'anonymous', 'table', 'schema', 'subject', 'file'])
+  for (const kind of ['api', 'platform', 'resource', 'anonymous', 'table', 'schema', 'function', 'subject', 'file'])
     expect(countOf(kind), kind).toBeGreaterThan(0);
   expect([...tried].filter(([, reached]) => reached !== null)).toEqual([]);
 });

@@ -104,6 +104,10 @@ describe('an isolation check', () => {
       const table = `"${place.schema}".config_settings`;
       await admin.query(`CREATE POLICY leak ON ${table} USING (true)`);
       await admin.query(`GRANT USAGE ON SCHEMA log TO "${place.role}"; GRANT SELECT ON log.heads TO "${place.role}"`);
+      await admin.query(`GRANT EXECUTE ON FUNCTION log.append(jsonb) TO "${place.role}"`);
+      // Of a superuser, whom no row-level security concerns.
+      const view = `"${place.schema}".leak`;
+      await admin.query(`CREATE VIEW ${view} AS SELECT * FROM ${table}; GRANT SELECT ON ${view} TO "${place.role}"`);
       try {
         const { operation, report } = await check([id]);
         expect(operation.status).toBe('failed');
@@ -115,12 +119,17 @@ describe('an isolation check', () => {
             ({ target, attempt }: any) => target === `${place.schema}.config_settings` && attempt === 'write a row of another tenant',
           ),
         ).toBe(true);
+        const tried = open.map(({ target, attempt }: any) => `${target}: ${attempt}`);
+        expect(tried).toContain(`${place.schema}.leak: read in another tenant's context`);
+        expect(tried).toContain('log: call its functions');
         const { body: items } = await api.get(`${operation.id ? `${PLATFORM}/operations/${operation.id}` : ''}/items?status=failed`);
         expect(JSON.stringify(items)).toContain('got through');
         const { body } = await api.post(`${PLATFORM}/tenants/${id}/diagnose`);
         expect(body.findings.find(({ check }: any) => check === 'isolation').status).toBe('failed');
       } finally {
-        await admin.query(`DROP POLICY leak ON ${table}`);
+        await admin.query(
+          `DROP POLICY leak ON ${table}; DROP VIEW ${view}; REVOKE EXECUTE ON FUNCTION log.append(jsonb) FROM "${place.role}"`,
+        );
         await admin.query(`REVOKE SELECT ON log.heads FROM "${place.role}"; REVOKE USAGE ON SCHEMA log FROM "${place.role}"`);
       }
       expect((await check([id])).report.tenants[0].verdict).toBe('held');

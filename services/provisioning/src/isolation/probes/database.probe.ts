@@ -6,8 +6,10 @@ import { Tenants } from '@tenantry/tenancy/tenants';
 import type { PoolClient } from 'pg';
 import { breached, held, notApplicable } from '../attempt.js';
 import { Probe, type Subject } from '../probe.js';
+import { callOf, judgedCalls, PLATFORM_FUNCTIONS, type PlatformFunction } from './function-attempts.js';
 import { attemptScript, outcomesOf, type RowAttempt, type RowOutcome } from './rows.js';
 import { judged, NOT_ALLOWED, planned, refusedWith, structure, type TenantTable, targetOf } from './table-attempts.js';
+import { plannedOfView, structureOfView, type TenantView, VIEWS } from './view-attempts.js';
 
 /** For the one who has no neighbour: an id that nobody has. */
 const NOBODY = '00000000-0000-4000-8000-000000000000';
@@ -26,6 +28,11 @@ const PLATFORM_TABLES = `
   FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'v', 'm')
   WHERE n.nspname !~ '^(t_|app_|pg_)' AND n.nspname NOT IN ('information_schema', 'shared', 'app_shared') GROUP BY 1 ORDER BY 1`;
 
+/** Of schemas that belong to no tenant. */
+interface Platform {
+  tables: { schema: string; tables: string[] }[];
+  functions: { schema: string; functions: PlatformFunction[] }[];
+}
 type Boundary = 'database' | 'schema' | 'cache';
 interface Step {
   boundary: Boundary;
@@ -37,7 +44,7 @@ interface Step {
 /** Rows: with the tenant's own role, as the tenant's transactions run, everything that SQL could reach for. */
 @Injectable()
 export class DatabaseProbe extends Probe {
-  private platform: { tables: Promise<{ schema: string; tables: string[] }[]>; untilMs: number } | null = null;
+  private platform: { found: Promise<Platform>; untilMs: number } | null = null;
 
   constructor(
     private readonly database: Database,
@@ -64,11 +71,16 @@ export class DatabaseProbe extends Probe {
     const { tenantId, placement, peer } = subject;
     const { schema, appSchema, isolation } = placement;
     const { rows: tables } = await client.query<TenantTable>(TABLES, [[schema, appSchema]]);
-    const foreign = peer?.tenantId ?? NOBODY;
-    const perTable = tables
-      .filter(({ hasTenantId }) => hasTenantId)
-      .flatMap((table) => planned(table, { own: tenantId, foreign, level: isolation }).map((attempt) => ({ table, attempt })));
-    const steps = [...(await this.elsewhere(subject)), ...this.rights(subject)];
+    const { rows: views } = await client.query<TenantView>(VIEWS, [[schema, appSchema]]);
+    const between = { own: tenantId, foreign: peer?.tenantId ?? NOBODY, level: isolation };
+    const perTable = [
+      ...tables
+        .filter(({ hasTenantId }) => hasTenantId)
+        .flatMap((table) => planned(table, between).map((attempt) => ({ target: targetOf(table), attempt }))),
+      ...views.flatMap((view) => plannedOfView(view, between).map((attempt) => ({ target: targetOf(view), attempt }))),
+    ];
+    const platform = await this.platformCatalogue();
+    const steps = [...this.elsewhere(subject, platform), ...this.calls(subject, platform), ...this.rights(subject)];
     const runs = [...perTable.map(({ attempt }) => attempt.run), ...steps.flatMap(({ run }) => run)];
     await client.query(attemptScript(runs, tenantId));
     const { rows } = await client.query<{ outcomes: string }>("SELECT current_setting('app.isolation_outcomes') AS outcomes");
@@ -78,16 +90,14 @@ export class DatabaseProbe extends Probe {
       ...tables.map(
         (table): Attempt => ({ boundary: 'database', target: targetOf(table), ...structure(table, isolation, table.schema === appSchema) }),
       ),
-      ...perTable.map(
-        ({ table, attempt }): Attempt => ({ boundary: 'database', target: targetOf(table), ...judged(attempt, next(1)[0] as RowOutcome) }),
-      ),
+      ...views.map((view): Attempt => ({ boundary: 'database', target: targetOf(view), ...structureOfView(view, isolation) })),
+      ...perTable.map(({ target, attempt }): Attempt => ({ boundary: 'database', target, ...judged(attempt, next(1)[0] as RowOutcome) })),
       ...steps.map(({ boundary, target, run, judge }): Attempt => ({ boundary, target, ...judge(next(run.length)) })),
     ];
   }
 
   /** Tables that are not the tenant's: the platform's, and those of the other tenant. */
-  private async elsewhere({ tenantId, placement, peer }: Subject): Promise<Step[]> {
-    const others = await this.platformTables();
+  private elsewhere({ tenantId, placement, peer }: Subject, { tables: others }: Platform): Step[] {
     const ofPeer =
       peer && peer.placement.schema !== placement.schema
         ? [{ schema: peer.placement.schema, tables: ['config_settings', 'audit_entries'] }]
@@ -112,6 +122,21 @@ export class DatabaseProbe extends Probe {
           : held(attempt, `${tables.length} tables, none shows anything`);
       },
     }));
+  }
+
+  /** What the platform does with its own rights, or its services with theirs. */
+  private calls({ tenantId, placement }: Subject, { functions: known }: Platform): Step[] {
+    // The way into its own database, which its login goes by.
+    const ownGate = (schema: string, name: string) =>
+      placement.isolation === 'isolated' && schema === 'tenancy' && ['enter_tenant', 'tenant_lock'].includes(name);
+    return known.map(({ schema, functions: all }): Step => {
+      const functions = all.filter(({ name }) => !ownGate(schema, name));
+      return {
+        ...{ boundary: 'schema', target: schema },
+        run: functions.map((one) => ({ sql: callOf(schema, one), context: tenantId })),
+        judge: (outcomes) => judgedCalls(functions, outcomes),
+      };
+    });
   }
 
   private rights({ tenantId, placement }: Subject): Step[] {
@@ -179,15 +204,19 @@ export class DatabaseProbe extends Probe {
     }
   }
 
-  private platformTables(): Promise<{ schema: string; tables: string[] }[]> {
+  private platformCatalogue(): Promise<Platform> {
     const now = performance.now();
-    if (this.platform && now < this.platform.untilMs) return this.platform.tables;
-    const tables = this.database.pool.query<{ schema: string; tables: string[] }>(PLATFORM_TABLES).then(({ rows }) => rows);
-    this.platform = { tables, untilMs: now + CATALOGUE_MS };
-    tables.catch(() => {
+    if (this.platform && now < this.platform.untilMs) return this.platform.found;
+    const { pool } = this.database;
+    const found = Promise.all([
+      pool.query<Platform['tables'][number]>(PLATFORM_TABLES),
+      pool.query<Platform['functions'][number]>(PLATFORM_FUNCTIONS),
+    ]).then(([tables, functions]): Platform => ({ tables: tables.rows, functions: functions.rows }));
+    this.platform = { found, untilMs: now + CATALOGUE_MS };
+    found.catch(() => {
       this.platform = null;
     });
-    return tables;
+    return found;
   }
 }
 

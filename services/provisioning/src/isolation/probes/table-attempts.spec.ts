@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { verdictOf } from '../attempt.js';
+import { callOf, judgedCalls } from './function-attempts.js';
 import type { RowOutcome } from './rows.js';
 import { judged, NOT_ALLOWED, planned, refusedWith, structure } from './table-attempts.js';
+import { plannedOfView, structureOfView, type TenantView } from './view-attempts.js';
 
 const own = '6f1d3c52-7c0e-4c0a-9d5e-1f5a8f3c2b77';
 const foreign = '6f1d3c52-7c0e-4c0a-9d5e-1f5a8f3c2b78';
@@ -58,5 +60,56 @@ describe('attempts at a table', () => {
         { ...at, outcome: 'breached' },
       ]),
     ).toBe('breached');
+  });
+});
+
+describe('attempts at a view', () => {
+  const view: TenantView = { schema: 'app_x', name: 'open_orders', materialized: false, hasTenantId: true, overTenants: true };
+  const tried = (of: Partial<TenantView>, level: 'shared' | 'dedicated') => plannedOfView({ ...view, ...of }, { own, foreign, level });
+  const outcomeOf = (attempt: string, result: RowOutcome) => {
+    const found = tried({}, 'shared').find((one) => one.attempt === attempt);
+    if (!found) throw new Error(`no attempt to ${attempt}`);
+    return judged(found, result).outcome;
+  };
+
+  it('hold where nothing is seen, and nothing of another tenant is taken', () => {
+    expect(outcomeOf('read without a context', { rows: 0 })).toBe('held');
+    expect(outcomeOf('read without a context', { rows: 1 })).toBe('breached');
+    expect(outcomeOf('read rows of others in its own context', { rows: 1 })).toBe('breached');
+    // It takes no rows at all.
+    expect(outcomeOf('write a row of another tenant', { refused: '55000' })).toBe('held');
+    expect(outcomeOf('write a row of another tenant', { refused: '23502' })).toBe('breached');
+  });
+
+  it('are those that can tell whose rows are seen', () => {
+    const names = (of: Partial<TenantView>, level: 'shared' | 'dedicated') => tried(of, level).map(({ attempt }) => attempt);
+    expect(names({ hasTenantId: false }, 'shared')).toEqual(['read without a context']);
+    expect(names({ hasTenantId: false }, 'dedicated')).toEqual(['read without a context', "read in another tenant's context"]);
+    expect(names({ hasTenantId: false, overTenants: false }, 'dedicated')).toEqual([]);
+  });
+
+  it('find a view that keeps rows of all tenants', () => {
+    expect(structureOfView(view, 'shared').outcome).toBe('held');
+    expect(structureOfView({ ...view, materialized: true }, 'shared').outcome).toBe('breached');
+    expect(structureOfView({ ...view, materialized: true }, 'isolated').outcome).toBe('not_applicable');
+  });
+});
+
+describe('attempts to call functions', () => {
+  const append = { name: 'append', argumentTypes: ['jsonb'] };
+  it('name every argument', () => {
+    expect(callOf('log', { name: 'read_stream', argumentTypes: ['uuid', 'text[]'] })).toBe(
+      'SELECT "log"."read_stream"(NULL::uuid, NULL::text[])',
+    );
+  });
+
+  it('hold where none may be called, or is there', () => {
+    for (const refused of [NOT_ALLOWED, '3F000', '42883']) expect(judgedCalls([append], [{ refused }]).outcome).toBe('held');
+  });
+
+  it('have got through where the function ran, however it ended', () => {
+    expect(judgedCalls([append], [{ rows: 1 }]).outcome).toBe('breached');
+    expect(judgedCalls([append], [{ refused: '22004' }])).toMatchObject({ outcome: 'breached', detail: 'can be called: append' });
+    expect(judgedCalls([append], []).outcome).toBe('breached');
   });
 });

@@ -14,7 +14,7 @@ export interface TenantTable {
 }
 /** insufficient_privilege, which row-level security says too. */
 export const NOT_ALLOWED = '42501';
-interface Planned {
+export interface Planned {
   attempt: string;
   run: RowAttempt;
   /** Null: it held. */
@@ -22,7 +22,8 @@ interface Planned {
 }
 
 /** Nothing seen and nothing changed, or refused outright. */
-const nothing = (what: string) => (outcome: RowOutcome) => ('rows' in outcome && outcome.rows > 0 ? `${what}: ${outcome.rows} rows` : null);
+export const nothing = (what: string) => (outcome: RowOutcome) =>
+  'rows' in outcome && outcome.rows > 0 ? `${what}: ${outcome.rows} rows` : null;
 /** A foreign row must be refused as such: another refusal (a value that is missing) would come after it got past the boundary. */
 const refusedAsForeign = (outcome: RowOutcome) =>
   'refused' in outcome && outcome.refused === NOT_ALLOWED ? null : `it was not refused as a foreign row (${said(outcome)})`;
@@ -87,4 +88,4 @@ export function structure(table: TenantTable, level: Isolation, isProduct: boole
     : breached(attempt, 'the table has no forced row-level security');
 }
 
-export const targetOf = ({ schema, name }: TenantTable): Attempt['target'] => `${schema}.${name}`;
+export const targetOf = ({ schema, name }: Pick<TenantTable, 'schema' | 'name'>): Attempt['target'] => `${schema}.${name}`;
