@@ -31,8 +31,11 @@ async function verifyCertificate(args: string[]): Promise<void> {
   const certificate = readCertificate(await readFile(at(file), 'utf8'), keys);
   console.log(`valid: tenant ${certificate.tenantId} was erased at ${certificate.erasedAt}`);
   console.log(`  signed by ${certificate.keyId}`);
-  for (const { name, method, checkedAt, found } of certificate.stores)
+  for (const { name, method, checkedAt, found, query, kept, keeps } of certificate.stores) {
     console.log(`  ${checkedAt}  ${method.padEnd(14)}  ${found} found  ${name}`);
+    console.log(`    looked at: ${query ?? 'not said: the certificate is older than that'}`);
+    if (keeps !== undefined) console.log(`    stays (${kept ?? 0}): ${keeps}`);
+  }
   console.log(`  export: ${certificate.export.location}, can be opened until ${certificate.export.expiresAt}`);
 }
 

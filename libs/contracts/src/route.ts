@@ -60,6 +60,8 @@ export interface Route<
   /** A body may be left out altogether. */
   bodyOptional?: boolean;
   answers: Record<number, A>;
+  /** Answered of an erased tenant too: what it says is of the erasure. Everything else of the tenant is gone (410). */
+  ofErased?: true;
   /** Milliseconds until the gateway gives up on the owner. Default 10,000. */
   timeoutMs?: number;
 }

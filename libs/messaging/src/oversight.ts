@@ -8,6 +8,9 @@ const stillAfter = '60 s';
 const noPlace = 'The tenant has no place (yet): there are no tables to write to';
 const still = 'Nothing was applied for a minute, though there is something to apply';
 
+/** Of an erased tenant there is nothing to look after: what its consumers still read brings no rows back. */
+const notErased = (row: string) => `NOT EXISTS (SELECT FROM tenancy.erased g WHERE g.tenant_id = ${row}.tenant_id)`;
+
 interface ParkedRow {
   id: string;
   kind: ParkedView['kind'];
@@ -70,7 +73,7 @@ export class Oversight {
          LEFT JOIN ${this.schema}.hints p ON p.consumer = c.consumer AND p.tenant_id = h.tenant_id AND p.version = c.version
          LEFT JOIN ${this.schema}.parked k ON k.consumer = c.consumer AND k.tenant_id = h.tenant_id
          LEFT JOIN tenancy.placements l ON c.placed AND l.tenant_id = h.tenant_id
-         WHERE h.position >= 0 AND NOT (c.placed AND h.tenant_id < '00000000-0000-0000-0000-000000000002')
+         WHERE h.position >= 0 AND NOT (c.placed AND h.tenant_id < '00000000-0000-0000-0000-000000000002') AND ${notErased('h')}
            AND ($4::text IS NULL OR (c.consumer, h.tenant_id) > ($4, $5::uuid)) AND ($6::uuid IS NULL OR h.tenant_id = $6)) found
        WHERE $7::text IS NULL OR state = $7
        ORDER BY consumer, tenant_id LIMIT $8`,
@@ -107,7 +110,7 @@ export class Oversight {
          SELECT h.tenant_id, coalesce(p.position, -1) AS position, h.position - coalesce(p.position, -1) AS behind
          FROM log.heads h
          LEFT JOIN ${this.schema}.hints p ON p.consumer = c.consumer AND p.tenant_id = h.tenant_id AND p.version = c.version
-         WHERE h.position > coalesce(p.position, -1)
+         WHERE h.position > coalesce(p.position, -1) AND ${notErased('h')}
            AND (NOT c.placed OR EXISTS (SELECT FROM tenancy.placements l WHERE l.tenant_id = h.tenant_id AND l.ready))) b ON true
        LEFT JOIN log.events e ON e.tenant_id = b.tenant_id AND e.position = b.position + 1
        GROUP BY c.consumer`,
@@ -140,7 +143,7 @@ export class Oversight {
          UNION ALL
          SELECT id, 'timer', 'timers', tenant_id, NULL, purpose, last_error, attempts, parked_at, NULL FROM ${this.schema}.timers WHERE state = 'parked'
        ) found
-       WHERE ($1::uuid IS NULL OR id > $1) AND ($2::uuid IS NULL OR tenant_id = $2) AND ($3::uuid IS NULL OR id = $3)
+       WHERE ${notErased('found')} AND ($1::uuid IS NULL OR id > $1) AND ($2::uuid IS NULL OR tenant_id = $2) AND ($3::uuid IS NULL OR id = $3)
        ORDER BY id LIMIT $4`,
       [after, tenantId ?? null, id ?? null, limit],
     );
@@ -189,7 +192,7 @@ export class Oversight {
     await this.pool.query(
       `INSERT INTO ${this.schema}.rebuilds (operation_id, consumer, tenant_id)
        SELECT $1, $2, h.tenant_id FROM log.heads h
-       WHERE h.position >= 0 AND ($3::uuid IS NULL OR h.tenant_id = $3)
+       WHERE h.position >= 0 AND ${notErased('h')} AND ($3::uuid IS NULL OR h.tenant_id = $3)
          AND (NOT $4 OR EXISTS (SELECT FROM tenancy.placements l WHERE l.tenant_id = h.tenant_id AND l.ready))
        ON CONFLICT DO NOTHING`,
       [operationId, consumer, tenantId, isPlaced],

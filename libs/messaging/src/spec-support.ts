@@ -12,6 +12,7 @@ const migrationsOf = (path: string) => readFile(new URL(`../migrations/${path}`,
 export async function createServiceSchema(pool: pg.Pool, schema: string, tables = ''): Promise<void> {
   const files = await Promise.all(['0001_messaging.sql', '0002_operators.sql'].map(migrationsOf));
   const messaging = files.join(';').replaceAll(':schema', schema);
+  await pool.query('CREATE SCHEMA IF NOT EXISTS tenancy; CREATE TABLE IF NOT EXISTS tenancy.erased (tenant_id uuid PRIMARY KEY)');
   await pool.query(`CREATE SCHEMA ${schema}; ${messaging}; SET search_path TO ${schema}; ${tables}; RESET search_path`);
 }
 

@@ -35,6 +35,7 @@ export class Sweep {
          LEFT JOIN ${this.progressTable} p ON p.tenant_id = h.tenant_id ${this.condition}
          ${this.generation === null ? '' : 'LEFT JOIN tenancy.placements l ON l.tenant_id = h.tenant_id'}
          WHERE h.tenant_id ${first ? '>=' : '>'} $${n + 1} AND (coalesce(p.position, -1) <> h.position OR ${moved})
+         ${this.generation === null ? '' : 'AND NOT EXISTS (SELECT FROM tenancy.erased g WHERE g.tenant_id = h.tenant_id)'}
          ${withinMs === undefined ? '' : `AND h.recorded_at > now() - ${Math.round(withinMs)} * interval '1 ms'`}
          ORDER BY h.tenant_id LIMIT ${pageSize}`,
         [...this.values, after],

@@ -11,6 +11,7 @@ import type { Logger } from '@tenantry/observability/logger';
 import { rpcServed } from '@tenantry/observability/metrics';
 import { childTraceparent } from '@tenantry/observability/traceparent';
 import { traced } from '@tenantry/observability/tracing';
+import { isOfErased } from '@tenantry/tenancy/erased-fence';
 import { isObservable, lastValueFrom } from 'rxjs';
 import { denial } from './authorize.js';
 import { fieldErrors, invalid, parsed } from './validation.js';
@@ -205,6 +206,7 @@ export class RpcServer extends Server implements CustomTransportStrategy {
           this.databaseAway(error, name);
           throw new DomainError('service.unavailable', { retryAfterSeconds: 1, cause: error });
         }
+        if (isOfErased(error)) throw new DomainError('tenant.deleted', { cause: error });
         this.options.logger.error({ err: error, operation: name }, 'a call failed');
         throw new DomainError('internal.error', { cause: error });
       }

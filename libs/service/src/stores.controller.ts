@@ -2,11 +2,11 @@ import { Controller, type OnApplicationBootstrap, type Type } from '@nestjs/comm
 import { DiscoveryService } from '@nestjs/core';
 import type { ServiceName } from '@tenantry/contracts/route';
 import { type StoreCalls, storeCallsOf } from '@tenantry/contracts/stores/operations';
-import { type Store, storesOf } from '@tenantry/contracts/stores/stores';
+import { type Store, storesOf, type TableStore } from '@tenantry/contracts/stores/stores';
 import { Handles } from '@tenantry/messaging/handles';
 import type { z } from 'zod';
 import { Database } from './database.js';
-import { TableStores } from './table-stores.js';
+import { queryOf, TableStores } from './table-stores.js';
 import { TenantStore } from './tenant-store.js';
 
 type Input<N extends keyof StoreCalls> = z.infer<StoreCalls[N]['input']>;
@@ -50,7 +50,7 @@ export function storesController(service: ServiceName): Type {
       const found = await Promise.all(
         stores.map(find).map(async (store) => ({
           name: store.name,
-          found: store.kind === 'table' ? await this.tables.count(store, tenantId) : await this.other(store).count(tenantId),
+          ...(store.kind === 'table' ? await this.inTable(store, tenantId) : await this.elsewhere(store, tenantId)),
         })),
       );
       return { found };
@@ -61,6 +61,15 @@ export function storesController(service: ServiceName): Type {
       const store = find(name);
       if (store.kind !== 'table') throw new Error(`${name} is no table`);
       return this.tables.page(store, tenantId, after);
+    }
+
+    private async inTable(store: TableStore, tenantId: string) {
+      return { ...(await this.tables.look(store, tenantId)), query: queryOf(store) };
+    }
+    private async elsewhere(store: Store, tenantId: string) {
+      const other = this.other(store);
+      const [found, kept] = await Promise.all([other.count(tenantId), other.kept(tenantId)]);
+      return { found, kept, query: other.query };
     }
 
     private other({ name }: Store): TenantStore {

@@ -1,8 +1,9 @@
 import { pbkdf2Sync } from 'node:crypto';
 import pg from 'pg';
 import { compiledScript } from './compiled.js';
+import { fenceStatements, fenceVersion } from './erased-fence.js';
 import { repositoryRoot, serviceNames, sha256 } from './migration-files.js';
-import { applyMigrations, exclusively, isRecorded, ledgerScript, pendingFiles, readLedger, record } from './migrator.js';
+import { applyMigrations, asOwner, exclusively, isRecorded, ledgerScript, pendingFiles, readLedger, record } from './migrator.js';
 import { BLUEPRINTS, CONTROL_PLANE_DATABASE, OWNER } from './names.js';
 import { migrateShared, platformSets, sharedSet } from './platform.js';
 import { closeDatabases, rolesScript, type ServicePasswords } from './roles.js';
@@ -31,12 +32,14 @@ export async function migrate({ adminUrl, passwords, root = repositoryRoot }: Mi
   const services = await serviceNames(root);
   const [sets, shared, compiled] = await Promise.all([platformSets(root, services), sharedSet(root), compiledScript()]);
   const roles = fingerprint(services, passwords);
+  const fence = fenceVersion();
   const client = await controlPlane(adminUrl);
   try {
     const pending = async () => {
       const ledger = await readLedger(client);
       const files = [...sets, shared].flatMap((set) => pendingFiles(ledger, set));
-      return { ledger, isComplete: files.length === 0 && isRecorded(ledger, 'roles', 'logins', roles) };
+      const isComplete = files.length === 0 && isRecorded(ledger, 'roles', 'logins', roles) && isRecorded(ledger, 'erased', 'fence', fence);
+      return { ledger, isComplete };
     };
     const applied: string[] = [];
     if (!(await pending()).isComplete) {
@@ -52,6 +55,12 @@ export async function migrate({ adminUrl, passwords, root = repositoryRoot }: Mi
           applied.push('roles/logins');
         }
         applied.push(...(await applyMigrations(client, ledger, sets)));
+        if (!isRecorded(ledger, 'erased', 'fence', fence)) {
+          // One table at a time: none waits for the writers of another.
+          for (const statement of fenceStatements()) await asOwner(client, null, () => client.query(statement));
+          await asOwner(client, null, () => record(client, 'erased', [{ name: 'fence', sha256: fence }]));
+          applied.push('erased/fence');
+        }
         const ofShared = pendingFiles(ledger, shared);
         if (ofShared.length > 0) applied.push(...(await migrateShared(client, shared, ofShared, compiled)));
         // Last: what is recorded is whole.

@@ -15,14 +15,18 @@ const calls = (owner: ServiceName) => ({
     input: z.object({ tenantId: Uuid, stores: names }),
     output: z.object({}),
   }),
-  /** How much of the tenant is left in each that erasing would have removed. */
+  /** What is in each of the tenant: `found` of what erasing removes, `kept` of what stays; `query` says what was looked at. */
   check: operation({
     name: 'stores.check',
     owner,
     callers,
     timeoutMs: 60_000,
     input: z.object({ tenantId: Uuid, stores: names }),
-    output: z.object({ found: z.array(z.object({ name: z.string(), found: z.number().int().min(0) })) }),
+    output: z.object({
+      found: z.array(
+        z.object({ name: z.string(), found: z.number().int().min(0), kept: z.number().int().min(0), query: z.string().max(2_000) }),
+      ),
+    }),
   }),
   /** A page of what an exported table has of the tenant, as it is stored; `next` goes into `after` for the one that follows. */
   page: operation({

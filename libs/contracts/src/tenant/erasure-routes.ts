@@ -17,7 +17,13 @@ export const ErasureStatement = z.object({
       name: z.string(),
       method: z.enum(erasureMethods),
       checkedAt: InstantText,
-      found: z.number().int().describe('How much of the tenant was found when the store was searched after its erasure'),
+      found: z
+        .number()
+        .int()
+        .describe('How much of the tenant was found, of what had to go, when the store was searched after its erasure'),
+      query: z.string().optional().describe('What was looked at: SQL with the tenant’s id as $1, or words where the store is no table'),
+      kept: z.number().int().optional().describe('How much of the tenant stays in it'),
+      keeps: z.string().optional().describe('What stays, and why; missing where nothing may stay'),
     }),
   ),
   export: z
@@ -37,6 +43,7 @@ export const getErasureCertificate = route({
   summary: 'The signed certificate that an erased tenant is gone, with every store that was searched',
   permission: 'tenant:read',
   path: `${path}/erasure-certificate`,
+  ofErased: true,
   params: ById,
   answers: { 200: ErasureCertificate },
 });
@@ -46,6 +53,7 @@ export const getErasureExport = route({
   summary: 'Where the export of an erased tenant is, and the key that opens it, until it expires',
   permission: 'tenant:export',
   path: `${path}/erasure-export`,
+  ofErased: true,
   params: ById,
   answers: {
     200: z.object({

@@ -55,31 +55,43 @@ export class Forwarder {
 
   /** Never rejects: a refusal is an outcome too. */
   private async forward(endpoint: Endpoint, input: RouteInput, command: CommandContext): Promise<Outcome> {
+    const asked = (input.params as { tenantId?: string }).tenantId;
     try {
       await faultPoint('forward.before');
-      const answer = await this.rpc.forward(endpoint.route, input, command);
+      // A change is not begun where the tenant is gone; a question is asked meanwhile, and its answer thrown away.
+      const look = this.refuseErased(endpoint, asked);
+      if (endpoint.method !== 'GET') await look;
+      const [answer] = await Promise.all([this.rpc.forward(endpoint.route, input, command), look]);
       await faultPoint('forward.done');
-      const tenantId = (input.params as { tenantId?: string }).tenantId ?? answer.position?.tenantId;
-      return { rendered: renderAnswer(endpoint, answer), secret: answer.secret, tenantId };
+      return { rendered: renderAnswer(endpoint, answer), secret: answer.secret, tenantId: asked ?? answer.position?.tenantId };
     } catch (refusal) {
-      const error = await this.ofErased(refusal, (input.params as { tenantId?: string }).tenantId);
+      const error = await this.ofErased(endpoint, refusal, asked);
       if (!(error instanceof DomainError)) this.logger.error({ err: error, endpoint: endpoint.id }, 'an answer could not be made');
       const rendered = renderProblem(error, command.traceparent, endpoint.fieldNames);
       return { rendered, code: error instanceof DomainError ? error.code : 'internal.error' };
     }
   }
 
-  /** Of an erased tenant there is nothing, whatever each owner misses: all of it is gone. Only refusals cost the look. */
-  private async ofErased(error: unknown, tenantId: string | undefined): Promise<unknown> {
-    if (tenantId === undefined || !(error instanceof DomainError) || ![404, 409, 410].includes(errorCodes[error.code].status)) return error;
-    if (error.code.startsWith('erasure.')) return error;
+  /** Of an erased tenant there is nothing, whatever its log, or rows that are kept, would still say. @throws DomainError `tenant.deleted` */
+  private async refuseErased({ route }: Endpoint, tenantId: string | undefined): Promise<void> {
+    if (tenantId === undefined || route.ofErased) return;
+    if (await this.isErased(tenantId)) throw new DomainError('tenant.deleted', { detail: erased(tenantId) });
+  }
+
+  /** The same of a refusal: it may be quicker than the look, or the erasure than both. */
+  private async ofErased({ route }: Endpoint, error: unknown, tenantId: string | undefined): Promise<unknown> {
+    if (tenantId === undefined || route.ofErased || !(error instanceof DomainError)) return error;
+    if (![404, 409, 410].includes(errorCodes[error.code].status)) return error;
+    return (await this.isErased(tenantId)) ? new DomainError('tenant.deleted', { detail: erased(tenantId), cause: error }) : error;
+  }
+
+  /** Where it can't be known, the owner's word stands. */
+  private async isErased(tenantId: string): Promise<boolean> {
     try {
-      return (await this.gate.access(tenantId)) === 'deleted'
-        ? new DomainError('tenant.deleted', { detail: erased(tenantId), cause: error })
-        : error;
+      return (await this.gate.access(tenantId)) === 'deleted';
     } catch (unknown) {
-      this.logger.warn({ err: unknown, tenantId }, 'it is not known whether a tenant was erased');
-      return error;
+      this.logger.debug({ err: unknown, tenantId }, 'it is not known whether a tenant was erased');
+      return false;
     }
   }
 

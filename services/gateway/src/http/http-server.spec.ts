@@ -3,7 +3,7 @@ import { DomainError } from '@tenantry/contracts/errors';
 import type { StoredEvent } from '@tenantry/contracts/events';
 import { authenticate } from '@tenantry/contracts/identity/operations';
 import { newId } from '@tenantry/contracts/ids';
-import { faces } from '@tenantry/contracts/registry';
+import { faces, routes } from '@tenantry/contracts/registry';
 import type { Answer, CommandContext, Operation, Principal, Route, RouteInput } from '@tenantry/contracts/route';
 import type { OperationView } from '@tenantry/contracts/tenant/bodies';
 import { createApiKey, hashApiKey } from '@tenantry/crypto/api-key';
@@ -19,6 +19,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vites
 import { Idempotency } from '../idempotency/keyed-requests.js';
 import { MemoryFirstRequests } from '../idempotency/memory-first-requests.js';
 import { OperationEvents } from '../operation-events/progress-streams.js';
+import { endpointsOf } from './endpoint.js';
 import { Forwarder } from './forwarder.js';
 import { HttpServer } from './http-server.js';
 
@@ -309,6 +310,39 @@ describe('an erased tenant', () => {
       throw new DomainError('erasure.export_expired');
     };
     expect(await ask('GET', `/api/v1/platform/tenants/${gone}/erasure-export`)).toMatchObject({ json: { code: 'erasure.export_expired' } });
+  });
+
+  it('is gone at every path of a tenant, whatever its owner would still answer, and nothing of it is changed', async () => {
+    const gone = newId();
+    life.set(gone, ['TenantDeletionScheduled', 'TenantErasureStarted', 'TenantErased']);
+    owners.answer = () => ({ status: 200, body: tenant(gone), version: 3 });
+    const asked = endpointsOf(routes, faces).filter(({ path, route }) => path.includes(':tenantId') && !route.ofErased);
+    expect(asked.length).toBeGreaterThan(80);
+    const named: Record<string, string> = {
+      tenantId: gone,
+      from: '1',
+      to: '2',
+      a: '1',
+      b: '2',
+      n: '1',
+      flag: 'beta',
+      key: 'a',
+      status: 'active',
+    };
+    for (const { method, path } of asked) {
+      const filled = path.replaceAll(/:(\w+)/g, (_all, name: string) => named[name] ?? newId());
+      const query = path.endsWith('/history/diff') ? '?from=0&to=1' : path.endsWith('/evaluate') ? '?subject=x' : '';
+      if (method === 'GET') expect((await ask('GET', `${filled}${query}`)).status, `${method} ${path}`).toBe(410);
+      // Before anything of the body is looked at, or after: it is never forwarded.
+      else {
+        const forwarded = owners.forwarded.length;
+        expect([400, 410, 415, 422], `${method} ${path}`).toContain((await ask(method, filled, { body: {} })).status);
+        expect(owners.forwarded.length, `${method} ${path}`).toBe(forwarded);
+      }
+    }
+    owners.answer = () => ({ status: 200, body: {} });
+    for (const path of ['erasure-certificate', 'erasure-export'])
+      expect((await ask('GET', `/api/v1/platform/tenants/${gone}/${path}`)).status).toBe(200);
   });
 });
 

@@ -3,6 +3,7 @@ import { DomainError } from '@tenantry/contracts/errors';
 import { EVENT_STREAM } from './account.js';
 
 const TIMEOUT_MS = 5_000;
+const SUBJECTS_PER_PAGE = 100_000;
 const NANOS_PER_SECOND = 1_000_000_000;
 
 /** Where a consumer begins; sequences are the stream's. */
@@ -58,6 +59,22 @@ export class Consumers {
     const found = await this.call<{ created: string }>(`STREAM.INFO.${EVENT_STREAM}`);
     // In milliseconds: finer digits would be rounded on the way through the database, and this is compared.
     return found && new Date(found.created).toISOString();
+  }
+
+  /** How many messages the stream has on the subjects. @throws DomainError `event_subscription.broker_unavailable` */
+  async messages(subjects: string): Promise<number> {
+    let found = 0;
+    for (let offset = 0; ; ) {
+      const { state } = await this.required<{ state: { subjects?: Record<string, number> } }>(`STREAM.INFO.${EVENT_STREAM}`, {
+        subjects_filter: subjects,
+        offset,
+      });
+      const counts = Object.values(state.subjects ?? {});
+      for (const count of counts) found += count;
+      offset += counts.length;
+      // A page has up to 100,000 subjects; a tenant has as many as there are types of events.
+      if (counts.length < SUBJECTS_PER_PAGE) return found;
+    }
   }
 
   async find(name: string): Promise<ConsumerState | null> {

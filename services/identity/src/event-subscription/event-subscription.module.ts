@@ -5,11 +5,13 @@ import { Logger } from '@tenantry/observability/logger';
 import { Bus } from '@tenantry/service/bus';
 import { Database } from '@tenantry/service/database';
 import { Environment } from '@tenantry/service/environment';
+import { KeysModule } from '../keys/keys.module.js';
 import { ApplyEventSubscriptionEffect } from './apply-event-subscription.effect.js';
 import { Broker } from './broker.js';
 import { ChangeEventSubscriptionRpc } from './change-event-subscription.rpc.js';
 import { CheckJob } from './check.job.js';
 import { CreateEventSubscriptionRpc } from './create-event-subscription.rpc.js';
+import { EventStreamStore } from './event-stream.store.js';
 import { eventSubscriptionChanges, tenantAccess } from './event-subscriptions.process.js';
 import { eventSubscriptions } from './event-subscriptions.projection.js';
 
@@ -23,6 +25,7 @@ import { SubscriptionTable } from './subscription-table.js';
 import { SubscriptionsStore } from './subscriptions.store.js';
 
 @Module({
+  imports: [KeysModule],
   controllers: [CreateEventSubscriptionRpc, ReadEventSubscriptionsRpc, ChangeEventSubscriptionRpc, ProbeEventSubscriptionsRpc],
   providers: [
     { provide: SubscriptionTable, inject: [Database], useFactory: ({ pool }: Database) => new SubscriptionTable(pool) },
@@ -34,6 +37,7 @@ import { SubscriptionsStore } from './subscriptions.store.js';
     },
     Shown,
     SubscriptionsStore,
+    EventStreamStore,
     ApplyEventSubscriptionEffect,
     FollowTenantEffect,
     CheckJob,

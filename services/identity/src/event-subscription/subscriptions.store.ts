@@ -9,10 +9,15 @@ import { eventSubscription, existing, revoke, streamOf } from './event-subscript
 import { subscriptionsOf } from './event-subscriptions.projection.js';
 import { consumersOf } from './grant.js';
 
+/** What they have rows in beside the list; a process that was late may have written one. */
+const tables = ['event_subscription_credentials', 'event_subscription_progress', 'event_subscription_leases'];
+
 /** Event subscriptions of an erased tenant, and the platform's that are for that tenant alone, with their accounts and consumers on the broker. */
 @Injectable()
 export class SubscriptionsStore extends TenantStore {
   readonly store = 'broker: consumers and accounts';
+  readonly query =
+    'each subscription that the tenant’s log names, and the platform’s for it alone: its state, its consumers on the broker; rows of event_subscription_credentials, _progress and _leases by those ids';
   constructor(
     private readonly log: TenantLog,
     private readonly database: Database,
@@ -35,12 +40,25 @@ export class SubscriptionsStore extends TenantStore {
       );
       await this.broker.provisioner.provision(logId, subscriptionId);
     }
+    // By the log, as they are counted: the list of subscriptions goes with the rows.
+    const own = await this.created(tenantId);
+    if (own.length > 0)
+      await Promise.all(
+        tables.map((table) => this.database.pool.query(`DELETE FROM identity.${table} WHERE subscription_id = ANY ($1)`, [own])),
+      );
   }
 
   override async count(tenantId: string): Promise<number> {
-    let found = 0;
+    let found = await this.rowsOf(await this.created(tenantId));
     for (const subscription of await this.of(tenantId)) found += await this.left(subscription);
     return found;
+  }
+
+  private async rowsOf(subscriptionIds: string[]): Promise<number> {
+    if (subscriptionIds.length === 0) return 0;
+    const counts = tables.map((table) => `(SELECT count(*) FROM identity.${table} WHERE subscription_id = ANY ($1))`);
+    const { rows } = await this.database.pool.query<{ found: string }>(`SELECT ${counts.join(' + ')} AS found`, [subscriptionIds]);
+    return Number(rows[0]?.found);
   }
 
   /** The subscription where its own log doesn't have it as revoked, and consumers that the broker has nevertheless. */

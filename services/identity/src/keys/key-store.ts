@@ -3,6 +3,7 @@ import { DomainError } from '@tenantry/contracts/errors';
 import { isRotated, keyId, namedVersion, openBytes, sealBytes } from '@tenantry/crypto/envelope';
 import type { DataKey } from '@tenantry/crypto/keyring';
 import type { Kms } from '@tenantry/crypto/kms';
+import { isOfErased } from '@tenantry/tenancy/erased-fence';
 import type { Pool, PoolClient } from 'pg';
 import { tenantContext } from './wrapping-context.js';
 
@@ -115,7 +116,7 @@ export class KeyStore {
         const subjectVersion = next.get(subject) ?? FIRST;
         return { subject, version: subjectVersion, id: keyId(tenantId, subject, subjectVersion), key: randomBytes(KEY_BYTES) };
       });
-      const inserted = await this.pool.query<{ subject: string }>(MAKE, [
+      const inserted = await this.insert([
         tenantId,
         tenant ? null : await this.kms.wrap(tenantKey, tenantContext(tenantId, version)),
         version,
@@ -146,6 +147,15 @@ export class KeyStore {
         return { id, key: openBytes(await this.tenantKey(tenantId, row), row.wrapped, Buffer.from(id)) };
       }),
     );
+  }
+
+  private async insert(values: unknown[]): Promise<{ rows: { subject: string }[] }> {
+    try {
+      return await this.pool.query<{ subject: string }>(MAKE, values);
+    } catch (error) {
+      // Its erasure has begun: the keys that there are go soon, and no other is made.
+      throw isOfErased(error) ? new DomainError('keys.destroyed', { cause: error }) : error;
+    }
   }
 
   /**
@@ -241,6 +251,16 @@ export class KeyStore {
       [tenantId],
     );
     return Number(rows[0]?.found);
+  }
+
+  /** Rows that say that there was a key. */
+  async countDestroyed(tenantId: string): Promise<number> {
+    const { rows } = await this.pool.query<{ kept: string }>(
+      `SELECT (SELECT count(*) FROM identity.tenant_keys WHERE tenant_id = $1 AND wrapped IS NULL)
+            + (SELECT count(*) FROM identity.subject_keys WHERE tenant_id = $1 AND wrapped IS NULL) AS kept`,
+      [tenantId],
+    );
+    return Number(rows[0]?.kept);
   }
 
   /** Takes a lock by a statement, then works in others, which see what was committed while this one waited. */

@@ -8,7 +8,7 @@ import { KeyStore } from './key-store.js';
 import { MasterKeyRpc } from './master-key.rpc.js';
 import { MasterKeys } from './master-keys.js';
 import { OpenKeysRpc } from './open-keys.rpc.js';
-import { EventStreamStore, TenantKeys, TenantLogStore } from './tenant-keys.store.js';
+import { TenantKeys, TenantLogStore } from './tenant-keys.store.js';
 
 @Module({
   controllers: [EnsureKeysRpc, OpenKeysRpc, MasterKeyRpc, DestroyExportKeyRpc],
@@ -24,7 +24,6 @@ import { EventStreamStore, TenantKeys, TenantLogStore } from './tenant-keys.stor
     },
     TenantKeys,
     TenantLogStore,
-    EventStreamStore,
     {
       provide: MasterKeys,
       inject: [Database, Kms],

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Keyring } from '@tenantry/crypto/keyring';
+import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { TenantStore } from '@tenantry/service/tenant-store';
 import { KeyStore } from './key-store.js';
 
@@ -7,6 +8,8 @@ import { KeyStore } from './key-store.js';
 @Injectable()
 export class TenantKeys extends TenantStore {
   readonly store = 'keys';
+  readonly query =
+    'rows of identity.tenant_keys and identity.subject_keys of the tenant: found those that still wrap a key, kept the others';
   constructor(
     private readonly keys: KeyStore,
     private readonly keyring: Keyring,
@@ -20,23 +23,28 @@ export class TenantKeys extends TenantStore {
   override count(tenantId: string): Promise<number> {
     return this.keys.countUsable(tenantId);
   }
+  override kept(tenantId: string): Promise<number> {
+    return this.keys.countDestroyed(tenantId);
+  }
 }
 
 /** The log is never changed. What can be read of it is what there are keys for. */
 @Injectable()
 export class TenantLogStore extends TenantStore {
-  readonly store: string = 'log';
-  constructor(private readonly keys: KeyStore) {
+  readonly store = 'log';
+  readonly query = 'found: usable keys of the tenant, its own and its subjects’; kept: events of its log';
+  constructor(
+    private readonly keys: KeyStore,
+    private readonly log: TenantLog,
+  ) {
     super();
   }
   override async erase(): Promise<void> {}
   override count(tenantId: string): Promise<number> {
     return this.keys.countUsable(tenantId);
   }
-}
-
-/** Messages hold what the log holds. They go by themselves after seven days. */
-@Injectable()
-export class EventStreamStore extends TenantLogStore {
-  override readonly store = 'broker: stream TENANTRY_EVENTS';
+  override async kept(tenantId: string): Promise<number> {
+    const [head] = await this.log.heads({ tenantIds: [tenantId] });
+    return (head?.position ?? -1) + 1;
+  }
 }

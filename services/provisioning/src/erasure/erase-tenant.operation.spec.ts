@@ -14,14 +14,25 @@ function given(left: number) {
   const rows = new Map([[LATE, left]]);
   const rpc = {
     call: async (of: StoreCalls[keyof StoreCalls], { stores = [] }: { stores?: string[] }) => {
-      if (of.name !== storeCallsOf('billing').erase.name) return { found: stores.map((name) => ({ name, found: rows.get(name) ?? 0 })) };
+      if (of.name !== storeCallsOf('billing').erase.name)
+        return { found: stores.map((name) => ({ name, found: rows.get(name) ?? 0, kept: 0, query: `of ${name}` })) };
       erased.push(...stores);
       for (const name of stores) rows.delete(name);
       return {};
     },
   };
+  // Marked as erased, and nobody writes.
+  const database = { pool: { query: async () => ({ rows: [] }) } };
   const types = { add: () => undefined };
-  const erasure = new EraseTenant({} as never, rpc as never, {} as never, {} as never, new ManualClock(), types as never);
+  const erasure = new EraseTenant(
+    {} as never,
+    rpc as never,
+    {} as never,
+    {} as never,
+    new ManualClock(),
+    database as never,
+    types as never,
+  );
   const check = erasure.steps.find(({ name }) => name === 'check');
   return { erased, check: () => check?.run({ tenantId: newId() } as OperationContext) };
 }

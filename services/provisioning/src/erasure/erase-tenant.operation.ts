@@ -13,6 +13,8 @@ import { signedText } from '@tenantry/crypto/signature';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Timers } from '@tenantry/messaging/effects';
 import { RpcClient } from '@tenantry/messaging/rpc';
+import { Database } from '@tenantry/service/database';
+import { keepOut } from '@tenantry/tenancy/erased-fence';
 import type { OperationContext, OperationStep, OperationType } from '../operation/operation-type.js';
 import { OperationTypes } from '../operation/operation-types.js';
 import type { Facts } from '../operation/stepped.js';
@@ -25,6 +27,12 @@ const LOOK_AGAIN_MS = 1_000;
 const DAY_MS = 24 * 3_600_000;
 /** Whoever left has so long to fetch what is his. */
 const EXPORT_KEPT_MS = 30 * DAY_MS;
+
+type Searched = Store & { found: number; kept: number; query: string; checkedAt: string };
+const lineOf = ({ name, method, checkedAt, found, kept, query, keeps }: Searched): ErasureStatement['stores'][number] => ({
+  ...{ name, method, checkedAt, found, query, kept },
+  ...(keeps === null ? {} : { keeps }),
+});
 
 export interface ExportEndPayload {
   operationId: string;
@@ -52,6 +60,7 @@ export class EraseTenant implements OperationType {
     private readonly exports: TenantExport,
     private readonly timers: Timers,
     private readonly clock: Clock,
+    private readonly database: Database,
     types: OperationTypes,
   ) {
     types.add(this);
@@ -84,7 +93,8 @@ export class EraseTenant implements OperationType {
   }
 
   /** Every owner at once: what one needs of another is in an earlier phase. */
-  private async erase({ tenantId }: OperationContext, phase: ErasurePhase): Promise<null> {
+  private async erase({ tenantId, operationId }: OperationContext, phase: ErasurePhase): Promise<null> {
+    if (phase === 'rows') await keepOut(this.database.pool, tenantId, operationId);
     await Promise.all(
       services.map(async (owner) => {
         const names = storesOf(owner, phase).map(({ name }) => name);
@@ -94,8 +104,13 @@ export class EraseTenant implements OperationType {
     return null;
   }
 
-  /** Every store is searched. What came in late, by work that was on its way, is erased once more, and the search begins again. */
-  private async check({ tenantId }: OperationContext): Promise<Facts> {
+  /**
+   * Every store is searched, once nobody can write to one any more. What came in late, by work that was on its way, is erased once more,
+   * what is still worked on is waited for, and the search begins again.
+   */
+  private async check({ tenantId, operationId }: OperationContext): Promise<Facts> {
+    // Again: an erasure that began before an upgrade has come this far without it.
+    await keepOut(this.database.pool, tenantId, operationId);
     const found = (await Promise.all(services.map((owner) => this.found(owner, tenantId)))).flat();
     const left = found.filter((store) => store.found > 0);
     if (left.length > 0) {
@@ -104,18 +119,18 @@ export class EraseTenant implements OperationType {
         detail: `Something of the tenant was left and has been erased again: ${left.map(({ name }) => name).join(', ')}`,
       });
     }
-    const checkedAt = this.clock.now();
-    return { checkedAt, stores: found.map(({ name, method, found: left }) => ({ name, method, checkedAt, found: left })) };
+    return { checkedAt: this.clock.now(), stores: found.map(lineOf) };
   }
 
-  private async found(owner: ServiceName, tenantId: string): Promise<(Store & { found: number })[]> {
+  private async found(owner: ServiceName, tenantId: string): Promise<Searched[]> {
     const own = storesOf(owner);
     const answer = await this.rpc.call(storeCallsOf(owner).check, { tenantId, stores: own.map(({ name }) => name) });
-    const counts = new Map(answer.found.map(({ name, found }) => [name, found]));
+    const checkedAt = this.clock.now();
+    const answers = new Map(answer.found.map((found) => [found.name, found]));
     return own.map((store) => {
-      const found = counts.get(store.name);
+      const found = answers.get(store.name);
       if (found === undefined) throw new Error(`${owner} did not say what it found in ${store.name}`);
-      return { ...store, found };
+      return { ...store, ...found, checkedAt };
     });
   }
 

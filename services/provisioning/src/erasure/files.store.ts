@@ -5,6 +5,7 @@ import { Storage } from '@tenantry/tenancy/storage';
 @Injectable()
 export class TenantFiles extends TenantStore {
   readonly store = 'files';
+  readonly query = 'every key below the tenant’s prefix, listed';
   constructor(private readonly storage: Storage) {
     super();
   }

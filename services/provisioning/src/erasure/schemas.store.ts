@@ -22,6 +22,8 @@ import { systemCommand } from '../saga/system-command.js';
 @Injectable()
 export class TenantSchemas extends TenantStore {
   readonly store = 'schemas';
+  readonly query =
+    'the catalogue for schemas, roles and databases of the tenant’s names, on every server that it was on; rows of all shared tables; placements, gates and ledgers';
   private readonly places: PlaceContext;
 
   constructor(

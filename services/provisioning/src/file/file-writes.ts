@@ -36,6 +36,12 @@ export class FileWrites {
     await this.database.pool.query('DELETE FROM provisioning.file_writes WHERE id = $1', [id]);
   }
 
+  /** From now on no row of the tenant is kept, nor any file. */
+  async isErased(tenantId: string): Promise<boolean> {
+    const { rowCount } = await this.database.pool.query('SELECT FROM tenancy.erased WHERE tenant_id = $1', [tenantId]);
+    return rowCount !== 0;
+  }
+
   /** Those that somebody began so long ago that he must have died. */
   async left(olderThanMs: number, limit: number): Promise<FileWrite[]> {
     const { rows } = await this.database.pool.query<{

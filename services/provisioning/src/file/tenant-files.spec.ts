@@ -70,6 +70,7 @@ describe('files within a quota', () => {
     const server = await startPostgres();
     pool = new pg.Pool({ connectionString: server.url, max: 2 });
     const sql = await readFile(new URL('../../migrations/service/0009_storage_writes.sql', import.meta.url), 'utf8');
+    await pool.query('CREATE SCHEMA tenancy; CREATE TABLE tenancy.erased (tenant_id uuid PRIMARY KEY)');
     await pool.query(`CREATE SCHEMA provisioning; SET search_path = provisioning; ${sql}; RESET search_path;`);
     folder = await temporaryFolder();
     stop = async () => {
@@ -100,6 +101,16 @@ describe('files within a quota', () => {
     for (const write of await writes.left(-1_000, 100)) await files.settle(write);
     expect(await writes.left(-1_000, 100)).toEqual([]);
   };
+
+  it('do not come back where the tenant was erased while one was on its way', async () => {
+    await pool.query('INSERT INTO tenancy.erased VALUES ($1)', [tenant]);
+    try {
+      await expect(files.put(tenant, 'a', bytes(40))).rejects.toMatchObject({ code: 'tenant.deleted' });
+      expect(await stored()).toBe(0);
+    } finally {
+      await pool.query('DELETE FROM tenancy.erased');
+    }
+  });
 
   it('hold what they have, whether they grow, shrink or go', async () => {
     await files.put(tenant, 'a', bytes(40));

@@ -22,7 +22,7 @@ export class TenantFiles {
     private readonly rpc: RpcClient,
   ) {}
 
-  /** @throws DomainError `quota.exceeded`, `file.busy`, `request.invalid` for the key */
+  /** @throws DomainError `tenant.deleted`, `quota.exceeded`, `file.busy`, `request.invalid` for the key */
   async put(tenantId: string, key: string, content: Buffer): Promise<{ bytes: number }> {
     const write = await this.begin(tenantId, key, content.length);
     const more = content.length - write.bytesBefore;
@@ -35,8 +35,16 @@ export class TenantFiles {
       throw error;
     }
     await faultPoint('file.written');
+    await this.takeBackOfErased(write);
     await this.settle(write);
     return { bytes: content.length };
+  }
+
+  /** The tenant's files went while this one was on its way: it came after them. */
+  private async takeBackOfErased({ tenantId, key }: FileWrite): Promise<void> {
+    if (!(await this.writes.isErased(tenantId))) return;
+    await this.storage.delete(tenantId, key);
+    throw new DomainError('tenant.deleted');
   }
 
   /** A file that is not there is no error. */
