@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { faces, routes } from '@tenantry/contracts/registry';
 import { eventually } from '@tenantry/testing/eventually';
 import { temporaryFolder } from '@tenantry/testing/tmp';
 import pg from 'pg';
@@ -36,6 +37,12 @@ const ok = async (reply: ReturnType<Api['get']>) => {
   const { status, text } = await reply;
   expect(status, text).toBeLessThan(300);
 };
+
+async function connected(): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: run.postgresUrl });
+  await client.connect();
+  return client;
+}
 
 async function sql(tenantId: string, ...statements: string[]): Promise<any[]> {
   const { database } = (await api.get(url(tenantId, '/placement'))).body;
@@ -118,9 +125,19 @@ describe('an erased tenant', () => {
       expect(certificate.status, certificate.text).toBe(200);
       expect(certificate.body.stores.every(({ found }: { found: number }) => found === 0)).toBe(true);
       expect(certificate.body.stores.length).toBeGreaterThan(60);
+      for (const { name, method, query, kept, keeps } of certificate.body.stores) {
+        expect(query, name).toEqual(expect.any(String));
+        // Whatever stays is counted, and it is said why.
+        if (method === 'kept' || kept > 0) expect(keeps, name).toEqual(expect.any(String));
+      }
+      const log = certificate.body.stores.find(({ name }: { name: string }) => name === 'log');
+      expect(log.kept).toBeGreaterThanOrEqual(before.length);
       const file = join(folder.path, `${isolation}.json`);
       await writeFile(file, certificate.text);
-      expect(tenantry('verify-certificate', file)).toMatchObject({ status: 0, stdout: expect.stringContaining(tenant.id) });
+      const verified = tenantry('verify-certificate', file);
+      expect(verified).toMatchObject({ status: 0, stdout: expect.stringContaining(tenant.id) });
+      expect(verified.stdout).toContain(`stays (${log.kept}): ${log.keeps}`);
+      expect(verified.stdout.match(/looked at: /g)).toHaveLength(certificate.body.stores.length);
       await writeFile(file, certificate.text.replace('"found":0', '"found": 0').replace(tenant.id, other.id));
       expect(tenantry('verify-certificate', file)).toMatchObject({ status: 1, stderr: expect.stringContaining('does not hold') });
 
@@ -145,9 +162,83 @@ describe('an erased tenant', () => {
       await opened(tenant.id, certificate.body.export.location, isolation);
       // Nothing waits for a tenant that is gone.
       expect((await api.get(`${PLATFORM}/parked?tenantId=${tenant.id}`)).body.items).toEqual([]);
+      expect((await api.get(`${PLATFORM}/consumers?tenantId=${tenant.id}`)).body.items).toEqual([]);
     },
     120_000,
   );
+
+  it('is gone at every path of a tenant, but for what is said of its erasure', async () => {
+    const { tenant } = await activeTenant(api, { name: unique('Everywhere'), isolation: 'shared' });
+    expect((await erase(api, tenant)).status).toBe('succeeded');
+    const asked = [...routes, ...faces].filter(({ method, path }) => method === 'GET' && path.includes('/:tenantId'));
+    expect(asked.length).toBeGreaterThan(40);
+    const named: Record<string, string> = { tenantId: tenant.id, key: 'a', flag: 'beta', from: '1', to: '2' };
+    await Promise.all(
+      asked.map(async (route) => {
+        const filled = route.path.replaceAll(/:(\w+)/g, (_all, name: string) => named[name] ?? tenant.id);
+        const query = filled.endsWith('/history/diff') ? '?from=0&to=1' : filled.endsWith('/evaluate') ? '?subject=x' : '';
+        const ofErasure = 'ofErased' in route && route.ofErased;
+        expect((await api.get(`${filled}${query}`)).status, route.path).toBe(ofErasure ? 200 : 410);
+      }),
+    );
+  });
+
+  it('does not come back with a consumer that lags, an effect that waits, or a rebuild', async () => {
+    const { tenant } = await activeTenant(api, { name: unique('Late'), isolation: 'shared', adminEmail: 'who@late.example' });
+    const { id } = tenant;
+    const admin = await connected();
+    const behind = await connected();
+    try {
+      const at = `FROM identity.checkpoints WHERE consumer = 'service' AND tenant_id = '${id}'`;
+      await eventually(async () => (await admin.query(`SELECT ${at}`)).rows[0], { what: 'the consumer to begin' });
+      // From now on identity's consumer can't get past where it is with this tenant.
+      await behind.query(`BEGIN; SELECT ${at} FOR UPDATE`);
+      const made = { name: 'late', tenants: [id], contexts: ['tenant'], from: 'first' };
+      const own = await api.post(url(id, '/event-subscriptions'), made);
+      expect(own.status, own.text).toBe(201);
+      await admin.query(
+        `INSERT INTO billing.effects (id, tenant_id, name, payload, causation_id, next_attempt_at)
+         VALUES (gen_random_uuid(), $1, 'follow-plan', '{}', gen_random_uuid(), now() + interval '1 day')`,
+        [id],
+      );
+      const operation = await erase(api, tenant);
+      expect(operation, JSON.stringify(operation)).toMatchObject({ status: 'succeeded' });
+      const { body: certificate } = await api.get(url(id, '/erasure-certificate'));
+      const back = async () => {
+        const asked = (certificate.stores as { name: string; query: string }[]).filter(({ query }) => query.startsWith('SELECT '));
+        expect(asked.length).toBeGreaterThan(60);
+        const found: string[] = [];
+        for (const { name, query } of asked) if ((await admin.query(query, [id])).rows[0].found !== '0') found.push(name);
+        return found;
+      };
+      expect(await back()).toEqual([]);
+
+      const [{ position }] = (await admin.query(`SELECT position ${at}`)).rows;
+      await behind.query('ROLLBACK');
+      const now = async () => Number((await admin.query(`SELECT position ${at}`)).rows[0].position);
+      await eventually(async () => (await now()) > Number(position), { what: 'the consumer to catch up' });
+      expect(await back()).toEqual([]);
+
+      // As after a new version of the projections, which reads the log from its first event on.
+      const rebuild = await admin.query(
+        `INSERT INTO identity.rebuilds (operation_id, consumer, tenant_id) VALUES (gen_random_uuid(), 'service', $1) RETURNING operation_id`,
+        [id],
+      );
+      const done = await eventually(
+        async () => {
+          const { rows } = await admin.query(`SELECT events FROM identity.rebuilds WHERE operation_id = $1 AND state = 'succeeded'`, [
+            rebuild.rows[0].operation_id,
+          ]);
+          return rows[0];
+        },
+        { what: 'the rebuild' },
+      );
+      expect(Number(done.events)).toBeGreaterThan(1);
+      expect(await back()).toEqual([]);
+    } finally {
+      await Promise.all([admin.end(), behind.end()]);
+    }
+  }, 60_000);
 
   it('cannot be erased twice, and its name is free again', async () => {
     const { tenant } = await activeTenant(api, { name: unique('Twice'), isolation: 'shared' });
