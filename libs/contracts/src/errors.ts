@@ -66,6 +66,7 @@ export const errorCodes = {
   'member.exists': { status: 409, title: 'The person is a member already' },
   'member.not_found': { status: 404, title: 'There is no such member' },
   'api_key.not_found': { status: 404, title: 'There is no such API key' },
+  'api_key.last': { status: 409, title: 'It is the last key for everything' },
   'event_subscription.not_found': { status: 404, title: 'There is no such event subscription' },
   'event_subscription.revoked': { status: 409, title: 'The event subscription was revoked' },
   'event_subscription.superseded': { status: 409, title: 'Newer credentials were issued meanwhile' },

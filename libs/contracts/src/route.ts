@@ -129,6 +129,8 @@ export const operation = <I extends Schema, O extends Schema>(definition: Omit<O
 export interface Principal {
   kind: 'staff' | 'api-key' | 'service' | 'anonymous';
   id: string;
+  /** Whose credentials these are: others of the same person have the same. Absent where nobody has them. */
+  person?: string;
   /** The one tenant that the credentials belong to; absent for platform credentials. */
   tenantId?: string;
   /** The tenant that this request is about, where it is a child of theirs: found by the gateway, never said by a caller. */

@@ -427,4 +427,10 @@ export const eventFixtures: readonly EventFixture[] = [
   { type: 'JobCancelRequested', version: 2, data: { operationId: 'o-2', reason: sealed, requestedAt: at } },
   { type: 'JobRetried', version: 2, data: { operationId: 'o-2', reason: sealed, retriedAt: at } },
   { type: 'PlatformKeyCreated', version: 1, data: { keyId: 'k-2', name: 'ops', permissions: ['*'], createdAt: at } },
+  {
+    type: 'PlatformKeyCreated',
+    version: 1,
+    data: { keyId: 'k-3', name: 'ops', permissions: ['*'], owner: sealed, person: 'owner-1', expiresAt: end, createdAt: at },
+  },
+  { type: 'PlatformKeyRevoked', version: 1, data: { keyId: 'k-2', reason: 'manual', revokedAt: end } },
 ];

@@ -24,6 +24,8 @@ const createdKey = z.object({
   permissions: z.array(z.string()),
   prefix: z.string(),
   createdAt: z.string(),
+  /** From when on it does not work; it always does where this is left out. */
+  expiresAt: z.string().optional(),
 });
 
 /**

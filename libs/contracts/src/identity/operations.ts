@@ -39,6 +39,7 @@ export const authenticate = operation({
       .object({
         kind: z.enum(['staff', 'api-key', 'service']),
         id: z.string(),
+        person: z.string().optional(),
         tenantId: Uuid.optional(),
         permissions: z.array(z.string()),
       })

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { face, route } from '../route.js';
-import { text, Uuid } from '../values.js';
+import { InstantText, text, Uuid } from '../values.js';
 import { memberRoles } from './events.js';
 
 const ById = z.strictObject({ tenantId: Uuid });
@@ -27,7 +27,11 @@ export const listMembers = route({
 
 /** What a permission looks like: `<resource>:<verb>`, `<resource>:*` or `*`. */
 export const Permission = z.string().regex(/^(\*|[a-z][a-z-]{0,30}:(\*|[a-z][a-z-]{0,30}))$/, 'must look like tenant:read, tenant:* or *');
-const CreateKey = z.strictObject({ name: text(100), permissions: z.array(Permission).min(1).max(100).optional() });
+const CreateKey = z.strictObject({
+  name: text(100),
+  permissions: z.array(Permission).min(1).max(100).optional(),
+  expiresAt: InstantText.optional().describe('From when on it does not work any more'),
+});
 export const ApiKey = z.object({
   id: Uuid,
   name: z.string(),
@@ -35,9 +39,17 @@ export const ApiKey = z.object({
   permissions: z.array(z.string()),
   tenantId: Uuid.nullable(),
   createdAt: z.string(),
+  expiresAt: z.string().nullable(),
   revokedAt: z.string().nullable(),
 });
-const CreatedKey = ApiKey.extend({ key: z.string().describe('Shown this once') });
+const key = z.string().describe('Shown this once');
+const CreatedKey = ApiKey.extend({ key });
+export const PlatformKey = ApiKey.extend({
+  owner: z.string().nullable().describe('Whom it was made for, where that was said; null where the caller may not read personal data'),
+  person: z
+    .string()
+    .describe('Whose it is: keys with the same are one person’s, who cannot approve what he asked for with another of them'),
+});
 
 export const createTenantKey = route({
   ...common,
@@ -77,8 +89,31 @@ export const createPlatformKey = route({
   permission: 'platform-key:create',
   method: 'POST',
   path: `${base}/api-keys`,
-  body: CreateKey,
-  answers: { 201: CreatedKey },
+  body: CreateKey.extend({
+    owner: text(200)
+      .optional()
+      .describe('With the first platform key: the person whom it is for. A key made with another key is that key’s person’s'),
+  }),
+  answers: { 201: PlatformKey.extend({ key }) },
+});
+export const listPlatformKeys = route({
+  ...common,
+  name: 'platform-keys.list',
+  summary: 'The platform API keys, newest first',
+  permission: 'platform-key:read',
+  method: 'GET',
+  path: `${base}/api-keys`,
+  answers: { 200: z.object({ items: z.array(PlatformKey) }) },
+});
+export const revokePlatformKey = route({
+  ...common,
+  name: 'platform-keys.revoke',
+  summary: 'Revoke a platform API key; the last one for everything stays',
+  permission: 'platform-key:revoke',
+  method: 'DELETE',
+  path: `${base}/api-keys/:keyId`,
+  params: z.strictObject({ keyId: Uuid }),
+  answers: { 200: PlatformKey },
 });
 
 const surface = { tag: 'Access', scope: 'tenant' } as const;
@@ -88,6 +123,7 @@ const keyRow = (key: z.infer<typeof ApiKey> & { key?: string }) => ({
   prefix: key.prefix,
   permissions: key.permissions,
   created_at: key.createdAt,
+  expires_at: key.expiresAt,
   revoked_at: key.revokedAt,
   key: key.key,
 });
@@ -97,10 +133,14 @@ const KeyRow = z.object({
   prefix: z.string(),
   permissions: z.array(z.string()),
   created_at: z.string(),
+  expires_at: z.string().nullable(),
   revoked_at: z.string().nullable(),
   key: z.string().optional(),
 });
-export const identityRoutes = [listMembers, createTenantKey, listTenantKeys, revokeTenantKey, createPlatformKey];
+export const identityRoutes = [
+  ...[listMembers, createTenantKey, listTenantKeys, revokeTenantKey],
+  ...[createPlatformKey, listPlatformKeys, revokePlatformKey],
+];
 export const identityFaces = [
   face({
     ...surface,
@@ -131,9 +171,9 @@ export const identityFaces = [
     method: 'POST',
     path: '/api/tenants/:tenantId/api-keys',
     params: ById,
-    body: CreateKey,
+    body: CreateKey.omit({ expiresAt: true }).extend({ expires_at: CreateKey.shape.expiresAt }),
     answers: { 201: KeyRow },
-    request: ({ params, body }) => ({ params, body }),
+    request: ({ params, body: { expires_at: expiresAt, ...body } }) => ({ params, body: { ...body, expiresAt } }),
     answer: keyRow,
   }),
   face({
@@ -147,5 +187,17 @@ export const identityFaces = [
     answers: { 200: z.array(KeyRow) },
     request: ({ params }) => ({ params }),
     answer: (body) => body.items.map(keyRow),
+  }),
+  face({
+    ...surface,
+    of: revokeTenantKey,
+    summary: 'Revoke an API key',
+    permission: 'api-key:revoke',
+    method: 'DELETE',
+    path: '/api/tenants/:tenantId/api-keys/:keyId',
+    params: z.strictObject({ tenantId: Uuid, keyId: Uuid }),
+    answers: { 200: KeyRow },
+    request: ({ params }) => ({ params }),
+    answer: keyRow,
   }),
 ];

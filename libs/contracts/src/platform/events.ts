@@ -57,7 +57,23 @@ export const platformEvents = events('platform', {
   PlatformKeyCreated: event({
     version: 1,
     summary: 'A platform API key was created',
-    data: z.object({ keyId: z.string(), name: z.string(), permissions: z.array(z.string()), createdAt: z.string() }),
+    subject: ({ keyId }) => `platform-key-${keyId}`,
+    data: z.object({
+      keyId: z.string(),
+      name: z.string(),
+      permissions: z.array(z.string()),
+      /** Whom it was made for, where that was said. */
+      owner: personal(z.string()).optional(),
+      /** Whose it is: those of the same person have the same. Before there was this, it is whoever made it. */
+      person: z.string().optional(),
+      expiresAt: z.string().optional(),
+      createdAt: z.string(),
+    }),
+  }),
+  PlatformKeyRevoked: event({
+    version: 1,
+    summary: 'A platform API key stopped working',
+    data: z.object({ keyId: z.string(), reason: z.string(), revokedAt: z.string() }),
   }),
   ParkedSkipped: event({
     version: 2,

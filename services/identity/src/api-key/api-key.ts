@@ -28,27 +28,36 @@ interface NewKey {
   permissions: string[];
   prefix: string;
   createdAt: string;
+  expiresAt?: string;
 }
 
 export const create =
-  ({ keyId, name, permissions, prefix, createdAt }: NewKey) =>
+  ({ keyId, name, permissions, prefix, createdAt, expiresAt }: NewKey) =>
   (state: ApiKeyState): IdentityEvent[] =>
-    state.status === 'none' ? [{ type: 'ApiKeyCreated', data: { keyId, name, permissions, prefix, createdAt } }] : [];
+    state.status === 'none' ? [{ type: 'ApiKeyCreated', data: { keyId, name, permissions, prefix, createdAt, expiresAt } }] : [];
 
 export const revoke =
   (data: { keyId: string; reason: string; revokedAt: string }) =>
   (state: ApiKeyState): IdentityEvent[] =>
     state.status === 'revoked' ? [] : [{ type: 'ApiKeyRevoked', data }];
 
+type PlatformKeyState = 'none' | 'active' | 'revoked';
+export type PlatformKeyMade = Extract<PlatformEvent, { type: 'PlatformKeyCreated' }>['data'];
+
 /** Streams `platform-key-<id>` of the platform log. */
-export const platformKey = aggregate<{ status: 'none' | 'active' }, typeof platformEvents>({
+export const platformKey = aggregate<PlatformKeyState, typeof platformEvents>({
   stream: 'platform-key',
   events: platformEvents,
-  initial: { status: 'none' },
-  evolve: (state, event) => (event.type === 'PlatformKeyCreated' ? { status: 'active' } : state),
+  initial: 'none',
+  evolve: (state, { type }) => (type === 'PlatformKeyCreated' ? 'active' : type === 'PlatformKeyRevoked' ? 'revoked' : state),
 });
 
 export const createForPlatform =
-  ({ keyId, name, permissions, createdAt }: Omit<NewKey, 'prefix'>) =>
-  (state: { status: 'none' | 'active' }): PlatformEvent[] =>
-    state.status === 'none' ? [{ type: 'PlatformKeyCreated', data: { keyId, name, permissions, createdAt } }] : [];
+  ({ keyId, name, permissions, owner, person, expiresAt, createdAt }: PlatformKeyMade) =>
+  (state: PlatformKeyState): PlatformEvent[] =>
+    state === 'none' ? [{ type: 'PlatformKeyCreated', data: { keyId, name, permissions, owner, person, expiresAt, createdAt } }] : [];
+
+export const revokeForPlatform =
+  (data: { keyId: string; reason: string; revokedAt: string }) =>
+  (state: PlatformKeyState): PlatformEvent[] =>
+    state === 'revoked' ? [] : [{ type: 'PlatformKeyRevoked', data }];

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { newId, PLATFORM_LOG } from '@tenantry/contracts/ids';
+import type { Principal } from '@tenantry/contracts/route';
 import { createApiKey, hashApiKey } from '@tenantry/crypto/api-key';
 import { temporaryFolder } from '@tenantry/testing/tmp';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -13,7 +14,10 @@ import { BootstrapKey } from './bootstrap-key.js';
 import { CreatePlatformKeyRpc } from './create-platform-key.rpc.js';
 import { CreateTenantKeyRpc } from './create-tenant-key.rpc.js';
 import { IssueProbeKeyRpc } from './issue-probe-key.rpc.js';
+import { ListPlatformKeysRpc } from './list-platform-keys.rpc.js';
 import { ListTenantKeysRpc } from './list-tenant-keys.rpc.js';
+import { People } from './people.js';
+import { RevokePlatformKeyRpc } from './revoke-platform-key.rpc.js';
 import { RevokeTenantKeyRpc } from './revoke-tenant-key.rpc.js';
 
 let database: Awaited<ReturnType<typeof identityDatabase>>;
@@ -24,7 +28,8 @@ afterAll(() => database.stop());
 
 const { log, keyring, clock, environment, events } = platform();
 const table = () => new ApiKeyTable(database.pool, keyring);
-const principalOf = async (key: string) => (await new AuthenticateRpc(table()).handle({ keyHash: hashApiKey(key) })).principal;
+const people = () => new People(log, table(), keyring);
+const principalOf = async (key: string) => (await new AuthenticateRpc(table(), people()).handle({ keyHash: hashApiKey(key) })).principal;
 const listed = async (tenantId: string) =>
   (await new ListTenantKeysRpc(log, table()).handle({ tenantId, params: { tenantId }, query: {}, body: {}, command: request() })).body
     .items;
@@ -36,7 +41,7 @@ beforeEach(async () => {
   await log.transact(security, { tenant: tenantId, command }, initialize({ securityLevel: 'basic', keyVersion: 1 }));
 });
 const create = (options: { permissions?: string[]; by?: string[]; id?: string; of?: string } = {}) =>
-  new CreateTenantKeyRpc(log, table(), clock, environment()).handle({
+  new CreateTenantKeyRpc(log, table(), clock, environment(), people()).handle({
     tenantId: options.of ?? tenantId,
     params: { tenantId: options.of ?? tenantId },
     query: {},
@@ -57,7 +62,7 @@ describe("creating a tenant's key", () => {
     const { status, body, secret } = await create();
     expect({ status, secret }).toEqual({ status: 201, secret: true });
     expect(body.key).toMatch(/^tnt_test_[0-9A-Za-z]{34}$/);
-    expect(await principalOf(body.key)).toEqual({ kind: 'api-key', id: body.id, tenantId, permissions: ['*'] });
+    expect(await principalOf(body.key)).toEqual({ kind: 'api-key', id: body.id, person: 'staff-1', tenantId, permissions: ['*'] });
     expect(await listed(tenantId)).toEqual([{ ...body, key: undefined }]);
     expect(JSON.stringify(await events(tenantId))).not.toMatch(new RegExp(`${body.key}|${hashApiKey(body.key)}`));
   });
@@ -126,23 +131,116 @@ describe("revoking a tenant's key", () => {
 });
 
 describe('platform keys', () => {
-  const createPlatform = (by: string[], permissions?: string[]) =>
-    new CreatePlatformKeyRpc(log, table(), clock, environment()).handle({
+  const createPlatform = (by: string[], permissions?: string[], more: { owner?: string; expiresAt?: string } = {}, maker = request(by)) =>
+    new CreatePlatformKeyRpc(log, table(), clock, environment(), people()).handle({
       tenantId: '',
       params: {},
       query: {},
-      body: { name: 'ops', permissions },
-      command: request(by),
+      body: { name: 'ops', permissions, ...more },
+      command: maker,
     });
+  const platformKeys = async () =>
+    (await new ListPlatformKeysRpc(table()).handle({ tenantId: '', params: {}, query: {}, body: {}, command: request() })).body.items;
+  const revokePlatform = (keyId: string) =>
+    new RevokePlatformKeyRpc(log, table(), clock).handle({ tenantId: '', params: { keyId }, query: {}, body: {}, command: request() });
+  /** A request with the key. */
+  const by = async (key: string) => ({ ...request(), principal: (await principalOf(key)) as Principal });
+  const firstKey = async () => {
+    await using folder = await temporaryFolder();
+    const path = join(folder.path, 'key');
+    const { key } = createApiKey('test');
+    await writeFile(path, key);
+    await new BootstrapKey(log, table(), clock, environment({ TENANTRY_BOOTSTRAP_KEY_FILE: path })).onApplicationBootstrap();
+    return key;
+  };
+  beforeEach(() => database.pool.query('DELETE FROM identity.api_keys WHERE tenant_id IS NULL'));
 
   it('are staff', async () => {
     const { body } = await createPlatform(['*'], ['tenant:read']);
-    expect(await principalOf(body.key)).toEqual({ kind: 'staff', id: body.id, permissions: ['tenant:read'] });
+    expect(await principalOf(body.key)).toEqual({ kind: 'staff', id: body.id, person: 'staff-1', permissions: ['tenant:read'] });
     expect((await events(PLATFORM_LOG)).at(-1)).toMatchObject({ type: 'PlatformKeyCreated', stream: `platform-key-${body.id}` });
   });
 
   it('for everything are made by those who may do everything', async () => {
     await expect(createPlatform(['platform-key:create'])).rejects.toMatchObject({ code: 'auth.forbidden' });
+  });
+
+  it('are listed and revoked, once', async () => {
+    const { body } = await createPlatform(['*'], ['tenant:read']);
+    const { key: _, ...listed } = body;
+    expect(await platformKeys()).toEqual([listed]);
+    const first = await revokePlatform(body.id);
+    expect(await principalOf(body.key)).toBeNull();
+    clock.advance(1_000);
+    expect((await revokePlatform(body.id)).body).toEqual(first.body);
+    expect((await events(PLATFORM_LOG)).filter(({ type }) => type === 'PlatformKeyRevoked')).toHaveLength(1);
+    await expect(revokePlatform(newId())).rejects.toMatchObject({ code: 'api_key.not_found' });
+  });
+
+  it('for everything are never all gone, also where two revoke each other at once', async () => {
+    const [one, other] = [(await createPlatform(['*'])).body, (await createPlatform(['*'])).body];
+    await createPlatform(['*'], ['tenant:*']);
+    await createPlatform(['*'], ['*'], { expiresAt: new Date(Date.now() + 60_000).toISOString() });
+    const outcomes = await Promise.allSettled([revokePlatform(one.id), revokePlatform(other.id)]);
+    expect(outcomes.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    expect(outcomes.find(({ status }) => status === 'rejected')).toMatchObject({ reason: { code: 'api_key.last' } });
+    expect((await platformKeys()).filter(({ revokedAt }) => revokedAt !== null)).toHaveLength(1);
+  });
+
+  it('expire, and never begin expired', async () => {
+    const { body } = await createPlatform(['*'], ['tenant:read'], { expiresAt: new Date(Date.now() + 60_000).toISOString() });
+    expect(await principalOf(body.key)).not.toBeNull();
+    await database.pool.query("UPDATE identity.api_keys SET expires_at = now() - interval '1 s' WHERE key_id = $1", [body.id]);
+    expect(await principalOf(body.key)).toBeNull();
+    expect((await platformKeys()).map(({ id }) => id)).toEqual([body.id]);
+    await expect(createPlatform(['*'], ['*'], { expiresAt: clock.now() })).rejects.toMatchObject({ code: 'request.invalid' });
+  });
+
+  it('made with the first key are others’, everything made with theirs is theirs', async () => {
+    const first = await firstKey();
+    const ada = (await createPlatform([], undefined, {}, await by(first))).body;
+    const bob = (await createPlatform([], undefined, {}, await by(first))).body;
+    const adas = (await createPlatform([], undefined, {}, await by(ada.key))).body;
+    const alsoAdas = (await createPlatform([], undefined, {}, await by(adas.key))).body;
+    expect(new Set([(await by(first)).principal.person, ada.person, bob.person]).size).toBe(3);
+    expect([adas.person, alsoAdas.person]).toEqual([ada.person, ada.person]);
+    const of = { tenantId, params: { tenantId }, query: {}, body: { name: 'ci' } };
+    const tenants = (
+      await new CreateTenantKeyRpc(log, table(), clock, environment(), people()).handle({ ...of, command: await by(adas.key) })
+    ).body;
+    expect((await by(tenants.key)).principal.person).toBe(ada.person);
+  });
+
+  it('are of one person where the first key says so, however it is written, and of nobody else’s choosing', async () => {
+    const first = await firstKey();
+    const owner = 'Ada@Example.com';
+    const [one, other] = [
+      (await createPlatform([], undefined, { owner }, await by(first))).body,
+      (await createPlatform([], undefined, { owner: ' ada@example.com' }, await by(first))).body,
+    ];
+    expect([one.owner, one.person === other.person]).toEqual([owner, true]);
+    expect(one.person).toMatch(/^owner-[0-9a-f]{32}$/);
+    const stored = await database.pool.query('SELECT * FROM identity.api_keys');
+    expect(JSON.stringify([stored.rows, await events(PLATFORM_LOG)])).not.toMatch(/ada@example/i);
+    await expect(createPlatform([], undefined, { owner: 'bob' }, await by(one.key))).rejects.toMatchObject({
+      code: 'auth.forbidden',
+      errors: [{ field: 'owner', rule: 'first_key' }],
+    });
+    const unseen = await new ListPlatformKeysRpc(table()).handle({
+      ...{ tenantId: '', params: {}, query: {}, body: {} },
+      command: request(['platform-key:read']),
+    });
+    expect(unseen.body.items.map((item) => item.owner)).toEqual([null, null, null]);
+  });
+
+  it('from before there were people are found in the log', async () => {
+    const first = await firstKey();
+    const ada = (await createPlatform([], undefined, {}, await by(first))).body;
+    const adas = (await createPlatform([], undefined, {}, await by(ada.key))).body;
+    await database.pool.query('UPDATE identity.api_keys SET person = NULL');
+    expect((await by(adas.key)).principal.person).toBe(ada.id);
+    const { rows } = await database.pool.query('SELECT person FROM identity.api_keys WHERE key_id = $1', [adas.id]);
+    expect(rows).toEqual([{ person: ada.id }]);
   });
 
   it('the first one comes from a file, and stays revoked once it was', async () => {
@@ -153,10 +251,11 @@ describe('platform keys', () => {
     const start = () => new BootstrapKey(log, table(), clock, environment({ TENANTRY_BOOTSTRAP_KEY_FILE: path })).onApplicationBootstrap();
     await Promise.all([start(), start()]);
     expect(await principalOf(key)).toMatchObject({ kind: 'staff', permissions: ['*'] });
+    const { id: keyId } = (await principalOf(key)) as Principal;
     await database.pool.query('UPDATE identity.api_keys SET revoked_at = now() WHERE name = \'"bootstrap"\'');
     await start();
     expect(await principalOf(key)).toBeNull();
-    expect((await events(PLATFORM_LOG)).filter(({ data }) => (data as { name?: string }).name === 'bootstrap')).toHaveLength(1);
+    expect((await events(PLATFORM_LOG)).filter(({ data }) => (data as { keyId?: string }).keyId === keyId)).toHaveLength(1);
   });
 });
 

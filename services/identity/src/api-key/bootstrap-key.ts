@@ -35,6 +35,6 @@ export class BootstrapKey implements OnApplicationBootstrap {
       },
       createForPlatform(created),
     );
-    await this.table.insert({ ...created, hash, prefix: parsed.prefix, tenantId: null });
+    await this.table.insert({ ...created, hash, prefix: parsed.prefix, tenantId: null, person: created.keyId });
   }
 }

@@ -9,8 +9,10 @@ import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
 import type { Call } from '@tenantry/messaging/rpc';
 import { Environment } from '@tenantry/service/environment';
-import { createForPlatform, platformKey } from './api-key.js';
+import { createForPlatform, type PlatformKeyMade, platformKey } from './api-key.js';
 import { ApiKeyTable } from './api-key-table.js';
+import { refusePast } from './expiry.js';
+import { People } from './people.js';
 import { grantable } from './permission.js';
 
 @Controller()
@@ -20,20 +22,26 @@ export class CreatePlatformKeyRpc {
     private readonly table: ApiKeyTable,
     private readonly clock: Clock,
     private readonly environment: Environment,
+    private readonly people: People,
   ) {}
 
   @Handles(createPlatformKey)
   async handle({ body, command }: Call<typeof createPlatformKey>): Promise<RouteAnswer<typeof createPlatformKey>> {
     const permissions = grantable(command.principal.permissions, body.permissions ?? ['*']);
     const { key, hash, prefix } = createApiKey(this.environment.values.TENANTRY_ENVIRONMENT);
-    const created = { keyId: derivedId('platform-key', command.id), name: body.name, permissions, createdAt: this.clock.now() };
-    const { version, position } = await this.log.transact(
+    const keyId = derivedId('platform-key', command.id);
+    const { name, owner, expiresAt } = body;
+    refusePast(expiresAt, this.clock);
+    const person = await this.people.ofNew(keyId, command.principal, owner);
+    const created = { keyId, name, permissions, owner, person, expiresAt, createdAt: this.clock.now() };
+    const { events, version, position } = await this.log.transact(
       platformKey,
       { tenant: PLATFORM_LOG, stream: `platform-key-${created.keyId}`, command },
       createForPlatform(created),
     );
     // As for a tenant's key: whoever stores the hash shows the secret.
-    const stored = await this.table.insert({ ...created, hash, prefix, tenantId: null });
+    const sealed = (events[0] as { data: PlatformKeyMade }).data.owner;
+    const stored = await this.table.insert({ ...created, owner: sealed, hash, prefix, tenantId: null });
     if (!stored) throw new DomainError('idempotency.secret_already_shown');
     return { status: 201, body: { ...stored, key }, version, position: { tenantId: PLATFORM_LOG, position }, secret: true };
   }

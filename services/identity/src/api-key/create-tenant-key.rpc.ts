@@ -12,6 +12,8 @@ import { Environment } from '@tenantry/service/environment';
 import { requireTenant } from '../require-tenant.js';
 import { apiKey, create, type KeyCreated } from './api-key.js';
 import { ApiKeyTable } from './api-key-table.js';
+import { refusePast } from './expiry.js';
+import { People } from './people.js';
 import { grantable } from './permission.js';
 
 @Controller()
@@ -21,6 +23,7 @@ export class CreateTenantKeyRpc {
     private readonly table: ApiKeyTable,
     private readonly clock: Clock,
     private readonly environment: Environment,
+    private readonly people: People,
   ) {}
 
   @Handles(createTenantKey)
@@ -30,13 +33,10 @@ export class CreateTenantKeyRpc {
     const permissions = grantable(held, body.permissions ?? (held.includes('*') ? ['*'] : held));
     await requireTenant(this.log, tenantId);
     const { key, hash, prefix } = createApiKey(this.environment.values.TENANTRY_ENVIRONMENT);
-    const created = {
-      keyId: derivedId('api-key', tenantId, command.id),
-      name: body.name,
-      permissions,
-      prefix,
-      createdAt: this.clock.now(),
-    };
+    refusePast(body.expiresAt, this.clock);
+    const keyId = derivedId('api-key', tenantId, command.id);
+    const person = await this.people.ofNew(keyId, command.principal);
+    const created = { keyId, name: body.name, permissions, prefix, createdAt: this.clock.now(), expiresAt: body.expiresAt };
     const { events, version, position } = await this.log.transact(
       apiKey,
       { tenant: tenantId, stream: `api-key-${created.keyId}`, command },
@@ -45,8 +45,9 @@ export class CreateTenantKeyRpc {
     // The event first: whoever then stores the hash shows the secret. After a crash between the two that is the retry.
     // The name as the event has it, that is encrypted.
     const { name } = (events[0] as { data: KeyCreated }).data;
-    const stored = await this.table.insert({ ...created, name, hash, tenantId });
+    const stored = await this.table.insert({ ...created, name, hash, tenantId, person });
     if (!stored) throw new DomainError('idempotency.secret_already_shown');
-    return { status: 201, body: { ...stored, key }, version, position: { tenantId, position }, secret: true };
+    const { owner: _, person: __, ...shown } = stored;
+    return { status: 201, body: { ...shown, key }, version, position: { tenantId, position }, secret: true };
   }
 }
