@@ -52,6 +52,7 @@ export const errorCodes = {
   'approval.needed': { status: 409, title: 'Others have to approve the change' },
   'approval.not_pending': { status: 409, title: 'The approval is decided already' },
   'approval.same_person': { status: 403, title: 'Who asked for a change cannot approve it' },
+  'approval.not_named': { status: 403, title: 'Nobody has said who the owner of the credentials is' },
   'operation.not_found': { status: 404, title: 'There is no such operation' },
   'operation.not_retriable': { status: 409, title: 'The operation cannot be retried in its present state' },
   'operation.not_cancellable': { status: 409, title: 'The operation cannot be cancelled in its present state' },

@@ -232,6 +232,20 @@ export const eventFixtures: readonly EventFixture[] = [
     },
   },
   {
+    type: 'ApprovalRequested',
+    version: 1,
+    data: {
+      ...{ approvalId: 'a-3', command: 'plan', body: null, ifMatch: null, approvers: 1, named: true, person: 'owner-1' },
+      change: { settings: [], removed: [], features: [], reset: [], planVersion: 3, tenant: { plan: 'business' } },
+      ...{ expiresAt: end, requestedAt: at },
+    },
+  },
+  {
+    type: 'ApprovalGiven',
+    version: 1,
+    data: { approvalId: 'a-3', approvedBy: [{ kind: 'staff', id: 's-1' }], people: ['owner-2'], granted: true, givenAt: at },
+  },
+  {
     type: 'ApprovalGiven',
     version: 1,
     data: { approvalId: 'a-1', approvedBy: [{ kind: 'staff', id: 's-1' }], granted: true, reason: sealed, givenAt: at },

@@ -157,7 +157,11 @@ describe('a change that needs a second person', () => {
       },
       { timeoutMs: 10_000, what: 'the approval to expire' },
     );
-    await api.put(`${PLATFORM}/approval-policies`, { items: [] });
+    const without = await api.put(`${PLATFORM}/approval-policies`, { items: [] });
+    expect([without.status, (await api.put(url(tenant.id, `/settings/${key}`), { value: 'free' })).status]).toEqual([202, 202]);
+    const ofPolicies = `${PLATFORM}/approvals/${without.body.approval.id}`;
+    expect((await api.post(`${ofPolicies}/approve`)).body.code).toBe('approval.same_person');
+    expect((await second.post(`${ofPolicies}/approve`)).body).toMatchObject({ status: 'applied', tenantId: null, request: { items: [] } });
     expect((await api.put(`${PLATFORM}/approval-policies`, { items: [{ commands: ['dance'] }] })).status).toBe(422);
     expect((await api.put(url(tenant.id, `/settings/${key}`), { value: 'free' })).status).toBe(200);
   });

@@ -2,6 +2,7 @@ import { newId } from '@tenantry/contracts/ids';
 import { eventually } from '@tenantry/testing/eventually';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Api } from '../harness/api.js';
+import { agreeOn } from '../harness/policies.js';
 import { type RunFile, sharedSystem } from '../harness/system.js';
 import { activeTenant, eventsOf, PLATFORM, unique } from '../harness/tenants.js';
 
@@ -113,7 +114,7 @@ describe('one thing done to many tenants', () => {
     expect((await ended(held.body.id)).counts).toMatchObject({ succeeded: 0, failed: COUNT });
     const [item] = (await api.get(`${PLATFORM}/operations/${held.body.id}/items`)).body.items;
     expect(item.code).toBe('approval.needed');
-    await api.put(`${PLATFORM}/approval-policies`, { items: before });
+    await agreeOn(api, before);
   });
 
   it('sets limits, and says before whose use is above them', async () => {

@@ -24,6 +24,10 @@ export const approvalEvents = events('config', {
       ifMatch: z.number().int().nullable(),
       /** How many have to approve. */
       approvers: z.number().int().min(1),
+      /** They have to be people whom the first platform key has named. */
+      named: z.boolean().optional(),
+      /** Whose credentials asked. Before there was this, each credential is a person. */
+      person: z.string().optional(),
       expiresAt: z.string(),
       requestedAt: z.string(),
     }),
@@ -32,8 +36,15 @@ export const approvalEvents = events('config', {
     version: 1,
     summary: 'Somebody approved a change; with the last one needed it is granted',
     subject: reasons,
-    /** `approvedBy`: all who have approved so far. */
-    data: z.object({ ...approval, approvedBy: z.array(Actor), granted: z.boolean(), reason, givenAt: z.string() }),
+    /** `approvedBy`: all who have approved so far, and `people`: whose credentials these are. */
+    data: z.object({
+      ...approval,
+      approvedBy: z.array(Actor),
+      people: z.array(z.string()).optional(),
+      granted: z.boolean(),
+      reason,
+      givenAt: z.string(),
+    }),
   }),
   ApprovalRejected: event({
     version: 1,

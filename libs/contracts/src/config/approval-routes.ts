@@ -10,7 +10,7 @@ const common = { owner: 'provisioning', tag: 'Approvals', scope: 'platform' } as
 
 /**
  * What can be made to wait for further people, apart from settings by their key or category: a change of any setting, of a flag, of the
- * plan, of the tenant's name, contacts or tags; a rollback of the configuration; what changes the tenant's state.
+ * plan, of the tenant's name, contacts or tags; a rollback of the configuration; what changes the tenant's state; the policies themselves.
  */
 export const approvableCommands = [
   'settings',
@@ -25,8 +25,16 @@ export const approvableCommands = [
   'restore',
   'undelete',
   'delete',
+  'approval-policies',
 ] as const;
 export type ApprovableCommand = (typeof approvableCommands)[number];
+
+export const approvalStatuses = ['pending', 'approved', 'applied', 'failed', 'rejected', 'expired'] as const;
+/** The body of a 202: nothing has changed yet. */
+export const ApprovalPending = z.object({
+  approval: z.object({ id: Uuid, status: z.enum(approvalStatuses), url: z.string(), expiresAt: InstantText }),
+});
+export type ApprovalPending = z.infer<typeof ApprovalPending>;
 
 const Policies = z.object({ items: z.array(ApprovalPolicy) });
 const list = <S extends z.ZodType>(item: S) => z.array(item).min(1).max(200).optional();
@@ -42,7 +50,8 @@ export const getApprovalPolicies = route({
 export const putApprovalPolicies = route({
   ...common,
   name: 'approval-policies.put',
-  summary: 'Say which changes need the approval of further people; what waits already goes on waiting as it began',
+  summary:
+    'Say which changes need the approval of further people; what asks for less than before needs it too. What waits already goes on waiting as it began',
   permission: 'approval-policy:update',
   method: 'PUT',
   path: `${base}/approval-policies`,
@@ -56,6 +65,7 @@ export const putApprovalPolicies = route({
             commands: list(z.enum(approvableCommands)),
             approvers: z.number().int().min(1).max(10).optional().describe('How many have to approve; 1 unless given'),
             expiresHours: z.number().positive().max(8_760).optional().describe('72 unless given'),
+            named: z.boolean().optional().describe('Only keys of people whom the first platform key has named, by `owner`, approve'),
           })
           .refine(({ keys, categories, commands }) => keys !== undefined || categories !== undefined || commands !== undefined, {
             message: 'must name keys, categories or commands',
@@ -64,15 +74,14 @@ export const putApprovalPolicies = route({
       )
       .max(100),
   }),
-  answers: { 200: Policies },
+  answers: { 200: Policies, 202: ApprovalPending },
 });
 
-export const approvalStatuses = ['pending', 'approved', 'applied', 'failed', 'rejected', 'expired'] as const;
 /** `from` and `to` as the caller may see them; null where there is nothing. */
 const ProposedChange = z.object({ path: z.string(), from: z.json(), to: z.json() });
 export const Approval = z.object({
   id: Uuid,
-  tenantId: Uuid,
+  tenantId: Uuid.nullable().describe('Null for a change of the policies'),
   status: z.enum(approvalStatuses),
   command: z.string(),
   changes: z.array(ProposedChange),
@@ -90,12 +99,6 @@ export const Approval = z.object({
   expiresAt: InstantText,
 });
 export type Approval = z.infer<typeof Approval>;
-/** The body of a 202: nothing has changed yet. */
-export const ApprovalPending = z.object({
-  approval: z.object({ id: Uuid, status: z.enum(approvalStatuses), url: z.string(), expiresAt: InstantText }),
-});
-export type ApprovalPending = z.infer<typeof ApprovalPending>;
-
 const ById = z.strictObject({ approvalId: Uuid });
 export const listApprovals = route({
   ...common,

@@ -33,6 +33,8 @@ export const ConfigChange = z.object({
   features: z.array(Rollout.extend({ flag: z.string(), at: z.string().nullable() })),
   /** Flags that are to be again as the plan has them. */
   reset: z.array(z.string()),
+  /** Of the tenant's plan: the version that was looked at. */
+  planVersion: z.number().int().optional(),
   /** Fields of the tenant itself; `plan` by its id. */
   tenant: z.object({
     name: z.string().optional(),

@@ -10,6 +10,8 @@ export const ApprovalPolicy = z.object({
   commands: z.array(z.string()).optional(),
   approvers: z.number().int(),
   expiresHours: z.number(),
+  /** They have to be people whom the first platform key has named. */
+  named: z.boolean().optional(),
 });
 export type ApprovalPolicy = z.infer<typeof ApprovalPolicy>;
 

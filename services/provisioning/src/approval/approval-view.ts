@@ -1,6 +1,7 @@
 import type { Approval as ApprovalBody } from '@tenantry/contracts/config/approval-routes';
 import type { ConfigChange } from '@tenantry/contracts/config/events';
 import type { Personal } from '@tenantry/contracts/events';
+import { PLATFORM_LOG } from '@tenantry/contracts/ids';
 import type { Keyring } from '@tenantry/crypto/keyring';
 import { permits } from '@tenantry/service/authorize';
 import type { NodeChange } from '../history/changes.js';
@@ -13,7 +14,7 @@ const value = (setting: { value: Personal; encrypted: boolean } | undefined): No
   setting === undefined ? null : new Sealed(setting.encrypted ? 'secret' : 'setting', setting.value);
 
 /** What is to change, by the paths that the history uses too. A value that is to be sensitive, or was, is so on both sides. */
-export function proposed({ settings, removed, features, reset, tenant }: ConfigChange): NodeChange[] {
+export function proposed({ settings, removed, features, reset, planVersion, tenant }: ConfigChange): NodeChange[] {
   return [
     ...settings.map(({ key, before, ...to }) => {
       const encrypted = to.encrypted || before?.encrypted === true;
@@ -22,6 +23,7 @@ export function proposed({ settings, removed, features, reset, tenant }: ConfigC
     ...removed.map(({ key, before }) => ({ path: ['settings', key], from: value(before), to: null })),
     ...features.map(({ flag, ...to }) => ({ path: ['features', flag], from: null, to })),
     ...reset.map((flag) => ({ path: ['features', flag], from: null, to: null })),
+    ...(planVersion === undefined ? [] : [{ path: ['plan', 'version'], from: null, to: planVersion }]),
     ...Object.entries(tenant).map(([field, to]) => ({
       path: field === 'plan' ? ['plan', 'id'] : [field],
       from: null,
@@ -34,7 +36,7 @@ export function proposed({ settings, removed, features, reset, tenant }: ConfigC
 export async function approvalView(
   keyring: Keyring,
   tenantId: string,
-  asked: Omit<KnownApproval, 'body' | 'ifMatch' | 'requestedAt'> & { body?: KnownApproval['body'] },
+  asked: Omit<KnownApproval, 'body' | 'ifMatch' | 'requestedAt' | 'people'> & { body?: KnownApproval['body'] },
   createdAt: string,
   reader: Reader | null,
 ): Promise<ApprovalBody> {
@@ -43,7 +45,7 @@ export async function approvalView(
   const mayRead = reader !== null && permits(reader.permissions, 'personal:read');
   return {
     id: asked.approvalId,
-    tenantId,
+    tenantId: tenantId === PLATFORM_LOG ? null : tenantId,
     status: asked.status,
     command: asked.command,
     changes: visible,

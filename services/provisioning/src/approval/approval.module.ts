@@ -13,14 +13,24 @@ import { Holding } from './holding.js';
 import { ListApprovalsRpc } from './list-approvals.rpc.js';
 import { MakeApprovedChange } from './make-approved-change.effect.js';
 import { Policies } from './policies.js';
-import { PoliciesRpc } from './policies.rpc.js';
+import { ApprovedPolicies, PoliciesRpc } from './policies.rpc.js';
 
 /** Whoever changes a configuration needs both: the change, and what may hold it back. */
 @Module({
   imports: [HistoryModule, PlanModule],
   controllers: [PoliciesRpc, ListApprovalsRpc, DecideApprovalRpc],
   providers: [
-    ...[ConfigChanges, Holding, Policies, ApprovalIndex, ApprovedChanges, MakeApprovedChange, AwaitApproval, ApprovalExpiry],
+    ...[
+      ConfigChanges,
+      Holding,
+      Policies,
+      ApprovalIndex,
+      ApprovedChanges,
+      ApprovedPolicies,
+      MakeApprovedChange,
+      AwaitApproval,
+      ApprovalExpiry,
+    ],
     ...[provide(approvalList), provide(approvalsProcess)],
   ],
   exports: [ConfigChanges, Holding],

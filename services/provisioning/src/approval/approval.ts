@@ -2,6 +2,7 @@ import { type ApprovalEvent, approvalEvents } from '@tenantry/contracts/config/a
 import type { approvalStatuses } from '@tenantry/contracts/config/approval-routes';
 import { DomainError } from '@tenantry/contracts/errors';
 import type { Actor, Personal } from '@tenantry/contracts/events';
+import type { CommandContext } from '@tenantry/contracts/route';
 import { aggregate } from '@tenantry/event-store/aggregate';
 
 export type Requested = Extract<ApprovalEvent, { type: 'ApprovalRequested' }>['data'];
@@ -10,6 +11,8 @@ export interface KnownApproval extends Requested {
   status: (typeof approvalStatuses)[number];
   requestedBy: Actor;
   approvedBy: Actor[];
+  /** Whose credentials have approved. */
+  people: string[];
   rejectedBy: Actor | null;
   /** Of the last decision. */
   reason: Personal | null;
@@ -23,14 +26,14 @@ export const approval = aggregate<Approval, typeof approvalEvents>({
   initial: { status: 'none' },
   evolve: (state, event): Approval => {
     if (event.type === 'ApprovalRequested') {
-      const undecided = { approvedBy: [], rejectedBy: null, reason: null, error: null };
+      const undecided = { approvedBy: [], people: [], rejectedBy: null, reason: null, error: null };
       return { ...event.data, ...undecided, status: 'pending', requestedBy: event.metadata.actor };
     }
     if (state.status === 'none') return state;
     switch (event.type) {
       case 'ApprovalGiven': {
-        const { approvedBy, granted, reason = null } = event.data;
-        return { ...state, status: granted ? 'approved' : 'pending', approvedBy, reason };
+        const { approvedBy, people = approvedBy.map(({ id }) => id), granted, reason = null } = event.data;
+        return { ...state, status: granted ? 'approved' : 'pending', approvedBy, people, reason };
       }
       case 'ApprovalRejected':
         return { ...state, status: 'rejected', rejectedBy: event.metadata.actor, reason: event.data.reason ?? null };
@@ -57,31 +60,54 @@ export const request =
   (state: Approval): ApprovalEvent[] =>
     state.status === 'none' ? [{ type: 'ApprovalRequested', data }] : [];
 
+/** Who decides: by his credentials, and as whom they are. */
+export interface Decider {
+  actor: Actor;
+  person: string;
+}
+/** As the log records who does it. Where nobody knows whose they are, credentials are a person. */
+export const deciderOf = ({ kind, id, person = id }: CommandContext['principal']): Decider => ({
+  actor: kind === 'anonymous' ? { kind: 'system', id: 'anonymous' } : { kind, id },
+  person,
+});
 const isSame = (a: Actor, b: Actor): boolean => a.kind === b.kind && a.id === b.id;
+const isNamed = (person: string): boolean => person.startsWith('owner-');
 
-/** @throws DomainError `approval.same_person` for who asked, `approval.not_pending` where it is decided, or too late */
+/** @throws DomainError `approval.same_person` for who asked, `approval.not_named`, `approval.not_pending` where it is decided, or too late */
 export const give =
-  (by: Actor, reason: string | undefined, now: string) =>
+  (by: Decider, reason: string | undefined, now: string) =>
   (state: Approval): ApprovalEvent[] => {
-    const { approvalId, approvedBy, approvers } = known(state);
-    if (approvedBy.some((one) => isSame(one, by))) return [];
-    refuse(known(state), by, now);
-    const all = [...approvedBy, by];
-    return [{ type: 'ApprovalGiven', data: { approvalId, approvedBy: all, granted: all.length >= approvers, reason, givenAt: now } }];
+    const asked = known(state);
+    const { approvalId, approvers } = asked;
+    // With a second key he approves no second time.
+    if (asked.people.includes(by.person) || asked.approvedBy.some((one) => isSame(one, by.actor))) return [];
+    refuse(asked, by, now);
+    if (asked.named && !isNamed(by.person))
+      throw new DomainError('approval.not_named', {
+        detail: 'The policy has named people approve: the first platform key makes them a key with `owner`.',
+      });
+    const [approvedBy, people] = [
+      [...asked.approvedBy, by.actor],
+      [...asked.people, by.person],
+    ];
+    return [{ type: 'ApprovalGiven', data: { approvalId, approvedBy, people, granted: people.length >= approvers, reason, givenAt: now } }];
   };
 
-/** @throws DomainError as `give` */
+/** @throws DomainError as `give`; named people need not be */
 export const rejectBy =
-  (by: Actor, reason: string | undefined, now: string) =>
+  (by: Decider, reason: string | undefined, now: string) =>
   (state: Approval): ApprovalEvent[] => {
     const { approvalId, rejectedBy } = known(state);
-    if (rejectedBy && isSame(rejectedBy, by)) return [];
+    if (rejectedBy && isSame(rejectedBy, by.actor)) return [];
     refuse(known(state), by, now);
     return [{ type: 'ApprovalRejected', data: { approvalId, reason, rejectedAt: now } }];
   };
 
-function refuse({ status, requestedBy, expiresAt }: KnownApproval, by: Actor, now: string): void {
-  if (isSame(requestedBy, by)) throw new DomainError('approval.same_person', { detail: 'Whoever asked for a change cannot decide on it.' });
+function refuse({ status, requestedBy, person = requestedBy.id, expiresAt }: KnownApproval, by: Decider, now: string): void {
+  if (isSame(requestedBy, by.actor) || person === by.person)
+    throw new DomainError('approval.same_person', {
+      detail: 'Whoever asked for a change cannot decide on it, with whichever of his keys, and those made with them.',
+    });
   if (status !== 'pending') throw new DomainError('approval.not_pending', { detail: `It is ${status}.` });
   if (Date.parse(expiresAt) <= Date.parse(now))
     throw new DomainError('approval.not_pending', { detail: `It expired at ${expiresAt}; ask for the change again.` });

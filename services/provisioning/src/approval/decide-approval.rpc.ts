@@ -1,7 +1,6 @@
 import { Controller } from '@nestjs/common';
 import { Clock } from '@tenantry/contracts/clock';
 import { approve, getApproval, reject } from '@tenantry/contracts/config/approval-routes';
-import type { Actor } from '@tenantry/contracts/events';
 import type { CommandContext, RouteAnswer } from '@tenantry/contracts/route';
 import { Keyring } from '@tenantry/crypto/keyring';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
@@ -9,7 +8,7 @@ import { Handles } from '@tenantry/messaging/handles';
 import type { Call, Reply } from '@tenantry/messaging/rpc';
 import { Logger } from '@tenantry/observability/logger';
 import { Sensitive } from '../history/sensitive.js';
-import { approval, give, known, rejectBy } from './approval.js';
+import { approval, deciderOf, give, known, rejectBy } from './approval.js';
 import { ApprovalIndex } from './approval-index.js';
 import { approvalView } from './approval-view.js';
 import { ApprovedChanges } from './approved-changes.js';
@@ -35,7 +34,7 @@ export class DecideApprovalRpc {
   async approve({ params: { approvalId }, body, command }: Call<typeof approve>): Reply<typeof approve> {
     const tenantId = await this.index.tenantOf(approvalId);
     const target = { tenant: tenantId, stream: `approval-${approvalId}`, command };
-    const { state } = await this.log.transact(approval, target, give(actorOf(command), body.reason, this.clock.now()));
+    const { state } = await this.log.transact(approval, target, give(deciderOf(command.principal), body.reason, this.clock.now()));
     // Made at once, so that the answer says how it ended; where that can't be, the effect of the approval goes on trying.
     if (known(state).status === 'approved')
       await this.approved.make(tenantId, approvalId).catch((error: unknown) => {
@@ -48,7 +47,7 @@ export class DecideApprovalRpc {
   async reject({ params: { approvalId }, body, command }: Call<typeof reject>): Reply<typeof reject> {
     const tenantId = await this.index.tenantOf(approvalId);
     const target = { tenant: tenantId, stream: `approval-${approvalId}`, command };
-    await this.log.transact(approval, target, rejectBy(actorOf(command), body.reason, this.clock.now()));
+    await this.log.transact(approval, target, rejectBy(deciderOf(command.principal), body.reason, this.clock.now()));
     return this.answer(tenantId, approvalId, command);
   }
 
@@ -62,7 +61,3 @@ export class DecideApprovalRpc {
     return { status: 200, body, version, position: { tenantId, position } };
   }
 }
-
-/** As the log records who does it. */
-const actorOf = ({ principal: { kind, id } }: CommandContext): Actor =>
-  kind === 'anonymous' ? { kind: 'system', id: 'anonymous' } : { kind, id };

@@ -8,7 +8,7 @@ import type { Answer, CommandContext } from '@tenantry/contracts/route';
 import { newStream, TenantLog } from '@tenantry/event-store/tenant-log';
 import { changeOf } from '../config/change.js';
 import type { Planned } from '../config/config-changes.js';
-import { approval, known, type Requested, request } from './approval.js';
+import { approval, deciderOf, known, type Requested, request } from './approval.js';
 import { ApprovalIndex } from './approval-index.js';
 import { type Demand, demandOf, Policies, touchedBy } from './policies.js';
 
@@ -56,10 +56,11 @@ export class Holding {
     return demand && this.wait(tenantId, { command, change: null, body: JSON.stringify(body) }, demand, context, version);
   }
 
-  private async wait(
+  /** As `holdCommand`, where it is known what is demanded. */
+  async wait(
     tenantId: string,
     what: Pick<Requested, 'command' | 'change' | 'body'>,
-    demand: Demand,
+    { approvers, expiresHours, named }: Demand,
     context: CommandContext,
     version: number,
   ): Promise<Waiting> {
@@ -73,8 +74,9 @@ export class Holding {
       // What the caller expects is a version of what is to be changed: it is looked at again when it is.
       { tenant: tenantId, stream: `approval-${approvalId}`, command: { ...context, ifMatch: undefined } },
       request({
-        ...{ approvalId, ...what, approvers: demand.approvers, ifMatch: context.ifMatch ?? null },
-        expiresAt: new Date(nowMs + demand.expiresHours * HOUR_MS).toISOString(),
+        ...{ approvalId, ...what, approvers, ...(named && { named }), ifMatch: context.ifMatch ?? null },
+        person: deciderOf(context.principal).person,
+        expiresAt: new Date(nowMs + expiresHours * HOUR_MS).toISOString(),
         requestedAt: this.clock.now(),
       }),
       newStream(approval),

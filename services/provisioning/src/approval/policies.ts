@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { ApprovableCommand } from '@tenantry/contracts/config/approval-routes';
 import type { ConfigChange } from '@tenantry/contracts/config/events';
 import { isRegional, regionalSettings } from '@tenantry/contracts/config/known-settings';
+import { DomainError } from '@tenantry/contracts/errors';
 import type { EventOf } from '@tenantry/contracts/events';
 import { PLATFORM_LOG } from '@tenantry/contracts/ids';
 import { type ApprovalPolicy, platformEvents } from '@tenantry/contracts/platform/events';
@@ -16,14 +17,27 @@ export const policies = aggregate<ApprovalPolicy[], typeof platformEvents>({
   evolve: (state, event) => (event.type === 'ApprovalPoliciesSet' ? event.data.items : state),
 });
 
+const isSame = (items: readonly ApprovalPolicy[], others: readonly ApprovalPolicy[]) => JSON.stringify(items) === JSON.stringify(others);
+
 export const setPolicies =
   (items: ApprovalPolicy[]) =>
   (before: ApprovalPolicy[]): EventOf<typeof platformEvents>[] =>
-    JSON.stringify(items) === JSON.stringify(before) ? [] : [{ type: 'ApprovalPoliciesSet', data: { items, before } }];
+    isSame(items, before) ? [] : [{ type: 'ApprovalPoliciesSet', data: { items, before } }];
+
+/** @throws DomainError `approval.needed` where the policies that there are by now want others to approve it */
+export const setUnapproved =
+  (items: ApprovalPolicy[]) =>
+  (before: ApprovalPolicy[]): EventOf<typeof platformEvents>[] => {
+    if (demandOfChange(before, items))
+      throw new DomainError('approval.needed', { detail: 'The policies were changed at the same moment: ask again.' });
+    return setPolicies(items)(before);
+  };
 
 export interface Demand {
   approvers: number;
   expiresHours: number;
+  /** Only named people. */
+  named: boolean;
 }
 
 /** Said of a change by what is in it, not by how it came. */
@@ -56,12 +70,47 @@ export function demandOf(items: readonly ApprovalPolicy[], { keys, categories, c
       policy.categories?.some((category) => categories.has(category)) ||
       policy.commands?.some((command) => commands.has(command)),
   );
-  if (speaking.length === 0) return null;
-  return {
-    approvers: Math.max(...speaking.map(({ approvers }) => approvers)),
-    expiresHours: Math.min(...speaking.map(({ expiresHours }) => expiresHours)),
-  };
+  return strictest(speaking);
 }
+
+const strictest = (demands: readonly (Omit<Demand, 'named'> & { named?: boolean })[]): Demand | null =>
+  demands.length === 0
+    ? null
+    : {
+        approvers: Math.max(...demands.map(({ approvers }) => approvers)),
+        expiresHours: Math.min(...demands.map(({ expiresHours }) => expiresHours)),
+        named: demands.some(({ named }) => named),
+      };
+
+/** Whoever has to approve must have the time to, however short a policy is meant to wait. */
+const MIN_EXPIRES_HOURS = 1;
+
+/**
+ * What policies demand of their own change: what is demanded of whatever would be demanded less of than before, or nothing any more, and of
+ * a change of the policies. Null where neither is. Pure.
+ */
+export function demandOfChange(before: readonly ApprovalPolicy[], after: readonly ApprovalPolicy[]): Demand | null {
+  if (isSame(before, after)) return null;
+  const lost = touchable(before).flatMap((touched) => {
+    const [was, is] = [demandOf(before, touched), demandOf(after, touched)];
+    return was && isLess(is, was) ? [was] : [];
+  });
+  const ofPolicies = demandOf(before, { ...nothing, commands: new Set(['approval-policies']) });
+  const demand = strictest([...lost, ...(ofPolicies ? [ofPolicies] : [])]);
+  return demand && { ...demand, expiresHours: Math.max(demand.expiresHours, MIN_EXPIRES_HOURS) };
+}
+
+const isLess = (is: Demand | null, was: Demand): boolean =>
+  is === null || is.approvers < was.approvers || is.expiresHours > was.expiresHours || (was.named && !is.named);
+
+const nothing = { keys: new Set<string>(), categories: new Set<string>(), commands: new Set<string>() };
+/** All that policies speak of, each alone: what a change touches is a union of these. Whatever changes a setting is `settings` too. */
+const touchable = (items: readonly ApprovalPolicy[]): ReturnType<typeof touchedBy>[] =>
+  items.flatMap(({ keys = [], categories = [], commands = [] }) => [
+    ...keys.map((key) => ({ ...nothing, keys: new Set([key]), commands: new Set(['settings']) })),
+    ...categories.map((category) => ({ ...nothing, categories: new Set<string>([category]), commands: new Set(['settings']) })),
+    ...commands.map((command) => ({ ...nothing, commands: new Set([command]) })),
+  ]);
 
 @Injectable()
 export class Policies {

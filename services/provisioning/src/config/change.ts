@@ -46,7 +46,10 @@ const draft = (event: ConfigEvent) =>
 export function changeOf(ofTenant: readonly TenantEvent[], ofConfig: readonly ConfigEvent[]): ConfigChange {
   const found: ConfigChange = { settings: [], removed: [], features: [], reset: [], tenant: {} };
   for (const { type, data } of ofTenant) {
-    if (type === 'TenantPlanChanged') found.tenant.plan = data.plan.id;
+    if (type === 'TenantPlanChanged') {
+      found.tenant.plan = data.plan.id;
+      found.planVersion = data.plan.version;
+    }
     if (type !== 'TenantUpdated') continue;
     const { before: _, ...fields } = data;
     Object.assign(found.tenant, fields);

@@ -52,7 +52,7 @@ export class ConfigChanges {
     registered(owner.state);
     const { plan: planId, ...fields } = change.tenant;
     const now = this.clock.now();
-    const plan = planId === undefined ? null : await this.plans.current(planId, planField);
+    const plan = planId === undefined ? null : await this.plans.of({ id: planId, version: change.planVersion }, planField);
     const named = keysOf(change).length + change.features.length + change.reset.length > 0;
     const ofTenant = together(update(fields, await this.contacts(tenantId, owner.state)), ...(plan ? [changePlan(plan, now)] : []));
     const ofConfig = changeAll(change, await this.seen(tenantId, before.state, keysOf(change)), now);

@@ -15,6 +15,7 @@ import { ApprovedChanges } from '../approval/approved-changes.js';
 import { DecideApprovalRpc } from '../approval/decide-approval.rpc.js';
 import { Holding } from '../approval/holding.js';
 import { Policies, policies, setPolicies } from '../approval/policies.js';
+import { ApprovedPolicies, PoliciesRpc } from '../approval/policies.rpc.js';
 import { FeaturesRpc } from '../feature/features.rpc.js';
 import { ConfigView } from '../history/config-view.js';
 import { Sensitive } from '../history/sensitive.js';
@@ -51,7 +52,14 @@ async function given({ used = {} }: { used?: Record<string, number> } = {}) {
   const log = new DefaultTenantLog(new MemoryEventStore(), keyring);
   const history = new TenantHistory(log, clock);
   const sensitive = new Sensitive(log);
-  const plans = { current: async (id: (typeof planIds)[number]) => plan(id) } as unknown as Plans;
+  /** The version of each plan that is published last. */
+  let published = 1;
+  const plans = {
+    of: async ({ id, version = published }: { id: (typeof planIds)[number]; version?: number }) => ({ ...plan(id), version }),
+  } as unknown as Plans;
+  const publish = (version: number) => {
+    published = version;
+  };
   const tenants = new Map<string, string>();
   const index = {
     add: async (id: string, of: string) => void tenants.set(id, of),
@@ -72,6 +80,8 @@ async function given({ used = {} }: { used?: Record<string, number> } = {}) {
   const versions = new ConfigVersionsRpc(log, new ConfigVersions(history, keyring), changes, holding, sensitive, keyring);
   const transitions = new TenantTransitions({} as TenantRetry, clock);
   const life = new TransitionsRpc(log, transitions, keyring, clock, holding);
+  const ofPolicies = new PoliciesRpc(log, holding);
+  providers.push({ instance: new ApprovedPolicies(log) });
   providers.push({ instance: new ApprovedTransitions(log, transitions, {} as Deletions, clock) });
   approved.onApplicationBootstrap();
   const decisions = new DecideApprovalRpc(log, index, approved, sensitive, keyring, clock, silentLogger);
@@ -88,11 +98,11 @@ async function given({ used = {} }: { used?: Record<string, number> } = {}) {
   await log.transact(config, { tenant: tenantId, command: system() }, initialize(initialSettings(first.state as never), {}));
   await own(activate({ cause: 'provisioned', operationId: 'op' }, now) as never);
 
-  const as = (id: string, permissions = ['*']) => {
+  const as = (id: string, permissions = ['*'], person?: string) => {
     const command = (over: Partial<CommandContext> = {}): CommandContext => ({
       id: newId(),
       requestHash: '0'.repeat(64),
-      principal: { kind: 'staff', id, permissions },
+      principal: { kind: 'staff', id, permissions, ...(person && { person }) },
       ...over,
     });
     const call = (params: object = {}, body: unknown = {}, query: object = {}, over: Partial<CommandContext> = {}) =>
@@ -118,6 +128,9 @@ async function given({ used = {} }: { used?: Record<string, number> } = {}) {
       suspend: (body: object): Promise<any> => life.suspend(call({}, body)),
       toStatus: (status: string): Promise<any> => life.set(call({ status }, {})),
       update: (body: object): Promise<any> => update.handle(call({}, body)),
+      setPolicies: (items: ApprovalPolicy[], over: Partial<CommandContext> = {}): Promise<any> =>
+        ofPolicies.put(call({}, { items }, {}, over)),
+      policies: async (): Promise<any> => (await ofPolicies.get()).body.items,
       approval: async (approvalId: string): Promise<any> => (await decisions.get(call({ approvalId }))).body,
       approve: async (approvalId: string): Promise<any> => (await decisions.approve(call({ approvalId }, { reason: 'fine' }))).body,
       reject: async (approvalId: string): Promise<any> => (await decisions.reject(call({ approvalId }))).body,
@@ -125,7 +138,7 @@ async function given({ used = {} }: { used?: Record<string, number> } = {}) {
   };
   const demand = (...items: ApprovalPolicy[]) => log.transact(policies, { tenant: PLATFORM_LOG, command: system() }, setPolicies(items));
   const types = async () => (await log.readLog(tenantId, 0)).events.map(({ type }) => type);
-  return { tenantId, log, clock, approved, demand, as, types, ...as('ada') };
+  return { tenantId, log, clock, approved, demand, as, types, publish, ...as('ada') };
 }
 
 describe('sensitive settings', () => {
@@ -304,6 +317,61 @@ describe('an approval', () => {
     expect(await as('bob').approve(body.approval.id)).toMatchObject({ status: 'pending' });
     expect(await as('bob').approve(body.approval.id)).toMatchObject({ status: 'pending', approvedBy: [{ id: 'bob' }] });
     expect(await as('eve').approve(body.approval.id)).toMatchObject({ status: 'applied' });
+  });
+
+  it('is not given by the same person with another key, nor twice by one', async () => {
+    const { demand, as, get } = await given();
+    await demand({ ...byCategory, approvers: 2 });
+    const { body } = await as('key-1', ['*'], 'ada').set('session_timeout_minutes', 5);
+    await expect(as('key-2', ['*'], 'ada').approve(body.approval.id)).rejects.toMatchObject({ code: 'approval.same_person' });
+    await expect(as('key-2', ['*'], 'ada').reject(body.approval.id)).rejects.toMatchObject({ code: 'approval.same_person' });
+    expect((await as('key-3', ['*'], 'bob').approve(body.approval.id)).status).toBe('pending');
+    expect((await as('key-4', ['*'], 'bob').approve(body.approval.id)).status).toBe('pending');
+    expect((await get('session_timeout_minutes')).body.value).toBe(1440);
+    expect((await as('key-5', ['*'], 'eve').approve(body.approval.id)).status).toBe('applied');
+  });
+
+  it('is given by people who were named, where the policy says so', async () => {
+    const { demand, as } = await given();
+    await demand({ ...byCategory, named: true });
+    const { body } = await as('key-1', ['*'], 'owner-1').set('session_timeout_minutes', 5);
+    await expect(as('key-2', ['*'], 'key-2').approve(body.approval.id)).rejects.toMatchObject({ code: 'approval.not_named' });
+    await expect(as('key-3', ['*'], 'owner-1').approve(body.approval.id)).rejects.toMatchObject({ code: 'approval.same_person' });
+    expect((await as('key-4', ['*'], 'owner-2').approve(body.approval.id)).status).toBe('applied');
+  });
+
+  it('of another plan is of the version that was asked for', async () => {
+    const { demand, update, as, approval, publish, log, tenantId } = await given();
+    await demand({ commands: ['plan'], approvers: 1, expiresHours: 1 });
+    const { body } = await update({ plan: 'business' });
+    expect((await approval(body.approval.id)).changes).toContainEqual({ path: 'plan.version', from: null, to: 1 });
+    publish(2);
+    expect((await as('bob').approve(body.approval.id)).status).toBe('applied');
+    expect((await log.load(tenant, { tenant: tenantId })).state).toMatchObject({ plan: { id: 'business', version: 1 } });
+    expect((await as('bob').update({ plan: 'free' })).status).toBe(202);
+  });
+
+  it('is needed to ask for fewer of them', async () => {
+    const { setPolicies: put, policies: get, as, approval } = await given();
+    const strict = [{ ...byCategory, approvers: 2 }];
+    expect((await put(strict)).status).toBe(200);
+    const asked = await put([]);
+    expect([asked.status, await get()]).toEqual([202, strict]);
+    expect(await approval(asked.body.approval.id)).toMatchObject({ tenantId: null, approvers: 2, request: { items: [] } });
+    await expect(as('ada').approve(asked.body.approval.id)).rejects.toMatchObject({ code: 'approval.same_person' });
+    await as('bob').approve(asked.body.approval.id);
+    expect((await as('eve').approve(asked.body.approval.id)).status).toBe('applied');
+    expect(await get()).toEqual([]);
+  });
+
+  it('of fewer is of the policies that were looked at', async () => {
+    const { setPolicies: put, policies: get, as } = await given();
+    await put([byCategory]);
+    const asked = await put([]);
+    const stricter = [byCategory, { keys: ['token'], approvers: 3, expiresHours: 1 }];
+    expect((await put(stricter)).status).toBe(200);
+    expect(await as('bob').approve(asked.body.approval.id)).toMatchObject({ status: 'failed', error: { code: 'precondition.failed' } });
+    expect(await get()).toEqual(stricter);
   });
 
   it('is not needed for what is so already, nor for what no policy speaks of', async () => {

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import type { StoredOf } from '@tenantry/contracts/catalogue';
 import { Clock } from '@tenantry/contracts/clock';
 import { invalidField } from '@tenantry/contracts/errors';
 import { PLATFORM_LOG } from '@tenantry/contracts/ids';
@@ -14,12 +15,11 @@ const published = aggregate<PlanVersion | null, typeof platformEvents>({
   stream: 'plan',
   events: platformEvents,
   initial: null,
-  evolve: (state, event) => {
-    if (event.type !== 'PlanPublished') return state;
-    const { planId, planVersion, ...terms } = event.data;
-    return { ...terms, id: planId, version: planVersion };
-  },
+  evolve: (state, event) => (event.type === 'PlanPublished' ? versionOf(event.data) : state),
 });
+function versionOf({ planId, planVersion, ...terms }: StoredOf<'PlanPublished'>['data']): PlanVersion {
+  return { ...terms, id: planId, version: planVersion };
+}
 
 const CACHE_MS = 5_000;
 
@@ -31,6 +31,15 @@ export class Plans {
     private readonly log: TenantLog,
     private readonly clock: Clock,
   ) {}
+
+  /** Of that version, or the current one where none is named. @throws DomainError `plan.not_found`, naming the field */
+  async of({ id, version }: { id: string; version?: number }, field: string): Promise<PlanVersion> {
+    if (version === undefined) return this.current(id, field);
+    const { events } = await this.log.load(published, { tenant: PLATFORM_LOG, stream: `plan-${id}` });
+    const [plan] = (events as StoredOf<'PlanPublished'>[]).flatMap(({ data }) => (data.planVersion === version ? [versionOf(data)] : []));
+    if (!plan) throw invalidField(field, 'known_plan', `must be a version that there is: ${id} has no ${version}`, 'plan.not_found');
+    return plan;
+  }
 
   /** @throws DomainError `plan.not_found`, naming the field */
   async current(id: string, field: string): Promise<PlanVersion> {
