@@ -39,7 +39,7 @@ export const MaintenanceWindow = z.object({
   createdAt: InstantText,
   startedAt: InstantText.nullable(),
   endedAt: InstantText.nullable(),
-  endReason: z.string().nullable().optional().describe('What was said when it was ended, of one window for who may read personal data'),
+  endReason: z.string().optional().describe('What was said when it was ended; of one window, to who may read personal data'),
 });
 export type MaintenanceWindow = z.infer<typeof MaintenanceWindow>;
 const MaintenancePreview = z.object({

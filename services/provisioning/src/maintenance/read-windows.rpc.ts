@@ -64,8 +64,9 @@ export class ReadWindowsRpc {
   async get({ params: { windowId }, command }: Call<typeof getMaintenanceWindow>): Reply<typeof getMaintenanceWindow> {
     const found = await this.windows.find(windowId);
     const reason = found.course?.endReason ?? null;
-    const mayRead = reason !== null && permits(command.principal.permissions, 'personal:read');
-    return { status: 200, body: { ...windowView(found), endReason: mayRead ? await this.keyring.reveal(PLATFORM_LOG, reason) : null } };
+    const shown = reason !== null && permits(command.principal.permissions, 'personal:read');
+    const more = shown ? { endReason: await this.keyring.reveal(PLATFORM_LOG, reason) } : {};
+    return { status: 200, body: { ...windowView(found), ...more } };
   }
 
   @Handles(listTenantMaintenance)
