@@ -48,10 +48,11 @@ async function given(
   work: (item: JobItem, signal: AbortSignal) => Promise<ItemOutcome | undefined>,
   how: Partial<NewJob> = {},
 ) {
-  const log = new DefaultTenantLog(new MemoryEventStore(), new MemoryKeyring());
+  const keyring = new MemoryKeyring();
+  const log = new DefaultTenantLog(new MemoryEventStore(), keyring);
   const database = { pool, db: drizzle(pool) };
   const rows = new JobRows(database);
-  const jobs = new Jobs(log, rows, new OperationIndex(database), new SystemClock(), new MemoryKeyring(), new OperationKinds());
+  const jobs = new Jobs(log, rows, new OperationIndex(database), new SystemClock(), keyring, new OperationKinds());
   const seen: number[] = [];
   let atOnce = 0;
   const peak = { value: 0 };
