@@ -52,6 +52,20 @@ export async function takeRoomOn(pool: Pool, tenantId: string, server: string): 
   );
 }
 
+/**
+ * Whether there is room now for a tenant that is to move there: a refusal up front. Room itself is taken when the move begins.
+ * @throws DomainError `placement.no_room`
+ */
+export async function refuseFullServer(pool: Pool, tenantId: string, server: string): Promise<void> {
+  const { rows } = await pool.query<{ capacity: number | null; tenants: number; mine: boolean }>(
+    `SELECT s.capacity, (SELECT count(*)::int FROM tenancy.server_places p WHERE p.server = s.name) AS tenants,
+       EXISTS (SELECT FROM tenancy.server_places p WHERE p.server = s.name AND p.tenant_id = $2) AS mine
+     FROM tenancy.servers s WHERE s.name = $1`,
+    [server, tenantId],
+  );
+  if (rows[0] && !rows[0].mine && !hasRoom(rows[0])) throw noRoom(`The server ${server} has no room for another tenant`);
+}
+
 /** Nothing of the tenant is on the server any more, or was ever made there. */
 export async function giveBackRoom(pool: Pool, tenantId: string, server: string): Promise<void> {
   await pool.query('DELETE FROM tenancy.server_places WHERE tenant_id = $1 AND server = $2', [tenantId, server]);

@@ -13,7 +13,7 @@ import { createPlace, dropPlace } from '../provision-schema.js';
 import { type Platform, startPlatform, testKeys } from '../spec/platform.js';
 import { identifier, withNames } from '../sql.js';
 import { closeGate } from './gate.js';
-import { abandon, catchUp, copy, fence, finish, prepare, reopen, retire, switchBack, switchOver, verify } from './move.js';
+import { abandon, catchUp, copy, fence, finish, prepare, reopen, retire, switchBack, switchOver, thin, verify } from './move.js';
 import type { Move } from './side.js';
 
 const product = `
@@ -32,6 +32,10 @@ const ownOnly = `
   CREATE VIEW rich AS SELECT p.name, sum(o.amount) AS total FROM people p JOIN orders o ON o.person = p.id GROUP BY p.name;
   CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.at := NEW.at || ''!''; RETURN NEW; END';
   CREATE TRIGGER touched BEFORE INSERT ON numbered FOR EACH ROW EXECUTE FUNCTION touch();
+  CREATE TRIGGER off BEFORE INSERT ON numbered FOR EACH ROW EXECUTE FUNCTION touch();
+  CREATE TRIGGER always BEFORE UPDATE ON numbered FOR EACH ROW EXECUTE FUNCTION touch();
+  CREATE TRIGGER replica BEFORE UPDATE ON numbered FOR EACH ROW EXECUTE FUNCTION touch();
+  ALTER TABLE numbered DISABLE TRIGGER off, ENABLE ALWAYS TRIGGER always, ENABLE REPLICA TRIGGER replica;
   GRANT SELECT, INSERT, UPDATE, DELETE ON numbered, keyless TO :"role"; GRANT SELECT ON rich TO :"role"; GRANT USAGE ON tickets TO :"role";`;
 
 describe('a move', () => {
@@ -389,6 +393,46 @@ describe('a move', () => {
       }
   }, 120_000);
 
+  it('takes over what changed hands into shared tables, where others point to it', async () => {
+    const source = await placed('dedicated');
+    const { tenantId } = source;
+    await addPeople(tenantId, 1, 4);
+    await run(tenantId, sql`INSERT INTO orders (id, person, amount) SELECT n, n, n FROM generate_series(1, 4) n`);
+    const move = to(source, 'shared');
+    const prepared = await prepare(platform.places, move);
+    await copy(platform.places, move);
+    await run(tenantId, sql`UPDATE people SET name = 'x' WHERE id = 1`);
+    await run(tenantId, sql`UPDATE people SET name = 'p1' WHERE id = 2`);
+    await run(tenantId, sql`UPDATE people SET name = 'p2' WHERE id = 1`);
+    await run(tenantId, sql`UPDATE orders SET person = 4 WHERE person = 3`);
+    await run(tenantId, sql`DELETE FROM people WHERE id = 3`);
+    await run(tenantId, sql`INSERT INTO people (id, name) VALUES (5, 'p3')`);
+    const before = await content(tenantId);
+    await catchUp(platform.places, move);
+    await fence(platform.places, move);
+    await verify(platform.places, move);
+    await switchOver(platform.places, move, prepared);
+    await retire(platform.places, move);
+    expect(await content(tenantId)).toEqual(before);
+  }, 60_000);
+
+  it('keeps no more notes of a row than one while the source is kept', async () => {
+    const source = await placed('dedicated');
+    const { tenantId } = source;
+    await addPeople(tenantId, 1, 3);
+    const move = to(source, 'isolated');
+    await through(move);
+    for (let n = 0; n < 5; n++) await run(tenantId, sql`UPDATE people SET size = ${n} WHERE id < 3`);
+    const notes = async () =>
+      (await inDatabase(move.to.database, `SELECT count(*)::int AS n FROM tenancy.changes_${tenantId.replaceAll('-', '')}_2`)).rows;
+    expect(await notes()).toEqual([{ n: 10 }]);
+    await thin(platform.places, move);
+    expect(await notes()).toEqual([{ n: 2 }]);
+    expect(await switchBack(platform.places, move)).toMatchObject({ isolation: 'dedicated' });
+    expect(await run(tenantId, sql`SELECT size::int AS size FROM people WHERE id < 3`)).toEqual([{ size: 4 }, { size: 4 }]);
+    await abandon(platform.places, move);
+  }, 60_000);
+
   it('removes rows of shared tables whose foreign keys lead to newer tables', async () => {
     const key = "tenant_id uuid NOT NULL DEFAULT current_setting('app.tenant_id')::uuid, id bigint NOT NULL, PRIMARY KEY (tenant_id, id)";
     await inDatabase(
@@ -490,6 +534,12 @@ describe('a move', () => {
     expect(await run(tenantId, sql`SELECT id FROM people ORDER BY id`)).toEqual([{ id: '1' }, { id: '2' }, { id: '30' }]);
     expect(await run(tenantId, sql`SELECT nextval('tickets') AS n`)).toEqual([{ n: '7' }]);
     expect(await run(tenantId, sql`INSERT INTO numbered (parent, at) VALUES (2, 'c') RETURNING id, at`)).toEqual([{ id: 3, at: 'c!' }]);
+    const states = await inDatabase(
+      move.to.database,
+      `SELECT string_agg(tgname || ' ' || tgenabled::text, ', ' ORDER BY tgname) AS states FROM pg_trigger
+       WHERE tgrelid = '"${source.appSchema}".numbered'::regclass AND NOT tgisinternal`,
+    );
+    expect(states.rows).toEqual([{ states: 'always A, off D, replica R, touched O' }]);
     expect(await run(tenantId, sql`SELECT at FROM numbered ORDER BY id`)).toEqual([{ at: 'a!' }, { at: 'b!' }, { at: 'c!' }]);
     expect(await run(tenantId, sql`SELECT * FROM rich`)).toEqual([]);
     await expect(run(tenantId, sql`INSERT INTO numbered (parent) VALUES (99)`)).rejects.toThrow();

@@ -34,6 +34,7 @@ export class Moves {
     const [{ state }, servers] = await Promise.all([this.log.load(placement, { tenant: tenantId }), this.servers.names()]);
     const chosen = wantedPlace(body, tenantId, { servers, livesOn: state.placed ? state.server : DEFAULT_SERVER });
     const operationId = derivedId('operation', 'move', command.id);
+    if (state.placed && state.moving === null && chosen.server !== state.server) await this.servers.refuseFull(tenantId, chosen.server);
     await this.index.add(operationId, tenantId, 'move');
     await this.log.transact(placement, { tenant: tenantId, command }, startMove(operationId, chosen, body.keepSourceMinutes ?? 0));
     return operationId;

@@ -7,6 +7,7 @@ import { Environment } from '@tenantry/service/environment';
 import { CONTROL_PLANE_DATABASE } from '@tenantry/tenancy/names';
 import type { PlaceContext } from '@tenantry/tenancy/place-context';
 import { registerServer } from '@tenantry/tenancy/register-server';
+import { refuseFullServer } from '@tenantry/tenancy/server-rooms';
 import { DEFAULT_SERVER } from '@tenantry/tenancy/servers';
 
 interface Row {
@@ -39,6 +40,11 @@ export class Servers {
   async names(): Promise<Set<string>> {
     const { rows } = await this.places.pool.query<{ name: string }>('SELECT name FROM tenancy.servers WHERE ready');
     return new Set(rows.map(({ name }) => name));
+  }
+
+  /** @throws DomainError `placement.no_room` */
+  refuseFull(tenantId: string, server: string): Promise<void> {
+    return refuseFullServer(this.places.pool, tenantId, server);
   }
 
   /** Null where it is for all regions. */
