@@ -652,6 +652,37 @@ describe('the progress of an operation', () => {
     );
     expect(events).toEqual(['step register', 'step allocate', 'done succeeded']);
   });
+  it('is shown to nobody whose key was revoked meanwhile', async () => {
+    const { key } = createApiKey('live');
+    principals.set(hashApiKey(key), { kind: 'staff', id: 'leaver', permissions: ['operation:read'] });
+    let reads = 0;
+    owners.answer = () => ({ status: 200, body: operation({ steps: [{ ...step('register', 'running'), attempt: ++reads }] }) });
+    const abort = AbortSignal.timeout(8_000);
+    const stream = await fetch(`${url}/api/v1/platform/operations/${operationId}/events`, {
+      headers: { authorization: `Bearer ${key}` },
+      signal: abort,
+    });
+    expect(stream.status).toBe(200);
+    principals.delete(hashApiKey(key));
+    const text = await stream.text();
+    expect(text).toContain('event: step');
+    expect(text).not.toContain('event: done');
+    expect(reads).toBeLessThan(4);
+  });
+  it('goes on while it is not known whether it may', async () => {
+    const { key } = createApiKey('live');
+    principals.set(hashApiKey(key), { kind: 'staff', id: 'patient', permissions: ['operation:read'] });
+    let reads = 0;
+    owners.answer = () => ({
+      status: 200,
+      body: operation(reads++ < 3 ? {} : { status: 'succeeded', finishedAt: '2026-01-01T00:00:01Z' }),
+    });
+    const stream = await fetch(`${url}/api/v1/platform/operations/${operationId}/events`, { headers: { authorization: `Bearer ${key}` } });
+    const asked = vi.spyOn(owners, 'call').mockRejectedValueOnce(new DomainError('service.unavailable'));
+    expect(await stream.text()).toContain('event: done');
+    expect(asked).toHaveBeenCalled();
+    asked.mockRestore();
+  });
   it('of an unknown operation is a problem', async () => {
     owners.answer = () => {
       throw new DomainError('operation.not_found');

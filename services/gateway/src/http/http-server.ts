@@ -233,7 +233,7 @@ export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShut
       exposeHeadRoute: false,
       config: { id: 'operations.events' } as never,
       onRequest: (request) => this.authorize(progress, request),
-      handler: (request, reply) => this.operationEvents.stream(progress, request, reply),
+      handler: (request, reply) => this.operationEvents.stream(progress, request, reply, () => this.authorize(progress, request)),
     });
   }
 

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { DomainError } from '@tenantry/contracts/errors';
+import { DomainError, errorCodes } from '@tenantry/contracts/errors';
 import { newId } from '@tenantry/contracts/ids';
 import type { CommandContext } from '@tenantry/contracts/route';
 import type { OperationView } from '@tenantry/contracts/tenant/bodies';
@@ -28,13 +28,16 @@ export class OperationEvents {
     private readonly logger: Logger,
   ) {}
 
-  /** @throws DomainError `operation.not_found`; `service.unavailable` when too many streams are open */
-  async stream(endpoint: Endpoint, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  /**
+   * @param authorize whether the caller still may: asked before each further look, because work lasts longer than a key
+   * @throws DomainError `operation.not_found`; `service.unavailable` when too many streams are open
+   */
+  async stream(endpoint: Endpoint, request: FastifyRequest, reply: FastifyReply, authorize: () => Promise<void>): Promise<FastifyReply> {
     if (this.open.size >= MAX_STREAMS)
       throw new DomainError('service.unavailable', { detail: 'Too many streams are open', retryAfterSeconds: 5 });
     const parts = validated(endpoint, { ...request, params: request.params, query: request.query, body: undefined });
-    const { principal, traceparent, requestId } = request.exchange;
     const read = async () => {
+      const { principal, traceparent, requestId } = request.exchange;
       const command: CommandContext = { id: newId(), requestHash: '', principal, traceparent, correlationId: requestId };
       return (await this.rpc.forward(endpoint.route, { params: parts.params, query: {}, body: {} } as never, command))
         .body as OperationView;
@@ -48,7 +51,11 @@ export class OperationEvents {
       'cache-control': 'no-store',
       'x-accel-buffering': 'no',
     });
-    this.follow(first, read, raw);
+    const again = async () => {
+      await authorize();
+      return read();
+    };
+    this.follow(first, again, raw);
     return reply;
   }
 
@@ -79,6 +86,7 @@ export class OperationEvents {
       try {
         show(await read());
       } catch (error) {
+        if (isRefusal(error)) return end();
         // It is asked again soon; the client's connection stays.
         this.logger.warn({ err: error }, 'the progress of an operation could not be read');
       } finally {
@@ -87,7 +95,7 @@ export class OperationEvents {
       }
     };
     const schedule = (inMs: number) => {
-      if (raw.writableEnded) return;
+      if (raw.writableEnded || raw.destroyed) return;
       clearTimeout(timer);
       timer = setTimeout(() => void look(), inMs);
     };
@@ -97,7 +105,11 @@ export class OperationEvents {
         : this.bus.connection.subscribe(`tenantry.events.${first.tenantId}.tenant.>`, {
             callback: () => schedule(Math.max(0, MIN_INTERVAL_MS - (performance.now() - lastMs))),
           });
-    const heartbeat = setInterval(() => raw.write(': still here\n\n'), HEARTBEAT_MS);
+    const heartbeat = setInterval(() => {
+      // Who doesn't read would have us keep what is written for him: he may connect again.
+      if (raw.writableNeedDrain) raw.destroy();
+      else raw.write(': still here\n\n');
+    }, HEARTBEAT_MS);
     const end = () => {
       if (!this.open.delete(end)) return;
       clearTimeout(timer);
@@ -113,3 +125,6 @@ export class OperationEvents {
     schedule(MIN_INTERVAL_MS);
   }
 }
+
+/** The key was revoked, or may no longer see it. What is only away says nothing about the caller. */
+const isRefusal = (error: unknown): boolean => error instanceof DomainError && [401, 403, 404, 410].includes(errorCodes[error.code].status);
