@@ -64,6 +64,33 @@ describe('a secret', () => {
     expect(errorText(failed())).not.toMatch(/abc|hunter2/);
     expect(errorText(failed())).toContain(' at ');
   });
+  it.each([
+    [
+      'the row that breaks a rule',
+      { code: '23505', detail: 'Key (email)=(hunter2) already exists.' },
+      'duplicate key value violates "t_email"',
+    ],
+    [
+      'the row that fails',
+      { code: '23502', detail: 'Failing row contains (1, hunter2).', where: 'COPY t, line 1: "hunter2"' },
+      'null value in "x"',
+    ],
+    [
+      'the value that is no number',
+      { code: '22P02', where: "unnamed portal parameter $1 = 'hunter2'" },
+      'invalid input syntax for type integer: "hun"ter2"',
+    ],
+    ['the value of several lines', { code: '22007' }, 'invalid input syntax for type date: "one\nhunter2"'],
+  ])('that Postgres quotes is not written: %s', (_what, fields, message) => {
+    const failed = () => Object.assign(new Error(message), { severity: 'ERROR', table: 't', ...fields });
+    for (const err of [failed(), new Error('Failed query: SELECT $1', { cause: failed() }), new AggregateError([failed()], 'two')]) {
+      const text = JSON.stringify(lines((logger) => logger.warn({ err }, 'seen')));
+      expect(text).not.toMatch(/hunter2|ter2/);
+      expect(text).toContain(fields.code);
+    }
+    expect(errorText(failed())).not.toMatch(/hunter2|ter2/);
+    expect(errorText(failed())).toMatch(/^Error: \w+[^]* at /);
+  });
   it('in an object is taken out of the line, not out of the object', () => {
     const details = { token: 'abc', other: { count: 1 } };
     lines((logger) => logger.info(details, 'seen'));

@@ -1,6 +1,6 @@
 import { type DestinationStream, type Logger as Pino, pino, stdSerializers } from 'pino';
 import { currentContext } from './context.js';
-import { redact, redactLine } from './redact.js';
+import { isOfPostgres, quotedBy, redact, redactLine, withoutQuoted } from './redact.js';
 import { traceIdOf } from './traceparent.js';
 
 export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
@@ -54,9 +54,18 @@ export interface LoggerOptions {
 
 /** An error with its causes; the values that a failed statement was given stay out. */
 function errorFields(error: Error): object {
-  const fields = stdSerializers.errWithCause(error);
-  for (let each: Record<string, unknown> | undefined = fields; each; each = each['cause'] as typeof each) delete each['params'];
+  const fields: Record<string, unknown> = stdSerializers.errWithCause(error);
+  clean(fields, quotedBy(error));
   return fields;
+}
+
+function clean(fields: Record<string, unknown>, quoted: readonly string[]): void {
+  delete fields['params'];
+  if (isOfPostgres(fields)) for (const name of ['detail', 'where']) delete fields[name];
+  for (const name of ['message', 'stack'])
+    if (typeof fields[name] === 'string') fields[name] = withoutQuoted(fields[name] as string, quoted);
+  for (const inside of [fields['cause'], ...((fields['aggregateErrors'] as unknown[] | undefined) ?? [])])
+    if (typeof inside === 'object' && inside !== null) clean(inside as Record<string, unknown>, quoted);
 }
 
 const contextFields = () => {

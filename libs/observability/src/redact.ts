@@ -28,7 +28,23 @@ export const redactLine = (line: string): string =>
 
 /** Stack or message of an error, to be written down: without the values that a failed statement was given. */
 export const errorText = (error: unknown): string =>
-  (error instanceof Error ? (error.stack ?? error.message) : String(error)).replace(
+  withoutQuoted(error instanceof Error ? (error.stack ?? error.message) : String(error), quotedBy(error)).replace(
     /\nparams: [\s\S]*?(?=\n {4}at |$)/g,
     '\nparams: [redacted]',
   );
+
+/** An error of Postgres's own: its `detail` and `where` hold rows and parameters. */
+export const isOfPostgres = (value: { severity?: unknown; code?: unknown }): boolean =>
+  typeof value.severity === 'string' && typeof value.code === 'string' && /^[0-9A-Z]{5}$/.test(value.code);
+
+/** The values that Postgres quotes in messages about data (SQLSTATE class 22), of the error and all that are inside it. */
+export function quotedBy(error: unknown, depth = 0): string[] {
+  if (!(error instanceof Error) || depth > MAX_DEPTH) return [];
+  const { code } = error as { code?: unknown };
+  const own = isOfPostgres(error as { code?: unknown }) && String(code).startsWith('22') ? (/"[^]*"/.exec(error.message) ?? []) : [];
+  const inside = [error.cause, ...(error instanceof AggregateError ? error.errors : [])];
+  return [...own, ...inside.flatMap((one) => quotedBy(one, depth + 1))];
+}
+
+export const withoutQuoted = (text: string, quoted: readonly string[]): string =>
+  quoted.reduce((clean, value) => clean.replaceAll(value, '"[redacted]"'), text);
