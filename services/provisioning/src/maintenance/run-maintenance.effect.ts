@@ -34,17 +34,22 @@ export class RunMaintenance extends EffectHandler<MaintenancePayload> {
     const found = await this.windows.find(windowId);
     const { window, announcement, course } = found;
     if (course?.endedAt) return;
+    const isPast = (instant: string) => Date.parse(instant) <= this.clock.nowMs();
+    const end = () =>
+      this.windows.end(windowId, systemCommand(derivedId('command', windowId, 'over'), { causationId, correlationId: windowId }));
+    // Nothing of ours ran meanwhile: it is called off. Opening it now would turn requests away for nothing.
+    if (!course && isPast(window.endsAt)) return end();
     await this.notify('announced', window, announcement, causationId);
     if (!course) {
       if (window.noticeAt !== null) {
         comeBackAt(window.noticeAt, this.clock);
-        await this.notify('reminder', window, announcement, causationId);
+        if (!isPast(window.startsAt)) await this.notify('reminder', window, announcement, causationId);
       }
       comeBackAt(window.startsAt, this.clock);
       await this.windows.open(found);
     }
     comeBackAt(window.endsAt, this.clock);
-    await this.windows.end(windowId, systemCommand(derivedId('command', windowId, 'over'), { causationId, correlationId: windowId }));
+    await end();
   }
 
   private async notify(
