@@ -22,8 +22,8 @@ const LEASE_MS = 4_000;
 const WAIT_MS = 10_000;
 const FIRST_POLL_MS = 50;
 const LONGEST_POLL_MS = 500;
-/** The data key that every tenant has from its registration on. */
-const SEAL_SUBJECT = 'requests';
+/** A data key that every tenant has from its registration on, and that is rotated with the tenant's. */
+const SEAL_SUBJECT = 'config';
 const MAX_WORKING = 10_000;
 
 interface Working {
