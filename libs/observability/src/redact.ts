@@ -41,7 +41,7 @@ export const isOfPostgres = (value: { severity?: unknown; code?: unknown }): boo
 export function quotedBy(error: unknown, depth = 0): string[] {
   if (!(error instanceof Error) || depth > MAX_DEPTH) return [];
   const { code } = error as { code?: unknown };
-  const own = isOfPostgres(error as { code?: unknown }) && String(code).startsWith('22') ? (/"[^]*"/.exec(error.message) ?? []) : [];
+  const own = isOfPostgres(error as { code?: unknown }) && String(code).startsWith('22') ? (/"[\s\S]*"/.exec(error.message) ?? []) : [];
   const inside = [error.cause, ...(error instanceof AggregateError ? error.errors : [])];
   return [...own, ...inside.flatMap((one) => quotedBy(one, depth + 1))];
 }
