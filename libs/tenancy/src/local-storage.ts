@@ -4,8 +4,9 @@ import { type FileHandle, lstat, mkdir, open, opendir, rename, rm } from 'node:f
 import { join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { invalidField } from '@tenantry/contracts/errors';
+import { filesInOrder } from './files-in-order.js';
 import { isUuid } from './sql.js';
-import { Storage } from './storage.js';
+import { type FilePage, Storage } from './storage.js';
 import { segmentsOf } from './storage-key.js';
 
 /** Nothing is there, or something else is where a folder on the way would be. */
@@ -75,6 +76,17 @@ export class LocalStorage extends Storage {
         if (bytes !== null) yield { key, bytes };
       }
     }
+  }
+
+  override async page(tenantId: string, after: string, limit: number): Promise<FilePage> {
+    const prefix = this.#prefix(tenantId);
+    const files: FilePage['files'] = [];
+    for await (const key of filesInOrder((folder) => entriesOf(join(prefix, folder)), after)) {
+      if (files.length === limit) return { files, more: true };
+      const bytes = await sizeOf(join(prefix, key));
+      if (bytes !== null) files.push({ key, bytes });
+    }
+    return { files, more: false };
   }
 
   /** A file that is not there is no error. */

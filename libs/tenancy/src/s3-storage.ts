@@ -15,7 +15,7 @@ import {
 } from '@aws-sdk/client-s3';
 import type { S3Place } from './s3-place.js';
 import { isUuid } from './sql.js';
-import { Storage } from './storage.js';
+import { type FilePage, Storage } from './storage.js';
 import { segmentsOf } from './storage-key.js';
 
 /** S3 takes parts of at least 5 MiB, but for the last, and at most 10,000 of them: 80 GB a file. */
@@ -86,6 +86,21 @@ export class S3Storage extends Storage {
   override async *list(tenantId: string): AsyncIterable<{ key: string; bytes: number }> {
     const prefix = this.#folder(tenantId);
     for await (const page of this.#pages(prefix)) for (const { key, bytes } of page) yield { key: key.slice(prefix.length), bytes };
+  }
+
+  /** Buckets list in that order (S3's directory buckets don't: they are no place for these files). */
+  override async page(tenantId: string, after: string, limit: number): Promise<FilePage> {
+    const prefix = this.#folder(tenantId);
+    const { Contents = [], IsTruncated } = await this.#client.send(
+      new ListObjectsV2Command({
+        Bucket: this.#bucket,
+        Prefix: prefix,
+        MaxKeys: limit,
+        ...(after === '' ? {} : { StartAfter: prefix + after }),
+      }),
+    );
+    const files = Contents.map(({ Key, Size }) => ({ key: (Key as string).slice(prefix.length), bytes: Size ?? 0 }));
+    return { files, more: IsTruncated === true };
   }
 
   override async delete(tenantId: string, key: string): Promise<void> {

@@ -67,6 +67,31 @@ export function storageConformance(
       expect(await listed(other)).toEqual({ foreign: 1 });
     });
 
+    it('gives its files page by page, in the order of their keys', async () => {
+      await storage.allocate(other);
+      await storage.put(other, 'foreign', Buffer.from('x'));
+      const keys = ['b/d/f', 'a', 'b/c', 'c', 'b/d/e', '.hidden', 'Z'];
+      for (const key of keys) await storage.put(tenant, key, Buffer.from(key));
+      const inOrder = keys.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+      for (const limit of [1, 2, 4, keys.length, 100]) {
+        const seen: string[] = [];
+        for (let more = true; more; ) {
+          const page = await storage.page(tenant, seen.at(-1) ?? '', limit);
+          expect(page.files.length).toBeLessThanOrEqual(limit);
+          expect(page.files.every(({ key, bytes }) => bytes === Buffer.byteLength(key))).toBe(true);
+          seen.push(...page.files.map(({ key }) => key));
+          more = page.more;
+        }
+        expect(seen).toEqual(inOrder);
+      }
+      // After what is there no more, and what never was.
+      await storage.delete(tenant, 'b/c');
+      expect((await storage.page(tenant, 'b/c', 1)).files).toEqual([{ key: 'b/d/e', bytes: 5 }]);
+      expect((await storage.page(tenant, 'b/zzz', 1)).files).toEqual([{ key: 'c', bytes: 1 }]);
+      await storage.release(tenant);
+      expect(await storage.page(tenant, '', 10)).toEqual({ files: [], more: false });
+    });
+
     it.each([
       '',
       '..',

@@ -34,6 +34,8 @@ it('are written, listed, read and deleted, over both surfaces, and count towards
   const first = (await api.get(`${PLATFORM}/tenants/${tenant.id}/files?limit=1`)).body;
   const second = (await api.get(`${PLATFORM}/tenants/${tenant.id}/files?limit=1&cursor=${first.nextCursor}`)).body;
   expect([first.items[0].key, second.items[0].key, second.nextCursor]).toEqual(['a', 'reports/2026/may.txt', null]);
+  const foreign = await api.get(`${PLATFORM}/tenants/${tenant.id}/files?cursor=${Buffer.from('../x').toString('base64url')}`);
+  expect([foreign.status, foreign.body.errors[0].field]).toEqual([422, 'cursor']);
   expect((await as.get(own('/a'))).body).toEqual({ key: 'a', bytes: 200, content: base64(200) });
   expect((await as.put(own('/a'), { content: base64(100) })).status).toBe(200);
   expect((await used()).current_usage).toBe(400);

@@ -5,6 +5,7 @@ import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
 import type { Call, Reply } from '@tenantry/messaging/rpc';
 import { Storage } from '@tenantry/tenancy/storage';
+import { segmentsOf } from '@tenantry/tenancy/storage-key';
 import { TenantFiles } from './tenant-files.js';
 
 const DEFAULT_LIMIT = 100;
@@ -20,20 +21,11 @@ export class FilesRpc {
   @Handles(listFiles)
   async list({ tenantId, query: { cursor, limit = DEFAULT_LIMIT } }: Call<typeof listFiles>): Reply<typeof listFiles> {
     await this.demand(tenantId);
-    const after = cursor === undefined ? '' : Buffer.from(cursor, 'base64url').toString();
-    // The storage has no order that all of them share: the smallest so far are kept.
-    let items: { key: string; bytes: number }[] = [];
-    const smallest = () => {
-      items = items.sort((a, b) => (a.key < b.key ? -1 : 1)).slice(0, limit + 1);
-    };
-    for await (const file of this.storage.list(tenantId)) {
-      if (file.key > after) items.push(file);
-      if (items.length > 4 * limit) smallest();
-    }
-    smallest();
-    const shown = items.slice(0, limit);
-    const nextCursor = items.length > limit ? Buffer.from(shown.at(-1)?.key ?? '').toString('base64url') : null;
-    return { status: 200, body: { items: shown, nextCursor } };
+    const after = cursor === undefined ? '' : keyOf(cursor);
+    const { files, more } = await this.storage.page(tenantId, after, limit);
+    const last = files.at(-1);
+    const nextCursor = more && last !== undefined ? Buffer.from(last.key).toString('base64url') : null;
+    return { status: 200, body: { items: files, nextCursor } };
   }
 
   @Handles(getFile)
@@ -65,4 +57,18 @@ export class FilesRpc {
     const [head] = await this.log.heads({ tenantIds: [tenantId] });
     if (!head || head.position < 0) throw new DomainError('tenant.not_found');
   }
+}
+
+/** A cursor is the key of the last file. @throws DomainError `request.invalid` */
+function keyOf(cursor: string): string {
+  const key = Buffer.from(cursor, 'base64url').toString();
+  try {
+    segmentsOf(key);
+  } catch (error) {
+    throw new DomainError('request.invalid', {
+      cause: error,
+      errors: [{ field: 'cursor', rule: 'cursor', message: 'is not one that was given out: begin without one' }],
+    });
+  }
+  return key;
 }
