@@ -315,6 +315,28 @@ describe('a job whose driver dies', () => {
     expect(await job.items()).toMatchObject([{ status: 'failed', code: 'operation.item_interrupted' }]);
     expect(job.seen).toEqual([]);
   });
+
+  it('gives up none of those that were only at hand when the process died with another', async () => {
+    let isDead = false;
+    const job = await given(tenants(40), async ({ ordinal }) => {
+      if (ordinal === 3) isDead = true;
+      return soon(1);
+    });
+    const settle = job.rows.settle.bind(job.rows);
+    job.rows.settle = (...endings) => (isDead ? Promise.reject(new Error('the process died')) : settle(...endings));
+    let deaths = 0;
+    for (; deaths < 20; deaths++) {
+      isDead = false;
+      const died = await job.drive('a').then(
+        () => false,
+        () => true,
+      );
+      if (!died) break;
+    }
+    expect(await job.items('failed')).toMatchObject([{ code: 'operation.item_interrupted' }]);
+    expect((await job.view()).counts).toMatchObject({ failed: 1, succeeded: 39 });
+    expect(deaths).toBeLessThanOrEqual(10);
+  });
 });
 
 describe('the items of old jobs', () => {

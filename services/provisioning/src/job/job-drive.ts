@@ -11,7 +11,7 @@ import { failure, isAway, retryAfterMs } from '../saga/backoff.js';
 import { systemCommand } from '../saga/system-command.js';
 import { end, goesOn, type Job, job, pause } from './job.js';
 import type { JobHandler, RunningJob } from './job-handler.js';
-import type { ClaimedItem, ItemEnding, JobRows } from './job-rows.js';
+import { type ClaimedItem, type ItemEnding, type JobRows, SUSPECT_FROM } from './job-rows.js';
 
 export interface DriveParts {
   log: TenantLog;
@@ -32,7 +32,7 @@ const LEASE_EVERY_MS = 5_000;
 /** Waiting for an item that is not due for longer than this is left to the effect's own schedule. */
 const WAIT_MS = 1_000;
 const BATCH = 100;
-/** An item at which the process died so often may be why. */
+/** An item at which the process died so often is why: since the third time it was alone. */
 const MAX_INTERRUPTIONS = 10;
 
 /**
@@ -139,8 +139,12 @@ export class JobDrive {
     if (!(await this.parts.rows.lease(this.id, this.parts.driver))) this.stop.abort(new Error('The job has another driver'));
   }
 
-  private claim(concurrency: number): Promise<ClaimedItem[]> {
-    return this.parts.rows.claim(this.id, this.parts.driver, Math.min(BATCH, 4 * concurrency), !this.canaryIsOver());
+  private async claim(concurrency: number): Promise<ClaimedItem[]> {
+    const { rows, driver } = this.parts;
+    if ([...this.running].some(({ interruptions }) => interruptions >= SUSPECT_FROM)) return [];
+    const claimed = await rows.claim(this.id, driver, Math.min(BATCH, 4 * concurrency), !this.canaryIsOver());
+    if (claimed.length > 0 || this.running.size > 0) return claimed;
+    return rows.claim(this.id, driver, 1, !this.canaryIsOver(), true);
   }
 
   private canaryIsOver = (): boolean =>

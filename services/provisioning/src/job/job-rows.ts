@@ -35,6 +35,8 @@ export interface Open {
 const CHUNK = 5_000;
 const LEASE_MS = 15_000;
 export const rowsKeptDays = 90;
+/** An item that was at hand so often when the process died is done alone, so that the next death says which one it is. */
+export const SUSPECT_FROM = 3;
 
 /** The rows of work over many tenants: which items there are and how each went. Statements, no rules. */
 @Injectable()
@@ -111,21 +113,24 @@ export class JobRows {
     );
   }
 
-  /** Items of the lowest wave that is not over. Nothing for who isn't the driver any more. */
-  async claim(operationId: string, driver: string, limit: number, canaryOnly: boolean): Promise<ClaimedItem[]> {
+  /**
+   * Items of the lowest wave that is not over. Nothing for who isn't the driver any more.
+   * @param suspects those at which the process died several times, the least often first; else those at which it didn't
+   */
+  async claim(operationId: string, driver: string, limit: number, canaryOnly: boolean, suspects = false): Promise<ClaimedItem[]> {
     const { rows } = await this.database.pool.query<ClaimedItem>({
       name: 'job-claim',
       text: `WITH due AS (
                SELECT i.ordinal FROM provisioning.job_items i
-               WHERE i.operation_id = $1 AND i.status = 'pending' AND i.due_at <= now() AND (NOT $4 OR i.wave = 0)
+               WHERE i.operation_id = $1 AND i.status = 'pending' AND i.due_at <= now() AND (NOT $4 OR i.wave = 0) AND (i.interruptions >= $6) = $5
                  AND i.wave = (SELECT o.wave FROM provisioning.job_items o
                                WHERE o.operation_id = $1 AND o.status IN ('pending', 'running') ORDER BY o.wave LIMIT 1)
                  AND EXISTS (SELECT FROM provisioning.jobs WHERE operation_id = $1 AND driver = $2 AND driver_until > now())
-               ORDER BY i.ordinal LIMIT $3 FOR UPDATE SKIP LOCKED)
+               ORDER BY CASE WHEN $5 THEN i.interruptions ELSE 0 END, i.ordinal LIMIT $3 FOR UPDATE SKIP LOCKED)
              UPDATE provisioning.job_items i SET status = 'running', claims = i.claims + 1, attempts = i.attempts + 1
              FROM due WHERE i.operation_id = $1 AND i.ordinal = due.ordinal
              RETURNING i.ordinal, i.tenant_id AS "tenantId", i.target, i.wave, i.attempts AS attempt, i.claims, i.interruptions, i.retries`,
-      values: [operationId, driver, limit, canaryOnly],
+      values: [operationId, driver, limit, canaryOnly, suspects, SUSPECT_FROM],
     });
     return rows.sort((a, b) => a.ordinal - b.ordinal);
   }
