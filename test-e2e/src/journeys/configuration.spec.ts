@@ -162,6 +162,15 @@ describe('a change that needs a second person', () => {
     const ofPolicies = `${PLATFORM}/approvals/${without.body.approval.id}`;
     expect((await api.post(`${ofPolicies}/approve`)).body.code).toBe('approval.same_person');
     expect((await second.post(`${ofPolicies}/approve`)).body).toMatchObject({ status: 'applied', tenantId: null, request: { items: [] } });
+    await eventually(
+      async () => {
+        const listed = (await second.get(`${PLATFORM}/approvals?status=applied`)).body.items;
+        expect(listed).toContainEqual(
+          expect.objectContaining({ id: without.body.approval.id, command: 'approval-policies', tenantId: null }),
+        );
+      },
+      { timeoutMs: 10_000, what: 'the approval of the policies to be listed' },
+    );
     expect((await api.put(`${PLATFORM}/approval-policies`, { items: [{ commands: ['dance'] }] })).status).toBe(422);
     expect((await api.put(url(tenant.id, `/settings/${key}`), { value: 'free' })).status).toBe(200);
   });

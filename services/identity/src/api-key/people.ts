@@ -40,9 +40,9 @@ export class People {
   /** Of a key from before there was this, it is found in the log, by who made it. */
   async of({ keyId, tenantId, person }: KeyOfPerson): Promise<string> {
     if (person !== null) return person;
-    const maker = await this.makerOf(keyId, tenantId);
+    const { maker, said } = await this.made(keyId, tenantId);
     const isOwn = maker === null || maker.kind === 'system' || maker.kind === 'service' || (await this.isFirst(maker));
-    const found = isOwn ? keyId : await this.ofMaker(maker.id);
+    const found = said ?? (isOwn ? keyId : await this.ofMaker(maker.id));
     await this.table.setPerson(keyId, found);
     return found;
   }
@@ -54,14 +54,16 @@ export class People {
 
   /** The one that came with the installation. */
   private async isFirst({ kind, id }: Pick<Maker, 'id'> & { kind: string }): Promise<boolean> {
-    return kind === 'staff' && (await this.makerOf(id, null))?.kind === 'system';
+    return kind === 'staff' && (await this.made(id, null)).maker?.kind === 'system';
   }
 
-  private async makerOf(keyId: string, tenantId: string | null): Promise<Actor | null> {
+  /** By whom, and whose it is where its event says so. */
+  private async made(keyId: string, tenantId: string | null): Promise<{ maker: Actor | null; said?: string }> {
     const { events } =
       tenantId === null
         ? await this.log.load(platformKey, { tenant: PLATFORM_LOG, stream: `platform-key-${keyId}` })
         : await this.log.load(apiKey, { tenant: tenantId, stream: `api-key-${keyId}` });
-    return events[0]?.metadata.actor ?? null;
+    const [event] = events;
+    return { maker: event?.metadata.actor ?? null, said: (event?.data as { person?: string } | undefined)?.person };
   }
 }

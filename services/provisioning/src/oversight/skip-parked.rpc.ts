@@ -24,11 +24,12 @@ export class SkipParkedRpc {
     const before = await this.log.load(skipped, { tenant: PLATFORM_LOG, stream });
     const { principal } = command;
     const found = (await this.skipped(before.state)) ?? (await this.parked.find(params.parkedId));
-    if (!before.state.item && !(await this.parked.settle(found, { by: `${principal.kind}:${principal.id}`, reason })))
+    const sealed = await this.keyring.encrypt(PLATFORM_LOG, 'reasons', reason);
+    if (!before.state.item && !(await this.parked.settle(found, { by: `${principal.kind}:${principal.id}`, reason: sealed.enc })))
       throw new DomainError('parked.not_skippable', {
         detail: 'It was handled meanwhile, or no single event is at fault; have it tried again, or rebuild',
       });
-    const { position } = await this.log.transact(skipped, { tenant: PLATFORM_LOG, stream, command }, recordSkipped(found, reason));
+    const { position } = await this.log.transact(skipped, { tenant: PLATFORM_LOG, stream, command }, recordSkipped(found, sealed));
     return { status: 200, body: found, position: { tenantId: PLATFORM_LOG, position } };
   }
 

@@ -21,6 +21,6 @@ export const skipped = aggregate<Skipped, typeof platformEvents>({
 });
 
 export const recordSkipped =
-  ({ id: parkedId, kind, service, consumer, tenantId, position, type }: ParkedView, reason: string) =>
+  ({ id: parkedId, kind, service, consumer, tenantId, position, type }: ParkedView, reason: Personal) =>
   (state: Skipped): EventOf<typeof platformEvents>[] =>
     state.item ? [] : [{ type: 'ParkedSkipped', data: { parkedId, kind, service, consumer, tenantId, position, type, reason } }];
