@@ -168,6 +168,7 @@ describe('a change that needs a second person', () => {
         expect(listed).toContainEqual(
           expect.objectContaining({ id: without.body.approval.id, command: 'approval-policies', tenantId: null }),
         );
+        return true;
       },
       { timeoutMs: 10_000, what: 'the approval of the policies to be listed' },
     );
