@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually } from '@tenantry/testing/eventually';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { MemoryCheckpoints } from './checkpoints.js';
+import type { Rewritten } from './engine-options.js';
 import { World } from './spec/world.js';
-import type { Rewritten } from './subscription.js';
 
 let world: World;
 beforeAll(async () => {

@@ -1,8 +1,9 @@
 import { connect, credsAuthenticator, type NatsConnection } from '@nats-io/transport-node';
 import { type ApiOptions, type EventSubscription, TenantryApi } from './api.js';
 import { type Checkpoints, MemoryCheckpoints } from './checkpoints.js';
+import type { Notice, Rewritten } from './engine-options.js';
 import type { TenantEvent } from './event.js';
-import { Engine, type Notice, type Rewritten } from './subscription.js';
+import { Engine } from './subscription.js';
 
 export interface SubscribeOptions<Transaction = undefined> {
   /** As it was answered when it was made, or is by `GET …/event-subscriptions/{id}`. */

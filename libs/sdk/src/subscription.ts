@@ -1,89 +1,22 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { NatsConnection } from '@nats-io/transport-node';
-import { ApiError, type EventSubscription, type TenantryApi } from './api.js';
-import { ChainState } from './chain.js';
-import { type Checkpoint, CheckpointMoved, type Checkpoints } from './checkpoints.js';
-import { eventOf, holdsPersonal, type TenantEvent } from './event.js';
+import { ApiError } from './api.js';
+import type { ChainState } from './chain.js';
+import { Chains } from './chains.js';
+import { Delivery } from './delivery.js';
+import type { EngineOptions } from './engine-options.js';
+import { eventOf } from './event.js';
+import { Healing } from './healing.js';
+import { brings, GivenUp, type Held, type Lane, type Source, Stopping, unprovable } from './lane.js';
 import { LogReader } from './log-reader.js';
 import { type Pulled, Puller } from './puller.js';
-
-/** History of a tenant is another one from this position on: everything from there is handed over again. */
-export interface Rewritten {
-  tenantId: string;
-  /** The chain that noticed: a context, or `all`. */
-  context: string;
-  from: number;
-}
-/** What is worth a line in the subscriber's log. */
-export type Notice =
-  | { kind: 'dropped'; reason: 'malformed' | 'forged' | 'unknown_tenant'; subject: string; position?: number }
-  | { kind: 'healed'; tenantId: string; context: string; from: number; to: number }
-  | { kind: 'failed'; tenantId: string; position: number; attempt: number; error: unknown }
-  | { kind: 'waiting'; tenantId?: string; reason: string; error?: unknown };
-
-export interface EngineOptions<Transaction> {
-  subscription: Pick<
-    EventSubscription,
-    'id' | 'stream' | 'consumers' | 'inboxPrefix' | 'tenants' | 'contexts' | 'types' | 'from' | 'createdAt'
-  >;
-  api: TenantryApi | null;
-  checkpoints: Checkpoints<Transaction>;
-  handle: (event: TenantEvent, transaction: Transaction) => Promise<unknown> | unknown;
-  onRewritten?: (at: Rewritten) => Promise<unknown> | unknown;
-  onPoison?: (event: TenantEvent, error: unknown) => Promise<'skip' | 'retry' | 'stop'> | 'skip' | 'retry' | 'stop';
-  onNotice: (notice: Notice) => void;
-  decrypt: boolean;
-  attempts: number;
-  concurrency: number;
-  maxBuffered: number;
-  settleMs: number;
-  holeMs: number;
-}
-
-interface Held extends Pulled {
-  event: TenantEvent;
-  source: Source;
-  receivedMs: number;
-}
-/** One consumer of the subscription. */
-interface Source {
-  name: string;
-  puller: Puller;
-  /** The tenant of its filter; null for all. */
-  tenantId: string | null;
-  held: number;
-  lastSequence: number;
-  pending: number | null;
-  /** It can't be pulled from: nothing is to be waited for. */
-  refused: boolean;
-}
-/** One tenant. Its events are handled one after the other. */
-interface Lane {
-  tenantId: string;
-  queue: Held[];
-  chains: Map<string, ChainState>;
-  /** Highest position that was handled, of any context. */
-  position: number;
-  running: boolean;
-  timer: NodeJS.Timeout | undefined;
-  blocked: boolean;
-  /** Data in clear, fetched ahead. */
-  clear: Map<number, { id: string; version: number; data: unknown }>;
-  verifiedMs: number;
-}
 
 const WORKING_MS = 10_000;
 const UNREADABLE_MS = 2_000;
 const LATER_MS = 30_000;
 const HELD_OF_BLOCKED = 32;
-const UNSAVED = 1_000;
 const IDLE_LANES = 1_000;
 const VERIFIED_FOR_MS = 5_000;
 const EVENTS_PER_TURN = 100;
-
-class Stopping extends Error {}
-/** It can't go on: what it is of is told to whoever waits for the end. */
-class GivenUp extends Error {}
 
 /** Pulls, orders, proves that nothing is missing, heals, and hands over. */
 export class Engine<Transaction> {
@@ -96,7 +29,9 @@ export class Engine<Transaction> {
   private readonly waiting = new Set<Lane>();
   private readonly runs = new Set<Promise<void>>();
   private readonly log: LogReader | null;
-  private readonly types: ReadonlySet<string> | null;
+  private readonly chains: Chains<Transaction>;
+  private readonly delivery: Delivery<Transaction>;
+  private readonly healing: Healing<Transaction>;
   private readonly abort = new AbortController();
   private readonly working: NodeJS.Timeout;
   private stopping = false;
@@ -108,7 +43,10 @@ export class Engine<Transaction> {
   ) {
     const { subscription, api } = options;
     this.log = api && new LogReader(api);
-    this.types = subscription.types && new Set(subscription.types);
+    const { signal } = this.abort;
+    this.chains = new Chains(options, this.log, signal);
+    this.delivery = new Delivery(options, this.chains, signal);
+    this.healing = new Healing(options, this.log, this.chains, this.delivery, signal);
     const share = Math.max(4, Math.floor(options.maxBuffered / subscription.consumers.length));
     for (const { name, filterSubject } of subscription.consumers) {
       const [, , tenant = '>'] = filterSubject.split('.');
@@ -184,7 +122,7 @@ export class Engine<Transaction> {
     for (const lane of this.lanes.values()) clearTimeout(lane.timer);
     await Promise.all(this.runs);
     for (const { queue } of this.lanes.values()) for (const held of queue) held.again();
-    await Promise.all([...this.lanes.values()].map((lane) => this.save(lane)));
+    await Promise.all([...this.lanes.values()].map((lane) => this.chains.save(lane)));
     this.lanes.clear();
   }
 
@@ -278,7 +216,7 @@ export class Engine<Transaction> {
   /** Handles what is there, for a while. @returns when to go on: 0 at once, null when something new has come */
   private async turn(lane: Lane): Promise<number | null> {
     try {
-      if (lane.queue.length === 0 && this.isToCheck(lane)) await this.readRest(lane);
+      if (lane.queue.length === 0 && this.isToCheck(lane) && (await this.healing.readRest(lane))) this.checking.delete(lane);
       for (let count = 0; count < EVENTS_PER_TURN; count++) {
         const held = lane.queue[0];
         if (!held) return null;
@@ -314,22 +252,22 @@ export class Engine<Transaction> {
   /** Decides about the first one in the queue, and does it. @returns how long to wait first; null when it was dealt with */
   private async look(lane: Lane, held: Held): Promise<number | null> {
     const { event } = held;
-    const chain = await this.chain(lane, event);
+    const chain = await this.chains.of(lane, event);
     switch (chain.judge(event)) {
       case 'known':
         this.done(lane, held);
         return null;
       case 'next':
-        if (await this.deliver(lane, chain, event, () => lane.queue.map((other) => other.event))) this.done(lane, held);
+        if (await this.delivery.deliver(lane, chain, event, () => lane.queue.map((other) => other.event))) this.done(lane, held);
         return null;
       case 'hole': {
         // It may be on its way: delivered again, or to another process of this subscriber.
         const leftMs = held.receivedMs + this.options.holeMs - performance.now();
         if (leftMs > 0) return leftMs;
-        if (await this.movedElsewhere(lane, chain)) return null;
+        if (await this.chains.movedElsewhere(lane, chain)) return null;
         // Where the log was read up to its position, what still doesn't fit is not in it.
         if (
-          (await this.heal(lane, chain.context, event.position)) &&
+          (await this.healing.heal(lane, chain.context, event.position)) &&
           ['hole', 'strange'].includes(chain.judge(event)) &&
           lane.queue.includes(held)
         )
@@ -343,7 +281,7 @@ export class Engine<Transaction> {
         }
         return this.ask(lane, chain, held);
       case 'strange':
-        if (!(await this.movedElsewhere(lane, chain))) return this.ask(lane, chain, held);
+        if (!(await this.chains.movedElsewhere(lane, chain))) return this.ask(lane, chain, held);
         return null;
     }
   }
@@ -359,218 +297,19 @@ export class Engine<Transaction> {
     if (there?.id !== held.event.id) this.drop(lane, held);
     const known = new Map(chain.remembered()).get(held.event.position);
     const rewritten = !still || (there !== null && known !== undefined && known !== there.id);
-    if (rewritten) await this.rewritten(lane, chain);
+    if (rewritten) await this.healing.rewritten(lane, chain);
     else {
       lane.verifiedMs = performance.now();
       if (there?.id !== held.event.id) return null;
-      const whole = await this.heal(lane, chain.context, held.event.position);
+      const whole = await this.healing.heal(lane, chain.context, held.event.position);
       // The log has it as an event of another context.
       if (whole && held.event.position > chain.last.position) this.drop(lane, held);
     }
     return null;
   }
 
-  private async rewritten(lane: Lane, chain: ChainState): Promise<void> {
-    const { onRewritten, checkpoints } = this.options;
-    const from = await (this.log as LogReader).divergence(chain, lane.tenantId, this.abort.signal);
-    if (from > chain.last.position) return;
-    if (!onRewritten)
-      throw new GivenUp(
-        `The history of tenant ${lane.tenantId} was rewritten from position ${from} on: pass onRewritten to undo what was done since and go on`,
-      );
-    const before = chain.remembered().findLast(([position]) => position < from);
-    const to: Checkpoint = before ? { position: before[0], eventId: before[1] } : { position: -1, eventId: null };
-    await this.persistently(lane, from, () => onRewritten({ tenantId: lane.tenantId, context: chain.context, from }));
-    await checkpoints.move(this.key(lane, chain.context), undefined, to, async () => undefined);
-    chain.goTo(to);
-    chain.stored = to;
-    lane.clear.clear();
-    lane.position = Math.min(lane.position, to.position);
-    lane.verifiedMs = performance.now();
-    await this.heal(lane, chain.context, Number.POSITIVE_INFINITY);
-  }
-
   private isToCheck(lane: Lane): boolean {
     return this.checking.has(lane) && this.sources.every((source) => !brings(source, lane) || source.pending === 0);
-  }
-
-  /** What the bus does not bring, because it no longer has it: everything up to the log's head. */
-  private async readRest(lane: Lane): Promise<void> {
-    const { contexts } = this.options.subscription;
-    const chains = await Promise.all((contexts === 'all' ? ['all'] : contexts).map((context) => this.chain(lane, undefined, context)));
-    const [first] = chains.sort((a, b) => a.last.position - b.last.position);
-    if (!first || (await this.heal(lane, first.context, Number.POSITIVE_INFINITY))) this.checking.delete(lane);
-  }
-
-  /**
-   * Reads from the log what is between a chain's checkpoint and a position, and hands it over; what is others' turn on the way, too.
-   * @returns false where it was not read to the end: somebody else is at it, or history was rewritten
-   */
-  private async heal(lane: Lane, context: string, to: number): Promise<boolean> {
-    const { api, onNotice } = this.options;
-    const chain = await this.chain(lane, undefined, context);
-    if (!api) throw unprovable(lane.tenantId, chain.last.position + 1);
-    const from = chain.last.position + 1;
-    // The event of the checkpoint is read too: so it is seen at once when it isn't there any more.
-    for (let after = chain.last.eventId === null ? chain.last.position : chain.last.position - 1; ; ) {
-      const { items, head } = await api.events(lane.tenantId, after, 200, this.abort.signal);
-      const { last } = chain;
-      const same =
-        last.position <= after || last.eventId === null || items.find(({ position }) => position === last.position)?.id === last.eventId;
-      if (!same) {
-        await this.rewritten(lane, chain);
-        return false;
-      }
-      lane.verifiedMs = performance.now();
-      for (const [index, event] of items.entries()) {
-        if (event.position > to) break;
-        if (this.stopping) throw new Stopping();
-        const of = await this.turnOf(lane, chain, event);
-        if (of && !(await this.deliver(lane, of, event, () => items.slice(index)))) return false;
-      }
-      after = items.at(-1)?.position ?? head;
-      if (after >= head || after >= to) break;
-    }
-    if (chain.last.position >= from) onNotice({ kind: 'healed', tenantId: lane.tenantId, context, from, to: chain.last.position });
-    return true;
-  }
-
-  /** The chain whose turn an event of the log is, which is read for one of them. */
-  private async turnOf(lane: Lane, chain: ChainState, event: TenantEvent): Promise<ChainState | null> {
-    const { contexts } = this.options.subscription;
-    if (contexts === 'all' || event.context === chain.context) return event.position > chain.last.position ? chain : null;
-    if (!contexts.includes(event.context)) return null;
-    // What lies before it may not have been read here.
-    const other = await this.chain(lane, event);
-    return event.position > other.last.position && other.judge(event) === 'next' ? other : null;
-  }
-
-  /** @returns false where somebody else handled it meanwhile */
-  private async deliver(lane: Lane, chain: ChainState, event: TenantEvent, ahead: () => TenantEvent[]): Promise<boolean> {
-    const to = { position: event.position, eventId: event.id };
-    if (!this.isWanted(event)) {
-      // Nothing depends on where exactly it goes on among unwanted events: stored now and then, and with the next wanted one.
-      chain.advance(event);
-      lane.position = Math.max(lane.position, event.position);
-      if (event.position - (chain.stored?.position ?? -1) >= UNSAVED) await this.save(lane);
-      return true;
-    }
-    const key = this.key(lane, chain.context);
-    const clear = await this.inClear(lane, event, ahead);
-    try {
-      await this.persistently(
-        lane,
-        event.position,
-        () =>
-          this.options.checkpoints.move(key, chain.stored, to, async (transaction) => {
-            await this.options.handle(clear, transaction);
-          }),
-        async (error) => {
-          const decision = await (this.options.onPoison?.(event, error) ?? 'retry');
-          if (decision === 'skip') await this.options.checkpoints.move(key, chain.stored, to, async () => undefined);
-          return decision;
-        },
-      );
-    } catch (error) {
-      if (!(error instanceof CheckpointMoved)) throw error;
-      await this.movedElsewhere(lane, chain);
-      return false;
-    }
-    chain.stored = chain.advance(event);
-    lane.position = Math.max(lane.position, event.position);
-    return true;
-  }
-
-  /** Tries until it works, or until somebody decides otherwise. Nobody else waits meanwhile but this tenant. */
-  private async persistently(
-    lane: Lane,
-    position: number,
-    work: () => Promise<unknown> | unknown,
-    decide: (error: unknown) => Promise<'skip' | 'retry' | 'stop'> = async () => 'retry',
-  ): Promise<void> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        await work();
-        lane.blocked = false;
-        return;
-      } catch (error) {
-        if (error instanceof CheckpointMoved || error instanceof GivenUp || this.stopping) throw error;
-        this.options.onNotice({ kind: 'failed', tenantId: lane.tenantId, position, attempt, error });
-        if (attempt >= this.options.attempts) {
-          lane.blocked = true;
-          const decision = await decide(error);
-          if (decision === 'stop') throw new GivenUp('an event could not be handled', { cause: error });
-          if (decision === 'skip') {
-            lane.blocked = false;
-            return;
-          }
-        }
-        await sleep(Math.min(100 * 2 ** (attempt - 1), LATER_MS) * (0.5 + Math.random() / 2), undefined, { signal: this.abort.signal });
-      }
-    }
-  }
-
-  private async inClear(lane: Lane, event: TenantEvent, ahead: () => TenantEvent[]): Promise<TenantEvent> {
-    const { api, decrypt } = this.options;
-    if (!decrypt || !api || !holdsPersonal(event.data)) return event;
-    if (lane.clear.get(event.position)?.id !== event.id) {
-      const wanted = ahead().filter(
-        (other) =>
-          other.position >= event.position && other.position < event.position + 1_000 && this.isWanted(other) && holdsPersonal(other.data),
-      );
-      const positions = [...new Set([event.position, ...wanted.map(({ position }) => position)])].slice(0, 200);
-      const { items } = await api.decrypt(lane.tenantId, positions, this.abort.signal);
-      lane.clear = new Map(items.map(({ position, ...clear }) => [position, clear]));
-    }
-    const found = lane.clear.get(event.position);
-    // Not the log's: it is handed over as it came, and what follows shows that it is none.
-    if (found?.id !== event.id) return event;
-    return { ...event, data: found.data, version: found.version };
-  }
-
-  private isWanted({ type }: TenantEvent): boolean {
-    return this.types === null || this.types.has(type);
-  }
-
-  private key(lane: Lane, context: string) {
-    return { subscription: this.options.subscription.id, tenantId: lane.tenantId, context };
-  }
-
-  private async chain(lane: Lane, event?: TenantEvent, given?: string): Promise<ChainState> {
-    const context = given ?? (this.options.subscription.contexts === 'all' ? 'all' : (event as TenantEvent).context);
-    const known = lane.chains.get(context);
-    if (known) return known;
-    const stored = await this.options.checkpoints.load(this.key(lane, context));
-    const made = new ChainState(context, stored ?? (await this.beginning(lane.tenantId, event, context)), stored);
-    lane.chains.set(context, made);
-    lane.position = Math.max(lane.position, made.last.position);
-    return made;
-  }
-
-  /** Where a chain begins that nothing was handled of. */
-  private async beginning(tenantId: string, event: TenantEvent | undefined, context: string): Promise<Checkpoint> {
-    const { from, createdAt } = this.options.subscription;
-    const before = event && (context === 'all' ? event.position - 1 : (event.previousInContext ?? -1));
-    if (from === 'first') return { position: -1, eventId: null };
-    if (typeof from === 'object' && 'positions' in from) {
-      const position = from.positions[tenantId];
-      if (position !== undefined) return { position: position - 1, eventId: null };
-    }
-    const time = typeof from === 'object' && 'time' in from ? from.time : createdAt;
-    // A log that began since then begins with its first event, as most do that a subscription to all tenants meets.
-    if (before === -1 && Date.parse((event as TenantEvent).recordedAt) >= Date.parse(time)) return { position: -1, eventId: null };
-    if (this.log) return { position: (await this.log.firstSince(tenantId, time, this.abort.signal)) - 1, eventId: null };
-    if (before === undefined) throw unprovable(tenantId, 0);
-    return { position: before, eventId: null };
-  }
-
-  /** Another process of this subscriber may have gone on: the stored checkpoint says so. */
-  private async movedElsewhere(lane: Lane, chain: ChainState): Promise<boolean> {
-    const stored = await this.options.checkpoints.load(this.key(lane, chain.context));
-    if (!stored || (stored.position === chain.stored?.position && stored.eventId === chain.stored.eventId)) return false;
-    chain.stored = stored;
-    chain.goTo(stored);
-    return true;
   }
 
   private done(lane: Lane, held: Held): void {
@@ -605,28 +344,8 @@ export class Engine<Transaction> {
     return null;
   }
 
-  private async save(lane: Lane): Promise<void> {
-    for (const chain of lane.chains.values()) {
-      const { last, stored, context } = chain;
-      if (last.eventId === null || last.position === stored?.position) continue;
-      try {
-        await this.options.checkpoints.move(this.key(lane, context), stored, last, async () => undefined);
-        chain.stored = last;
-      } catch (error) {
-        if (!(error instanceof CheckpointMoved)) throw error;
-      }
-    }
-  }
-
   private async forget(lane: Lane): Promise<void> {
-    await this.save(lane);
+    await this.chains.save(lane);
     if (!lane.running && lane.queue.length === 0 && !this.checking.has(lane) && !this.ready.has(lane)) this.lanes.delete(lane.tenantId);
   }
 }
-
-const brings = ({ tenantId }: Source, lane: Lane): boolean => tenantId === null || tenantId === lane.tenantId;
-
-const unprovable = (tenantId: string, position: number) =>
-  new GivenUp(
-    `Events of tenant ${tenantId} are missing from position ${position} on, and only the log can give them: pass api with a key that has event:read`,
-  );

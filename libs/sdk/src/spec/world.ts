@@ -6,9 +6,9 @@ import { connect, headers, type NatsConnection, nkeys } from '@nats-io/transport
 import { eventually } from '@tenantry/testing/eventually';
 import { type RunningNats, startNats } from '@tenantry/testing/nats';
 import type { Start } from '../api.js';
+import type { Notice } from '../engine-options.js';
 import type { TenantEvent } from '../event.js';
 import { type RunningSubscription, type SubscribeOptions, subscribe } from '../subscribe.js';
-import type { Notice } from '../subscription.js';
 
 export const STREAM = 'TENANTRY_EVENTS';
 const seed = new TextDecoder().decode(nkeys.createUser().getSeed());
