@@ -124,6 +124,14 @@ describe('an operation', () => {
     await first.post(`${PLATFORM}/maintenance-windows/${window.id}/end`, { reason: why });
     expect((await first.get(`${PLATFORM}/maintenance-windows/${window.id}`)).body.endReason).toBe(why);
     if (cancelled.status === 202) expect((await first.get(operation)).body.error.detail).toBe(why);
+    // Who may read personal data reads it on the platform's log as on a tenant's.
+    const platformLog = `${PLATFORM}/tenants/${PLATFORM_LOG}/events`;
+    const { head } = (await first.get(`${platformLog}?limit=1`)).body;
+    const { items } = (await first.get(`${platformLog}?after=${Math.max(-1, head - 100)}&limit=200`)).body;
+    const ended = items.find(({ type, data }: any) => type === 'MaintenanceEnded' && data.windowId === window.id);
+    expect(ended.data.reason).toEqual({ enc: expect.any(String) });
+    const clear = await first.post(`${platformLog}/decrypt`, { positions: [ended.position] });
+    expect(clear.body.items[0].data.reason).toBe(why);
     const client = new pg.Client({ connectionString: run.postgresUrl.replace(/\/[^/]*$/, '/tenantry') });
     await client.connect();
     try {

@@ -130,6 +130,14 @@ export class ApiKeyTable {
     return rows[0] ? ofPerson(rows[0]) : null;
   }
 
+  /** Of the platform's keys those from before there were people. */
+  async withoutPerson(): Promise<KeyOfPerson[]> {
+    const { rows } = await this.pool.query<Row>(
+      'SELECT key_id, tenant_id, person FROM identity.api_keys WHERE tenant_id IS NULL AND NOT probe AND person IS NULL',
+    );
+    return rows.map(ofPerson);
+  }
+
   async setPerson(keyId: string, person: string): Promise<void> {
     await this.pool.query('UPDATE identity.api_keys SET person = $2 WHERE key_id = $1 AND person IS NULL', [keyId, person]);
   }

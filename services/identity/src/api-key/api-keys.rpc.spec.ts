@@ -140,7 +140,8 @@ describe('platform keys', () => {
       command: maker,
     });
   const platformKeys = async () =>
-    (await new ListPlatformKeysRpc(table()).handle({ tenantId: '', params: {}, query: {}, body: {}, command: request() })).body.items;
+    (await new ListPlatformKeysRpc(table(), people()).handle({ tenantId: '', params: {}, query: {}, body: {}, command: request() })).body
+      .items;
   const revokePlatform = (keyId: string) =>
     new RevokePlatformKeyRpc(log, table(), clock).handle({ tenantId: '', params: { keyId }, query: {}, body: {}, command: request() });
   /** A request with the key. */
@@ -226,7 +227,7 @@ describe('platform keys', () => {
       code: 'auth.forbidden',
       errors: [{ field: 'owner', rule: 'first_key' }],
     });
-    const unseen = await new ListPlatformKeysRpc(table()).handle({
+    const unseen = await new ListPlatformKeysRpc(table(), people()).handle({
       ...{ tenantId: '', params: {}, query: {}, body: {} },
       command: request(['platform-key:read']),
     });
@@ -237,7 +238,10 @@ describe('platform keys', () => {
     const first = await firstKey();
     const ada = (await createPlatform([], undefined, {}, await by(first))).body;
     const adas = (await createPlatform([], undefined, {}, await by(ada.key))).body;
-    await database.pool.query('UPDATE identity.api_keys SET person = NULL');
+    const forget = () => database.pool.query('UPDATE identity.api_keys SET person = NULL');
+    await forget();
+    expect((await platformKeys()).find(({ id }) => id === adas.id)?.person).toBe(ada.id);
+    await forget();
     expect((await by(adas.key)).principal.person).toBe(ada.id);
     const { rows } = await database.pool.query('SELECT person FROM identity.api_keys WHERE key_id = $1', [adas.id]);
     expect(rows).toEqual([{ person: ada.id }]);
