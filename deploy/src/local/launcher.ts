@@ -13,6 +13,7 @@ import { type NatsAccounts, prepareNatsAccounts } from './nats-accounts.js';
 import { loadAccount, natsServer, writeNatsConfig } from './nats-server.js';
 import { choosePorts } from './ports.js';
 import { type EmbeddedPostgres, embeddedPostgres } from './postgres.js';
+import { PublicKeysCopy } from './public-keys.js';
 import { prepareKeys, prepareSecrets } from './secrets.js';
 import { root, service } from './services.js';
 import type { Settings } from './settings.js';
@@ -38,6 +39,7 @@ export interface RunFile {
 export class Launcher {
   private readonly folder: DataFolder;
   private readonly supervisor: Supervisor;
+  private readonly publicKeys: PublicKeysCopy;
   private lock: Lock | undefined;
   private dog: Watchdog | undefined;
   private stopping: Promise<void> | undefined;
@@ -50,6 +52,7 @@ export class Launcher {
     private readonly say: (text: string) => void,
   ) {
     this.folder = dataFolder(settings.dataDir);
+    this.publicKeys = new PublicKeysCopy(this.folder.publicKeysFile, say);
     this.supervisor = new Supervisor(this.folder, say, () => this.writeRunFile());
   }
 
@@ -112,7 +115,7 @@ export class Launcher {
       }),
     );
     this.checkStopping();
-    await this.copyPublicKeys(gatewayUrl);
+    await this.publicKeys.start(gatewayUrl);
 
     this.facts = {
       gatewayUrl,
@@ -135,6 +138,7 @@ export class Launcher {
   stop(): Promise<void> {
     this.stopping ??= (async () => {
       const infrastructure = ['nats', 'postgres'];
+      await this.publicKeys.stop();
       await this.supervisor.stop((name) => !infrastructure.includes(name));
       await this.supervisor.stop((name) => name === 'nats');
       await this.supervisor.stop((name) => name === 'postgres');
@@ -194,13 +198,6 @@ export class Launcher {
     const url = `nats://127.0.0.1:${port}`;
     await loadAccount(url, accounts.readerCreds);
     return url;
-  }
-
-  /** Certificates are verified with them when the system is away, or gone. */
-  private async copyPublicKeys(gatewayUrl: string): Promise<void> {
-    const response = await fetch(`${gatewayUrl}/.well-known/jwks.json`, { signal: AbortSignal.timeout(10_000) });
-    if (!response.ok) throw new Error(`The public keys could not be read: ${gatewayUrl} answered ${response.status}`);
-    await writeWhole(this.folder.publicKeysFile, await response.text());
   }
 
   /** One write after the other: the last one says how it is. */

@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { eventually } from '@tenantry/testing/eventually';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Api } from '../harness/api.js';
@@ -64,6 +66,9 @@ it('a new signing key signs, and the one before stays published', async () => {
   const rotated = await api.post(`${PLATFORM}/signing-keys/rotate`, {});
   expect(rotated.status, rotated.text).toBe(200);
   expect(await published()).toEqual([rotated.body.keyId, ...before]);
+  const copied = async () =>
+    (await readFile(join(process.env['TENANTRY_E2E_DATA_DIR'] as string, 'jwks.json'), 'utf8')).includes(rotated.body.keyId);
+  await eventually(copied, { timeoutMs: 30_000, intervalMs: 200, what: 'the copy for verifying offline to have it' });
 });
 
 it('everything is wrapped anew as an operation, and what wraps is shown', async () => {
