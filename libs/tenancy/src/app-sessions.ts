@@ -52,18 +52,22 @@ export class AppSessions {
   private async pooled<T>(work: (client: pg.ClientBase) => Promise<T>): Promise<T> {
     const client = await this.pool.connect();
     client.on('error', reportedByQuery);
-    let isUsable = false;
     try {
       return await work(client);
     } finally {
-      // Where even that fails, in an open transaction or on a broken connection, the session is of no use to others.
-      isUsable = await client.query(CLEAN).then(
-        () => true,
-        () => false,
-      );
-      client.off('error', reportedByQuery);
-      client.release(!isUsable);
+      // Whoever waits for the work doesn't wait for that.
+      void this.giveBack(client);
     }
+  }
+
+  private async giveBack(client: pg.PoolClient): Promise<void> {
+    // Where even that fails, in an open transaction or on a broken connection, the session is of no use to others.
+    const isClean = await client.query(CLEAN).then(
+      () => true,
+      () => false,
+    );
+    client.off('error', reportedByQuery);
+    client.release(!isClean);
   }
 
   private async alone<T>(where: Where, work: (client: pg.ClientBase) => Promise<T>): Promise<T> {

@@ -37,7 +37,7 @@ const noStamp: Stamp = { tables: [], force: [], unforce: [], sequences: [], view
 export async function tryOut(sessions: AppSessions, trial: Trial): Promise<Tried> {
   return sessions.run({ server: DEFAULT_SERVER, database: CONTROL_PLANE_DATABASE }, async (client) => {
     try {
-      await client.query(`BEGIN; SET LOCAL statement_timeout = '10s'; SET LOCAL lock_timeout = '2s'`);
+      await client.query(`BEGIN; SET LOCAL statement_timeout = '20s'; SET LOCAL lock_timeout = '2s'`);
       return await onScratch(client, trial);
     } finally {
       // Where even that fails the session is broken, which is seen when it is given back.
@@ -60,12 +60,11 @@ async function onScratch(client: ClientBase, trial: Trial): Promise<Tried> {
   const unforce = trial.hasData && trial.supportsShared ? existing.map(({ name }) => name) : [];
   await scratch.run(...unforced({ ...noStamp, unforce }));
 
-  for (const [index, statement] of trial.statements.entries()) {
-    try {
-      await scratch.run(statement.sql);
-    } catch (error) {
-      return { refusals: [refusal(index, statement, 'fails', reasonOf(error))], stamp: noStamp, objects: {}, compiled: null };
-    }
+  try {
+    await scratch.run(...trial.statements.map(({ sql }) => sql));
+  } catch (error) {
+    const index = statementOf(error) - 1;
+    return { refusals: [refusal(index, trial.statements[index]!, 'fails', reasonOf(error))], stamp: noStamp, objects: {}, compiled: null };
   }
   const { tables, other } = await readCatalogue(client, scratch.schema, SHARED_ROLE);
   const faults = trial.supportsShared ? [...tables.flatMap(sharedFaults), ...otherFaults(other)] : [];
@@ -193,6 +192,15 @@ function locate(statements: readonly Statement[], { relation, reason }: Fault): 
     statements.findLastIndex((statement) => statement.relations.includes(relation)),
   );
   return refusal(index, statements[index]!, 'shared', reason);
+}
+
+/** From 1. @throws the error where it is none of a statement's */
+function statementOf(error: unknown): number {
+  const { message, code } = error as { message: string; code?: string };
+  if (code === 'TG007') return 1;
+  const at = code === 'TG006' ? / in statement (\d+)$/.exec(message)?.[1] : undefined;
+  if (at === undefined) throw error;
+  return Number(at);
 }
 
 function reasonOf(error: unknown): string {

@@ -32,6 +32,8 @@ const LEASE_EVERY_MS = 5_000;
 /** Waiting for an item that is not due for longer than this is left to the effect's own schedule. */
 const WAIT_MS = 1_000;
 const BATCH = 100;
+/** As many items are claimed at a time as take about so long: each claim is a transaction, and nothing begins while it is made. */
+const CLAIM_MS = 500;
 /** An item at which the process died so often is why: since the third time it was alone. */
 const MAX_INTERRUPTIONS = 10;
 
@@ -47,6 +49,8 @@ export class JobDrive {
   private leasedMs = performance.now();
   private canaryOver = false;
   private hasLooked = false;
+  /** What an item took of late, on average. */
+  private itemMs: number | null = null;
   private wake = (): void => undefined;
   private readonly stop = new AbortController();
   /** That this driver works on; it ends with it. */
@@ -142,7 +146,9 @@ export class JobDrive {
   private async claim(concurrency: number): Promise<ClaimedItem[]> {
     const { rows, driver } = this.parts;
     if ([...this.running].some(({ interruptions }) => interruptions >= SUSPECT_FROM)) return [];
-    const claimed = await rows.claim(this.id, driver, Math.min(BATCH, 4 * concurrency), !this.canaryIsOver());
+    const few = 4 * concurrency;
+    const most = this.itemMs === null ? few : Math.max(few, Math.floor((concurrency * CLAIM_MS) / Math.max(1, this.itemMs)));
+    const claimed = await rows.claim(this.id, driver, Math.min(BATCH, most), !this.canaryIsOver());
     if (claimed.length > 0 || this.running.size > 0) return claimed;
     return rows.claim(this.id, driver, 1, !this.canaryIsOver(), true);
   }
@@ -175,12 +181,9 @@ export class JobDrive {
     const ending = await runWith({ tenantId: item.tenantId ?? undefined, traceparent: this.cause.traceparent }, () =>
       this.outcome(item, handler, running),
     );
-    this.endings.push({
-      ...ending,
-      ordinal: item.ordinal,
-      claims: item.claims,
-      durationMs: Math.round((performance.now() - begun) * 10) / 10,
-    });
+    const tookMs = performance.now() - begun;
+    this.itemMs = this.itemMs === null ? tookMs : 0.9 * this.itemMs + 0.1 * tookMs;
+    this.endings.push({ ...ending, ordinal: item.ordinal, claims: item.claims, durationMs: Math.round(tookMs * 10) / 10 });
     this.running.delete(item);
     this.wake();
   }
