@@ -212,7 +212,7 @@ describe('another server', () => {
     ]);
     await dropPlace(platform.places, again.to);
     expect(await leftInPlace(platform.places, tenantId, ['default', 'eu-1'])).toBe(0);
-  });
+  }, 60_000);
 
   it('is moved to from a schema of the control plane, and back into one', async () => {
     const home = await withNotes(placementFor(randomUUID(), 'dedicated'), platform.server.url);

@@ -55,11 +55,13 @@ export interface Written {
   usage: number;
   writes: number;
   longestMs: number;
+  /** The longest time in which none of the writes to the database came through. */
+  pauseMs: number;
   errors: unknown[];
 }
 
 /** More than that are in flight only where the machine can't keep up with the rate: then it is not kept. */
-const mostInFlight = 120;
+const mostInFlight = 60;
 
 /** Writes at a rate, whatever each takes: three of four by `withTenant`, the rest by the API. */
 export function writer(
@@ -69,8 +71,14 @@ export function writer(
   tenantId: string,
   perSecond: number,
 ) {
-  const done: Written = { notes: new Map(), usage: 0, writes: 0, longestMs: 0, errors: [] };
+  const done: Written = { notes: new Map(), usage: 0, writes: 0, longestMs: 0, pauseMs: 0, errors: [] };
   const going = new Set<Promise<void>>();
+  let last: number | null = null;
+  const cameThrough = () => {
+    const now = performance.now();
+    if (last !== null) done.pauseMs = Math.max(done.pauseMs, now - last);
+    last = now;
+  };
   const timed = (work: () => Promise<void>) => {
     const begun = performance.now();
     const running = work()
@@ -104,6 +112,7 @@ export function writer(
           ? client.query('INSERT INTO notes (id, text) VALUES ($1, $2)', [id, `note ${id}`])
           : client.query('UPDATE notes SET times = times + 1 WHERE id = $1', [again]),
       );
+      cameThrough();
       done.notes.set(again ?? id, (done.notes.get(again ?? id) ?? 0) + 1);
     });
   };

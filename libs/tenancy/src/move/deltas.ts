@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg';
 import { identifier, literal, sqlState } from '../sql.js';
-import { asText, givenKeys, insertText, jsonArray, matches, storedBytes } from './rows.js';
+import { asText, givenKeys, type Into, insertRows, jsonArray, matches, storedBytes } from './rows.js';
 import { inSchema } from './side.js';
 import type { MovedTable } from './tables.js';
 
@@ -21,9 +21,8 @@ export interface Delta {
 /** From where to where, within transactions that are open. */
 export interface Between {
   source: ClientBase;
-  target: ClientBase;
   fromSchema: string;
-  toSchema: string;
+  into: Into;
 }
 
 /** What became of the rows of the keys, as the source's transaction sees them. */
@@ -51,24 +50,29 @@ export async function readDelta(source: ClientBase, schema: string, table: Moved
   return { table, keys, present, gone: rows.filter(({ bytes }) => bytes === null).map(({ key }) => key) };
 }
 
-async function writePresent({ source, target, fromSchema, toSchema }: Between, { table, present }: Delta, onConflict = ''): Promise<void> {
+async function writePresent({ source, fromSchema, into }: Between, { table, present }: Delta, onConflict = ''): Promise<void> {
   const from = inSchema(fromSchema, table.name);
   const read = `SELECT ${asText(table, 's.')} AS line FROM ${from} s JOIN ${givenKeys(from, table)} ON ${matches(table, 's')}`;
   for (const keys of present) {
     const { rows } = await source.query<{ line: string }>(read, [jsonArray(keys)]);
-    await target.query(insertText(toSchema, table, onConflict), [rows.map(({ line }) => line)]);
+    await insertRows(
+      into,
+      table,
+      rows.map(({ line }) => line),
+      onConflict,
+    );
   }
 }
 
-async function deleteKeys({ target, toSchema }: Between, table: MovedTable, keys: readonly string[]): Promise<void> {
-  const into = inSchema(toSchema, table.name);
+async function deleteKeys({ client, schema }: Into, table: MovedTable, keys: readonly string[]): Promise<void> {
+  const into = inSchema(schema, table.name);
   if (keys.length > 0)
-    await target.query(`DELETE FROM ${into} t USING ${givenKeys(into, table)} WHERE ${matches(table, 't')}`, [jsonArray(keys)]);
+    await client.query(`DELETE FROM ${into} t USING ${givenKeys(into, table)} WHERE ${matches(table, 't')}`, [jsonArray(keys)]);
 }
 
 /** Into tables without foreign keys and triggers: whatever was there of the keys goes first, so that unique values may have changed hands. */
 export async function replaceRows(between: Between, deltas: readonly Delta[]): Promise<void> {
-  for (const { table, keys } of [...deltas].reverse()) await deleteKeys(between, table, keys);
+  for (const { table, keys } of [...deltas].reverse()) await deleteKeys(between.into, table, keys);
   for (const delta of deltas) await writePresent(between, delta);
 }
 
@@ -82,16 +86,16 @@ const orderMatters = new Set(['23505', '23503', '23001', '428C9']);
  */
 export async function mergeRows(between: Between, deltas: readonly Delta[], tables: readonly MovedTable[]): Promise<void> {
   if (deltas.length === 0) return;
-  const { target, source, fromSchema } = between;
-  await target.query('SET CONSTRAINTS ALL DEFERRED; SAVEPOINT merging');
+  const { source, fromSchema, into } = between;
+  await into.client.query('SET CONSTRAINTS ALL DEFERRED; SAVEPOINT merging');
   try {
-    for (const { table, gone } of [...deltas].reverse()) await deleteKeys(between, table, gone);
+    for (const { table, gone } of [...deltas].reverse()) await deleteKeys(between.into, table, gone);
     for (const delta of deltas) await writePresent(between, delta, updating(delta.table));
-    await target.query('SET CONSTRAINTS ALL IMMEDIATE');
+    await into.client.query('SET CONSTRAINTS ALL IMMEDIATE');
   } catch (error) {
     if (!orderMatters.has(sqlState(error) ?? '')) throw error;
-    await target.query('ROLLBACK TO merging; SET CONSTRAINTS ALL DEFERRED');
-    const keys = await withDependants(between, deltas, tables);
+    await into.client.query('ROLLBACK TO merging; SET CONSTRAINTS ALL DEFERRED');
+    const keys = await withDependants(into, deltas, tables);
     const all: Delta[] = [];
     for (const table of tables) {
       const mine = keys.get(table.name);
@@ -111,7 +115,7 @@ function updating(table: MovedTable): string {
 
 /** The keys with those of all rows at the target that point to them, over however many tables. */
 async function withDependants(
-  { target, toSchema }: Between,
+  { client, schema }: Into,
   deltas: readonly Delta[],
   tables: readonly MovedTable[],
 ): Promise<Map<string, Set<string>>> {
@@ -124,10 +128,10 @@ async function withDependants(
         const parent = named.get(name);
         const keys = found.get(name);
         if (!parent || !keys) continue;
-        const [of, to] = [inSchema(toSchema, child.name), inSchema(toSchema, name)];
+        const [of, to] = [inSchema(schema, child.name), inSchema(schema, name)];
         const pairs = columns.map((column, at) => `c.${identifier(column)} = p.${identifier(references[at]!)}`).join(' AND ');
         const key = child.key.map((column) => `${literal(column)}, c.${identifier(column)}`).join(', ');
-        const { rows } = await target.query<{ key: string }>(
+        const { rows } = await client.query<{ key: string }>(
           `SELECT jsonb_build_object(${key})::text AS key FROM ${of} c JOIN ${to} p ON ${pairs} JOIN ${givenKeys(to, parent)} ON ${matches(parent, 'p')}`,
           [jsonArray([...keys])],
         );

@@ -546,6 +546,34 @@ describe('a move', () => {
     await expect(prepare(platform.places, to(move.to, 'shared'))).rejects.toMatchObject({ code: 'placement.not_movable' });
   }, 60_000);
 
+  it('computes with the rights of the product’s owner, whatever its functions try', async () => {
+    const source = await placed('dedicated');
+    const { tenantId } = source;
+    const ddl = `
+      CREATE FUNCTION who(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN current_user; END';
+      CREATE FUNCTION rise(text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS
+        'BEGIN EXECUTE ''RESET ROLE''; RETURN true; EXCEPTION WHEN OTHERS THEN RETURN true; END';
+      CREATE TABLE deeds (tenant_id uuid NOT NULL DEFAULT current_setting('app.tenant_id')::uuid, id int NOT NULL, text text,
+        owner text GENERATED ALWAYS AS (who(text)) STORED, CHECK (rise(text)), PRIMARY KEY (tenant_id, id));
+      CREATE INDEX deeds_of ON deeds (who(text));`;
+    await inDatabase(
+      'tenantry',
+      `BEGIN; GRANT USAGE, CREATE ON SCHEMA "${source.appSchema}" TO tenantry_app_owner; SET LOCAL ROLE tenantry_app_owner;
+       SET LOCAL search_path = "${source.appSchema}"; ${ddl} ${withNames(stampTables(['deeds']), { role: source.role })} COMMIT`,
+    );
+    await run(tenantId, sql`INSERT INTO deeds (id, text) VALUES (1, 'a')`);
+    const move = to(source, 'isolated');
+    const prepared = await prepare(platform.places, move);
+    await copy(platform.places, move);
+    await run(tenantId, sql`INSERT INTO deeds (id, text) VALUES (2, 'b')`);
+    const { rows } = await inDatabase(move.to.database, `SELECT DISTINCT owner FROM "${source.appSchema}".deeds`);
+    expect(rows).toEqual([{ owner: 'tenantry_app_owner' }]);
+    // What a function says of its caller is not what it said of the tenant: such a copy differs.
+    await expect(catchUp(platform.places, move)).rejects.toMatchObject({ code: 'placement.copy_differs' });
+    await abandon(platform.places, move);
+    expect(prepared.structure).toMatch(/^[0-9a-f]{64}$/);
+  }, 60_000);
+
   it('stops where the structure changes under it, with the gate open', async () => {
     const source = await placed('dedicated');
     const move = to(source, 'isolated');

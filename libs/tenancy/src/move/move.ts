@@ -83,7 +83,8 @@ const copyAll = (source: Client, target: Client, { from, to }: Move, tables: rea
         await emptyTables(target, to.appSchema, tables);
         await target.query('SET CONSTRAINTS ALL DEFERRED');
         let rows = 0;
-        for (const table of tables) rows += await copyTable(source, target, from.appSchema, to.appSchema, table);
+        for (const table of tables)
+          rows += await copyTable(source, { client: target, tenantId: to.tenantId, schema: to.appSchema }, from.appSchema, table);
         return rows;
       }),
     { snapshot: true },
@@ -119,7 +120,8 @@ async function copyPlatformRows(source: Client, target: Client, { from, to }: Mo
         await emptyTables(target, to.schema, tables);
         if ((await stampOf(source, from)) !== (await stampOf(target, to))) return 0;
         let rows = 0;
-        for (const table of tables) rows += await copyTable(source, target, from.schema, to.schema, table);
+        for (const table of tables)
+          rows += await copyTable(source, { client: target, tenantId: to.tenantId, schema: to.schema }, from.schema, table);
         return rows;
       }),
     { snapshot: true },

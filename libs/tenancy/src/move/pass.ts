@@ -83,11 +83,12 @@ export async function pass(
       if (atMost) for (const { name } of whole) await refuseLarge(source, from, name, atMost.rowsWithoutKey);
       if (deltas.length > 0 || whole.length > 0 || atTarget)
         await asOwner(target, to, async () => {
+          const into = { client: target, tenantId: to.tenantId, schema: to.appSchema };
           for (const table of whole) {
             await emptyTables(target, to.appSchema, [table]);
-            await copyTable(source, target, from.appSchema, to.appSchema, table);
+            await copyTable(source, into, from.appSchema, table);
           }
-          const between = { source, target, fromSchema: from.appSchema, toSchema: to.appSchema };
+          const between = { source, fromSchema: from.appSchema, into };
           if (to.isolation === 'shared') await mergeRows(between, deltas, tables);
           else await replaceRows(between, deltas);
           for (const { table, keys } of deltas) await compare(source, target, move, table, keys);

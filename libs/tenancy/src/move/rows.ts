@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg';
-import { identifier } from '../sql.js';
+import { identifier, sqlState } from '../sql.js';
 import { inSchema } from './side.js';
 import type { MovedTable } from './tables.js';
 
@@ -14,11 +14,41 @@ export const asText = ({ columns }: MovedTable, alias = '') =>
   `ROW(${columns.map(({ name }) => `${alias}${identifier(name)}`).join(', ')})::text`;
 
 /** Inserts rows given as texts in $1. Generated columns make themselves. */
-export function insertText(schema: string, { name, columns }: MovedTable, onConflict = ''): string {
+function insertText(schema: string, { name, columns }: MovedTable, onConflict: string): string {
   const given = columns.filter(({ generated }) => !generated).map((column) => identifier(column.name));
   const into = inSchema(schema, name);
   return `INSERT INTO ${into} (${given.join(', ')}) OVERRIDING SYSTEM VALUE
     SELECT ${given.map((column) => `(g.r).${column}`).join(', ')} FROM (SELECT line::${into} AS r FROM unnest($1::text[]) AS lines(line) OFFSET 0) g ${onConflict}`;
+}
+
+/** Where rows are put. */
+export interface Into {
+  client: ClientBase;
+  tenantId: string;
+  schema: string;
+}
+
+/**
+ * Inserts rows given as texts. Checks, generated columns and indexes may call functions of the product's: they run as its owner, in a
+ * function from which no role is to be had. @throws Error with the SQLSTATE of what was wrong
+ */
+export async function insertRows(
+  { client, tenantId, schema }: Into,
+  table: MovedTable,
+  lines: readonly string[],
+  onConflict = '',
+): Promise<void> {
+  const text = insertText(schema, table, onConflict);
+  if (!table.ofProduct) {
+    await client.query(text, [lines]);
+    return;
+  }
+  try {
+    await client.query('SELECT tenancy.run_app($1, $2, ARRAY[$3], $4)', [schema, tenantId, text, lines]);
+  } catch (error) {
+    const state = sqlState(error) === 'TG006' && /^\w{5}/.exec((error as Error).message)?.[0];
+    throw state ? Object.assign(error as Error, { code: state }) : error;
+  }
 }
 
 /** Sizes are those of storage, for which no value is read that is stored apart. */
@@ -26,29 +56,22 @@ export const storedBytes = ({ columns }: MovedTable, alias = '') =>
   columns.map(({ name }) => `coalesce(pg_column_size(${alias}${identifier(name)}), 0)`).join(' + ') || '0';
 
 /** All rows that the source's transaction sees, the large ones apart from the others: two batches in memory. Gives their number. */
-export async function copyTable(
-  source: ClientBase,
-  target: ClientBase,
-  fromSchema: string,
-  toSchema: string,
-  table: MovedTable,
-): Promise<number> {
+export async function copyTable(source: ClientBase, into: Into, fromSchema: string, table: MovedTable): Promise<number> {
   const bytes = storedBytes(table);
   const { rows } = await source.query<{ largest: number }>(
     `SELECT coalesce(max(${bytes}), 0)::int AS largest FROM ${inSchema(fromSchema, table.name)}`,
   );
   const { largest } = rows[0]!;
-  const copied = await copyRows(source, target, fromSchema, toSchema, table, `${bytes} <= ${largeBytes}`, mostRows);
+  const copied = await copyRows(source, into, fromSchema, table, `${bytes} <= ${largeBytes}`, mostRows);
   if (largest <= largeBytes) return copied;
   const most = Math.max(1, Math.floor(heldBytes / largest));
-  return copied + (await copyRows(source, target, fromSchema, toSchema, table, `${bytes} > ${largeBytes}`, most));
+  return copied + (await copyRows(source, into, fromSchema, table, `${bytes} > ${largeBytes}`, most));
 }
 
 async function copyRows(
   source: ClientBase,
-  target: ClientBase,
+  into: Into,
   fromSchema: string,
-  toSchema: string,
   table: MovedTable,
   which: string,
   most: number,
@@ -64,13 +87,12 @@ async function copyRows(
     if (bytes > 0) size = Math.max(1, Math.min(most, Math.floor((lines.length * targetBytes) / bytes)));
     return lines;
   };
-  const text = insertText(toSchema, table);
   let copied = 0;
   let next = fetch();
   for (let lines = await next; lines.length > 0; lines = await next) {
     next = fetch();
     next.catch(() => undefined); // awaited above
-    await target.query({ text, values: [lines] });
+    await insertRows(into, table, lines);
     copied += lines.length;
   }
   await source.query('CLOSE moving');

@@ -96,28 +96,34 @@ export async function buildStructure(client: Client, place: Placement, { stateme
     async () => {
       await client.query(
         `DROP SCHEMA IF EXISTS ${schema} CASCADE; CREATE SCHEMA ${schema}; GRANT USAGE ON SCHEMA ${schema} TO ${identifier(place.role)};
-         GRANT USAGE, CREATE ON SCHEMA ${schema} TO ${APP_OWNER}; SET LOCAL ROLE ${APP_OWNER};
-         SET LOCAL search_path = ${schema}; SET LOCAL check_function_bodies = off`,
+         GRANT USAGE, CREATE ON SCHEMA ${schema} TO ${APP_OWNER}; SET LOCAL check_function_bodies = off`,
       );
       let left = statements.map((statement) => statement.replaceAll('"$role"', identifier(place.role)).replaceAll('"$schema"', schema));
       for (let before = Number.POSITIVE_INFINITY; left.length > 0; ) {
-        if (left.length === before) throw await reasonOf(client, left[0]!);
+        if (left.length === before) throw await reasonOf(client, place, left[0]!);
         before = left.length;
-        left = await attempt(client, left);
+        left = await attempt(client, place, left);
       }
-      for (const table of tables) await client.query(`ALTER TABLE ${identifier(table)} DISABLE TRIGGER USER`);
+      const disable = tables.map((table) => `ALTER TABLE ${schema}.${identifier(table)} DISABLE TRIGGER USER;`);
+      await client.query(`${disable.join(' ')} REVOKE CREATE ON SCHEMA ${schema} FROM ${APP_OWNER}`);
     },
     { path: place.appSchema },
   );
 }
 
+/** As the owner of the product's tables: what a statement computes may be a function of the product's. The schema is not its. */
+const make = (client: Client, { appSchema, tenantId }: Placement, statement: string) =>
+  statement.startsWith('COMMENT ON SCHEMA ')
+    ? client.query(statement)
+    : client.query('SELECT tenancy.run_app($1, $2, ARRAY[$3], NULL, true)', [appSchema, tenantId, statement]);
+
 /** Gives those that failed. */
-async function attempt(client: Client, statements: readonly string[]): Promise<string[]> {
+async function attempt(client: Client, place: Placement, statements: readonly string[]): Promise<string[]> {
   const failed: string[] = [];
   for (const statement of statements) {
     await client.query('SAVEPOINT one');
     try {
-      await client.query(statement);
+      await make(client, place, statement);
       await client.query('RELEASE one');
     } catch {
       // Told by reasonOf where it still fails in the last round.
@@ -128,9 +134,9 @@ async function attempt(client: Client, statements: readonly string[]): Promise<s
   return failed;
 }
 
-async function reasonOf(client: Client, statement: string): Promise<Error> {
+async function reasonOf(client: Client, place: Placement, statement: string): Promise<Error> {
   try {
-    await client.query(statement);
+    await make(client, place, statement);
   } catch (error) {
     return error as Error;
   }
@@ -241,6 +247,9 @@ UNION ALL SELECT 'alien', 'inheritance of ' || c.relname FROM mine c JOIN pg_inh
 UNION ALL SELECT 'alien', 'rule ' || r.rulename FROM pg_rewrite r JOIN mine c ON c.oid = r.ev_class WHERE r.rulename <> '_RETURN'
 UNION ALL SELECT 'alien', 'type ' || t.typname FROM pg_type t, space
   WHERE t.typnamespace = space.oid AND t.typtype IN ('r', 'm', 'b') AND t.typcategory <> 'A'
+UNION ALL SELECT 'alien', 'check of the domain ' || t.typname || ' by the function ' || p.proname FROM pg_constraint k JOIN pg_type t ON t.oid = k.contypid, space, pg_depend d, pg_proc p
+  WHERE t.typnamespace = space.oid AND d.classid = 'pg_constraint'::regclass AND d.objid = k.oid AND d.refclassid = 'pg_proc'::regclass
+    AND p.oid = d.refobjid AND p.pronamespace = space.oid
 UNION ALL SELECT 'alien', 'aggregate ' || p.proname FROM pg_proc p, space WHERE p.pronamespace = space.oid AND p.prokind IN ('a', 'w')
 UNION ALL SELECT 'alien', 'operator ' || o.oprname FROM pg_operator o, space WHERE o.oprnamespace = space.oid
 UNION ALL SELECT 'statement', format('CREATE TYPE %I AS ENUM (%s)', t.typname,

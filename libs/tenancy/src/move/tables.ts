@@ -21,6 +21,8 @@ export interface MovedTable {
   /** Triggers of the product's own. */
   triggers: string[];
   forced: boolean;
+  /** Made by a blueprint: what it computes of rows runs with the rights of the product's owner. */
+  ofProduct: boolean;
 }
 
 /** The tables of a schema, parents before their children where foreign keys allow an order at all. */
@@ -87,6 +89,6 @@ SELECT c.relname AS name,
    WHERE k.conrelid = c.oid AND k.contype = 'f'), '[]') AS parents,
   coalesce((SELECT json_agg(t.tgname ORDER BY t.tgname) FROM pg_trigger t
    WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgname NOT LIKE 'tenantry\\_moving\\_%'), '[]') AS triggers,
-  c.relforcerowsecurity AS forced
+  c.relforcerowsecurity AS forced, c.relowner = to_regrole('tenantry_app_owner')::oid AS "ofProduct"
 FROM pg_class c WHERE c.relnamespace = to_regnamespace(quote_ident($1)) AND c.relkind IN ('r', 'p') AND NOT c.relispartition
 ORDER BY c.oid`;
