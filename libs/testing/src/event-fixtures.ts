@@ -94,6 +94,14 @@ export const eventFixtures: readonly EventFixture[] = [
   {
     type: 'TenantDeletionScheduled',
     version: 1,
+    data: {
+      ...{ operationId: 'op-3', cause: 'manual', graceEndsAt: end, before: { status: 'active' }, scheduledAt: at },
+      ...{ feedback: { category: 'price', text: sealed }, winBack: true },
+    },
+  },
+  {
+    type: 'TenantDeletionScheduled',
+    version: 1,
     data: { operationId: 'op-3', cause: 'manual', reason: sealed, graceEndsAt: end, before: { status: 'archived' }, scheduledAt: at },
   },
   {

@@ -113,7 +113,10 @@ describe('an erased tenant', () => {
       expect((await searchFiles(join(dataDir, 'storage'), needle)).length, 'the search finds files').toBeGreaterThan(0);
       expect((await api.get(url(tenant.id, '/erasure-certificate'))).body.code).toBe('erasure.not_found');
 
-      const operation = await erase(api, tenant);
+      const operation = await erase(api, tenant, undefined, {
+        feedback: { category: 'quality', text: `because ${needle}` },
+        winBack: true,
+      });
       expect(operation, JSON.stringify(operation)).toMatchObject({ status: 'succeeded' });
 
       // Nobody gets in, and nobody is told more than that it is gone.
@@ -152,6 +155,14 @@ describe('an erased tenant', () => {
          UNION ALL SELECT datname FROM pg_database WHERE datname LIKE '%${key}%'`,
       );
       expect(places).toEqual([]);
+
+      // Of what it said when it left, the word and the flag stay, in the event and in numbers.
+      const departures = async () => (await api.get(`${PLATFORM}/tenants/metrics`)).body.departures;
+      const said = await sql(other.id, `SELECT data FROM log.events WHERE tenant_id = '${tenant.id}' AND type = 'TenantDeletionScheduled'`);
+      expect(said[0].data).toMatchObject({ feedback: { category: 'quality', text: { enc: expect.any(String) } }, winBack: true });
+      await eventually(async () => (await departures()).byCategory.quality >= 1 && (await departures()).winBack >= 1, {
+        what: 'the metrics',
+      });
 
       // The log keeps its positions, and other tenants theirs.
       const rows = await sql(other.id, `SELECT id FROM log.events WHERE tenant_id = '${tenant.id}' ORDER BY position`);

@@ -92,6 +92,7 @@ describe('a deletion', () => {
       type: 'deletion',
       steps: expect.arrayContaining([expect.objectContaining({ name: 'grace', status: 'running' })]),
     });
+    expect((await api.get(url(tenant.id))).body.deletion).toMatchObject({ feedback: null, winBack: false });
     const again = await api.delete(`/api/tenants/${tenant.id}`);
     expect([again.status, again.body.deletion.grace_ends_at]).toEqual([202, asked.body.deletion.graceEndsAt]);
     expect(again.headers.get('location')).toBe(asked.body.operation.url);
@@ -100,6 +101,25 @@ describe('a deletion', () => {
     expect((await api.post(url(tenant.id, '/undelete'))).body).toMatchObject({ status: 'active', deletion: null });
     expect((await api.get(asked.body.operation.url)).body.status).toBe('cancelled');
     expect((await api.post(url(tenant.id, '/undelete'))).status).toBe(200);
+  });
+
+  it('takes what the tenant says why, for operators to read during its grace, from both surfaces', async () => {
+    for (const [path, body] of [
+      [`${PLATFORM}/tenants`, { feedback: { category: 'price', text: 'too dear for us' }, winBack: true }],
+      ['/api/tenants', { feedback: { category: 'price', text: 'too dear for us' }, win_back: true }],
+    ] as const) {
+      const tenant = await create();
+      const asked = await remove(`${path}/${tenant.id}`, body);
+      expect(asked.status, asked.text).toBe(202);
+      const { deletion } = (await api.get(url(tenant.id))).body;
+      expect(deletion).toMatchObject({ feedback: { category: 'price', text: 'too dear for us' }, winBack: true });
+      expect(JSON.stringify(await eventsOf(api, tenant.id))).not.toContain('too dear');
+      expect((await api.post(url(tenant.id, '/undelete'))).body.deletion).toBeNull();
+    }
+    const tenant = await create();
+    const wrong = await remove(url(tenant.id), { feedback: { category: 'weather', text: 'x'.repeat(2_001) } });
+    expect(wrong.status).toBe(422);
+    expect(wrong.body.errors.map(({ field }: { field: string }) => field).sort()).toEqual(['feedback.category', 'feedback.text']);
   });
 
   it('is cancelled as the operation that it is', async () => {

@@ -4,7 +4,7 @@ import { Theme } from '../config/known-settings.js';
 import { Setting } from '../config/routes.js';
 import { LimitInput, LimitName } from '../quota/limits.js';
 import { Currency, Email, InstantText, Isolation, Locale, Phone, Region, Slug, TimeZone, text, Uuid } from '../values.js';
-import { suspensionCauses, transitionCommands } from './events.js';
+import { feedbackCategories, suspensionCauses, transitionCommands } from './events.js';
 
 const Language = Locale;
 const Tag = z.string().regex(/^[\p{L}\p{N}][\p{L}\p{N}_.:-]{0,49}$/u, 'must consist of letters, digits and _ . : -');
@@ -128,7 +128,15 @@ export const Tenant = z.object({
   features: z.record(z.string(), z.boolean()),
   activation: z.enum(['automatic', 'review']),
   deletion: z
-    .object({ graceEndsAt: InstantText, erasing: z.boolean() })
+    .object({
+      graceEndsAt: InstantText,
+      erasing: z.boolean(),
+      feedback: z
+        .object({ category: z.enum(feedbackCategories), text: z.string().nullable() })
+        .nullable()
+        .describe('Why it leaves, as it said'),
+      winBack: z.boolean().describe('It may be asked to come back'),
+    })
     .nullable()
     .describe('Of a tenant that is being deleted: until when it can be undeleted'),
   legalHold: z.boolean().describe('While it is held it cannot be deleted'),
@@ -280,6 +288,11 @@ export type ScheduledTransition = z.infer<typeof ScheduledTransition>;
 export const DeletionBody = WhyBody.extend({
   graceDays: z.number().int().min(0).max(365).optional().describe('Until the tenant is erased it can be undeleted; 30 unless given'),
   confirm: z.string().max(63).optional().describe('The slug of the tenant; needed where graceDays is 0'),
+  feedback: z
+    .strictObject({ category: z.enum(feedbackCategories), text: text(2_000).optional().describe('Encrypted; erased with the tenant') })
+    .optional()
+    .describe('Why the tenant leaves. The category stays after its erasure, as a number in the metrics'),
+  winBack: z.boolean().optional().describe('Whether the tenant may be asked to come back; stays after its erasure'),
 });
 export const DeletionAccepted = TenantAccepted.extend({ deletion: z.object({ graceEndsAt: InstantText }) });
 /** What a deletion takes with it. */

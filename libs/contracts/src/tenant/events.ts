@@ -81,6 +81,8 @@ const place = z.object({
   database: z.string(),
   generation: z.number().int().min(1),
 });
+/** Why a tenant leaves, as one of a few words that stay after its erasure. */
+export const feedbackCategories = ['price', 'missing_feature', 'quality', 'support', 'competitor', 'no_longer_needed', 'other'] as const;
 /** What somebody typed to say why: personal, under a key of its own. */
 const reason = personal(z.string()).optional();
 const reasons = () => 'reasons';
@@ -259,6 +261,10 @@ export const tenantEvents = events('tenant', {
       cause: z.enum(suspensionCauses),
       reason,
       graceEndsAt: z.string(),
+      /** What the tenant said; the text goes with its keys. */
+      feedback: z.object({ category: z.enum(feedbackCategories), text: reason }).optional(),
+      /** Whether it may be asked to come back. */
+      winBack: z.boolean().optional(),
       before: z.object({ status: deletable }),
       scheduledAt: z.string(),
     }),

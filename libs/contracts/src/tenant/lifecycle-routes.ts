@@ -166,12 +166,17 @@ export const lifecycleFaces = [
       cause: DeletionBody.shape.cause,
       grace_days: DeletionBody.shape.graceDays,
       confirm: DeletionBody.shape.confirm,
+      feedback: DeletionBody.shape.feedback,
+      win_back: DeletionBody.shape.winBack,
     }),
     bodyOptional: true,
     answers: { 202: z.union([Organization.extend({ deletion: z.object({ grace_ends_at: z.string() }) }), PendingRow]) },
     request: ({ params, body }) => ({
       params,
-      body: body && { reason: body.reason, cause: body.cause, graceDays: body.grace_days, confirm: body.confirm },
+      body: body && {
+        ...{ reason: body.reason, cause: body.cause, graceDays: body.grace_days, confirm: body.confirm },
+        ...{ feedback: body.feedback, winBack: body.win_back },
+      },
     }),
     answer: (body) =>
       'approval' in body ? pendingRow(body) : { ...organization(body), deletion: { grace_ends_at: body.deletion.graceEndsAt } },

@@ -13,6 +13,12 @@ const Health = z
   .object({ healthy: z.number().int(), warning: z.number().int(), critical: z.number().int() })
   .describe('Tenants by the limit that they have used most of: critical from 100 %, warning from 80 %');
 
+const Departures = {
+  total: z.number().int(),
+  counts: counts.describe('By what they said why'),
+  winBack: z.number().int().describe('Those that may be asked to come back'),
+};
+
 const TenantMetrics = z.object({
   totalTenants: z.number().int().describe('Without deleted ones'),
   byStatus: counts,
@@ -20,6 +26,9 @@ const TenantMetrics = z.object({
   mrr: z.array(z.object({ currency: z.string(), amountMinor: z.number().int(), tenants: z.number().int() })),
   usage: z.record(z.string(), totals),
   health: Health,
+  departures: z
+    .object({ total: Departures.total, byCategory: Departures.counts, winBack: Departures.winBack })
+    .describe('Of tenants that are being deleted, or were'),
 });
 export type TenantMetrics = z.infer<typeof TenantMetrics>;
 
@@ -55,10 +64,11 @@ export const metricsFaces = [
         mrr_by_currency: z.record(z.string(), z.number()),
         usage: z.record(z.string(), totals),
         health: Health,
+        departures: z.object({ total: Departures.total, by_category: Departures.counts, win_back: Departures.winBack }),
       }),
     },
     request: () => ({}),
-    answer: ({ totalTenants, byStatus, byTier, mrr, usage, health }: TenantMetrics) => ({
+    answer: ({ totalTenants, byStatus, byTier, mrr, usage, health, departures }: TenantMetrics) => ({
       total_tenants: totalTenants,
       by_status: { ...Object.fromEntries(tenantStatuses.map((status) => [status, 0])), ...byStatus },
       by_tier: Object.fromEntries(Object.entries(byTier).map(([plan, count]) => [tierName(plan), count])),
@@ -67,6 +77,7 @@ export const metricsFaces = [
       mrr_by_currency: Object.fromEntries(mrr.map(({ currency, amountMinor }) => [currency, amountMinor / 100])),
       usage,
       health,
+      departures: { total: departures.total, by_category: departures.byCategory, win_back: departures.winBack },
     }),
   }),
 ];

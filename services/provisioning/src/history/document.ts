@@ -68,7 +68,12 @@ const ofTenant = (tenant: RegisteredTenant): Document => ({
   tags: tenant.tags,
   features: tenant.features,
   activation: tenant.activation,
-  deletion: tenant.deletion && { graceEndsAt: tenant.deletion.graceEndsAt, erasing: tenant.deletion.erasing },
+  deletion: tenant.deletion && {
+    ...{ graceEndsAt: tenant.deletion.graceEndsAt, erasing: tenant.deletion.erasing, winBack: tenant.deletion.winBack },
+    feedback: tenant.deletion.feedback
+      ? { category: tenant.deletion.feedback.category, text: personal(tenant.deletion.feedback.text) }
+      : null,
+  },
   legalHold: tenant.legalHold !== null,
   scheduledTransitions: mapped(tenant.scheduled, ({ command, at, reason }) => ({ command, at, reason: personal(reason) })),
 });

@@ -1,7 +1,7 @@
 import { DomainError, invalidField } from '@tenantry/contracts/errors';
 import type { EventOf } from '@tenantry/contracts/events';
 import type { tenantEvents } from '@tenantry/contracts/tenant/events';
-import { living, type Tenant, type Why } from './tenant.js';
+import { type Deletion, living, type Tenant, type Why } from './tenant.js';
 import { notAllowed } from './transitions.js';
 
 type TenantEvent = EventOf<typeof tenantEvents>;
@@ -10,6 +10,8 @@ export const GRACE_DAYS = 30;
 const DAY_MS = 24 * 3_600_000;
 
 export interface DeletionOrder extends Why {
+  feedback?: { category: NonNullable<Deletion['feedback']>['category']; text?: string };
+  winBack?: boolean;
   operationId: string;
   graceDays?: number;
   /** The tenant's slug, needed where there is no grace. */
@@ -18,7 +20,7 @@ export interface DeletionOrder extends Why {
 
 /** From now on the tenant can't be used; when its grace is over it is erased. */
 export const scheduleDeletion =
-  ({ operationId, cause, reason, graceDays = GRACE_DAYS, confirm }: DeletionOrder, now: string) =>
+  ({ operationId, cause, reason, graceDays = GRACE_DAYS, confirm, feedback, winBack }: DeletionOrder, now: string) =>
   (state: Tenant): TenantEvent[] => {
     const { status, legalHold, slug } = living(state);
     if (status === 'deleting') return [];
@@ -27,7 +29,10 @@ export const scheduleDeletion =
     if (graceDays === 0 && confirm === undefined)
       throw invalidField('confirm', 'required', 'without a grace nothing can be taken back: confirm with the slug of the tenant');
     const graceEndsAt = new Date(Date.parse(now) + graceDays * DAY_MS).toISOString();
-    return [{ type: 'TenantDeletionScheduled', data: { operationId, cause, reason, graceEndsAt, before: { status }, scheduledAt: now } }];
+    const said = { feedback, winBack };
+    return [
+      { type: 'TenantDeletionScheduled', data: { operationId, cause, reason, graceEndsAt, ...said, before: { status }, scheduledAt: now } },
+    ];
   };
 
 /** Back to what it was; of a tenant that was being provisioned, that goes on. */

@@ -1,6 +1,6 @@
 import { patch, projection, upsert } from '@tenantry/messaging/projection';
 import { sql } from 'drizzle-orm';
-import { bigint, integer, jsonb, pgSchema, text, timestamp, uuid } from 'drizzle-orm/pg-core';
+import { bigint, boolean, integer, jsonb, pgSchema, text, timestamp, uuid } from 'drizzle-orm/pg-core';
 
 export const tenants = pgSchema('provisioning').table('tenants', {
   tenantId: uuid('tenant_id').primaryKey(),
@@ -29,6 +29,8 @@ export const tenants = pgSchema('provisioning').table('tenants', {
   mrrMinor: bigint('mrr_minor', { mode: 'number' })
     .notNull()
     .generatedAlwaysAs(sql`CASE WHEN status = 'active' THEN price_minor ELSE 0 END`),
+  feedbackCategory: text('feedback_category'),
+  winBack: boolean('win_back').notNull(),
   version: bigint('version', { mode: 'number' }).notNull(),
   position: bigint('position', { mode: 'number' }).notNull(),
 });
@@ -46,7 +48,7 @@ const status = (event: At, value: string, reason: string | null) =>
 /** One row per tenant, for the list; of reasons it knows the cause only. To rebuild, raise `version`. */
 export const tenantList = projection({
   name: 'tenant-list',
-  version: 3,
+  version: 4,
   placement: 'service',
   tables: [tenants],
   on: {
@@ -74,6 +76,7 @@ export const tenantList = projection({
         priceMinor: data.plan.priceMinor,
         mrrCurrency: data.plan.currency,
         activation: data.activation,
+        winBack: false,
         createdAt: event.recordedAt,
         ...at(event),
       });
@@ -89,8 +92,15 @@ export const tenantList = projection({
     TenantTrialEnded: (event) => patch(tenants, { tenantId: event.tenantId }, at(event)),
     TenantArchived: (event) => status(event, 'archived', event.data.cause),
     TenantRestored: (event) => status(event, event.data.status, event.data.cause),
-    TenantDeletionScheduled: (event) => status(event, 'deleting', event.data.cause),
-    TenantDeletionCancelled: (event) => status(event, event.data.status, event.data.cause),
+    TenantDeletionScheduled: (event) => {
+      const { cause, feedback, winBack = false } = event.data;
+      const shown = { status: 'deleting', statusReason: cause, feedbackCategory: feedback?.category ?? null, winBack };
+      return patch(tenants, { tenantId: event.tenantId }, { ...shown, ...at(event) });
+    },
+    TenantDeletionCancelled: (event) => {
+      const shown = { status: event.data.status, statusReason: event.data.cause, feedbackCategory: null, winBack: false };
+      return patch(tenants, { tenantId: event.tenantId }, { ...shown, ...at(event) });
+    },
     TenantErasureStarted: (event) => patch(tenants, { tenantId: event.tenantId }, at(event)),
     TenantErased: (event) => status(event, 'deleted', null),
     LegalHoldPlaced: (event) => patch(tenants, { tenantId: event.tenantId }, at(event)),

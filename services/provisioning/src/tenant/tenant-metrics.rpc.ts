@@ -1,11 +1,11 @@
 import { Controller } from '@nestjs/common';
 import { totalUsage } from '@tenantry/contracts/quota/routes';
-import { getTenantMetrics } from '@tenantry/contracts/tenant/metrics-routes';
+import { getTenantMetrics, type TenantMetrics } from '@tenantry/contracts/tenant/metrics-routes';
 import { Handles } from '@tenantry/messaging/handles';
 import type { Call, Reply } from '@tenantry/messaging/rpc';
 import { RpcClient } from '@tenantry/messaging/rpc';
 import { Database } from '@tenantry/service/database';
-import { and, count, desc, eq, ne, sum } from 'drizzle-orm';
+import { and, count, desc, eq, inArray, ne, sum } from 'drizzle-orm';
 import { Resellers } from './resellers.js';
 import { tenants } from './tenant-list.projection.js';
 
@@ -21,9 +21,11 @@ export class TenantMetricsRpc {
   @Handles(getTenantMetrics)
   async handle({ command }: Call<typeof getTenantMetrics>): Reply<typeof getTenantMetrics> {
     const parentId = (await this.resellers.asking(command.principal)) ?? undefined;
-    const which = and(ne(tenants.status, 'deleted'), parentId === undefined ? undefined : eq(tenants.parentId, parentId));
+    const asked = parentId === undefined ? undefined : eq(tenants.parentId, parentId);
+    const which = and(ne(tenants.status, 'deleted'), asked);
+    const gone = and(inArray(tenants.status, ['deleting', 'deleted']), asked);
     const { db } = this.database;
-    const [byStatus, byTier, mrr, used] = await Promise.all([
+    const [byStatus, byTier, mrr, departed, used] = await Promise.all([
       db.select({ name: tenants.status, count: count() }).from(tenants).where(which).groupBy(tenants.status),
       db.select({ name: tenants.plan, count: count() }).from(tenants).where(which).groupBy(tenants.plan),
       db
@@ -32,6 +34,11 @@ export class TenantMetricsRpc {
         .where(which)
         .groupBy(tenants.mrrCurrency)
         .orderBy(desc(count())),
+      db
+        .select({ category: tenants.feedbackCategory, winBack: tenants.winBack, count: count() })
+        .from(tenants)
+        .where(gone)
+        .groupBy(tenants.feedbackCategory, tenants.winBack),
       this.rpc.call(totalUsage, { parentId }),
     ]);
     return {
@@ -43,7 +50,18 @@ export class TenantMetricsRpc {
         mrr: mrr.map((row) => ({ currency: row.currency, amountMinor: Number(row.amount ?? 0), tenants: row.tenants })),
         usage: Object.fromEntries(used.resources.map(({ resource, ...totals }) => [resource, totals])),
         health: used.health,
+        departures: departuresOf(departed),
       },
     };
   }
+}
+
+function departuresOf(rows: { category: string | null; winBack: boolean; count: number }[]): TenantMetrics['departures'] {
+  const departures: TenantMetrics['departures'] = { total: 0, byCategory: {}, winBack: 0 };
+  for (const { category, winBack, count } of rows) {
+    departures.total += count;
+    if (winBack) departures.winBack += count;
+    if (category !== null) departures.byCategory[category] = (departures.byCategory[category] ?? 0) + count;
+  }
+  return departures;
 }

@@ -6,8 +6,9 @@ type At = { version: number; position: number };
 
 /** As the API shows it, contacts in clear. */
 export async function tenantView(keyring: Keyring, id: string, state: RegisteredTenant, { version, position }: At): Promise<TenantBody> {
-  const [adminEmail, billingEmail, contactPhone, reason] = await Promise.all(
-    [state.adminEmail, state.billingEmail, state.contactPhone, state.statusReason ?? undefined].map((value) =>
+  const { deletion } = state;
+  const [adminEmail, billingEmail, contactPhone, reason, said] = await Promise.all(
+    [state.adminEmail, state.billingEmail, state.contactPhone, state.statusReason ?? undefined, deletion?.feedback?.text].map((value) =>
       value === undefined ? null : keyring.reveal(id, value),
     ),
   );
@@ -35,7 +36,10 @@ export async function tenantView(keyring: Keyring, id: string, state: Registered
     parentId: state.parentId ?? null,
     features: state.features,
     activation: state.activation,
-    deletion: state.deletion && { graceEndsAt: state.deletion.graceEndsAt, erasing: state.deletion.erasing },
+    deletion: deletion && {
+      ...{ graceEndsAt: deletion.graceEndsAt, erasing: deletion.erasing, winBack: deletion.winBack },
+      feedback: deletion.feedback ? { category: deletion.feedback.category, text: said ?? null } : null,
+    },
     legalHold: state.legalHold !== null,
     createdAt: state.createdAt,
     updatedAt: state.updatedAt,

@@ -20,6 +20,9 @@ export interface Deletion {
   graceEndsAt: string;
   /** Nothing takes it back any more. */
   erasing: boolean;
+  /** Why it leaves, and whether it may be asked to come back. */
+  feedback: DeletionScheduled['feedback'] | null;
+  winBack: boolean;
 }
 export type ScheduledTransition = Omit<Extract<TenantEvent, { type: 'TransitionScheduled' }>['data'], 'transitionId'>;
 /** Why, as its caller says. */
@@ -143,8 +146,8 @@ export const tenant = aggregate<Tenant, typeof tenantEvents>({
       case 'TenantRestored':
         return { ...state, status: event.data.status, archivedFrom: null, archivedBy: null, ...why(event.data), updatedAt };
       case 'TenantDeletionScheduled': {
-        const { operationId, before, graceEndsAt } = event.data;
-        const deletion = { operationId, from: before.status, graceEndsAt, erasing: false };
+        const { operationId, before, graceEndsAt, feedback = null, winBack = false } = event.data;
+        const deletion = { operationId, from: before.status, graceEndsAt, erasing: false, feedback, winBack };
         return { ...state, status: 'deleting', deletion, ...why(event.data), updatedAt };
       }
       case 'TenantDeletionCancelled':
