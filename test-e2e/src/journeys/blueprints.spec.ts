@@ -1,3 +1,5 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { stampOf, versionOf } from '@tenantry/tenancy/compile';
 import { tenantMigrations } from '@tenantry/tenancy/migration-files';
 import { eventually } from '@tenantry/testing/eventually';
@@ -48,6 +50,10 @@ async function campaign(name: string, body: object) {
 }
 const items = async (url: string, status?: string) =>
   (await system.api.get(`${url}/items?limit=200${status ? `&status=${status}` : ''}`)).body.items as any[];
+const logs = async () => {
+  const folder = join(system.dataDir, 'logs');
+  return Promise.all((await readdir(folder)).map((name) => readFile(join(folder, name), 'utf8')));
+};
 const ledger = async (name: string) =>
   (
     await admin.query(
@@ -202,6 +208,38 @@ describe('a blueprint', () => {
     });
     expect((await system.api.post(`${stopping}/cancel`)).status).toBeLessThan(300);
     await ended(stopping, ['cancelled']);
+  });
+
+  it('tells nothing of a tenant’s rows where its SQL fails on them, and leaves no table of a tenant open', async () => {
+    const planted = 'planted-8c1f';
+    const [shop, gate] = [before[2] as string, before[3] as string];
+    expect((await system.api.put(`${blueprints}/odd`, { supportsShared: false })).status).toBe(201);
+    const publish = async (version: number, sql: string) => {
+      const { status, text } = await system.api.post(`${blueprints}/odd/versions`, { version, sql });
+      expect(status, text).toBe(201);
+    };
+    await publish(1, 'CREATE TABLE guests (id int PRIMARY KEY, name text)');
+    await ended(await campaign('odd', { toVersion: 1, concurrency: 4 }), ['succeeded']);
+    for (const tenant of [shop, gate])
+      await admin.query(`INSERT INTO ${schemaOf(tenant)}.guests VALUES (1, $1)`, [`${planted}-${tenant === shop ? 'raise' : 'open'}`]);
+    const raising = `IF EXISTS (SELECT FROM guests WHERE name LIKE '%raise') THEN
+      RAISE SQLSTATE '42P01' USING MESSAGE = (SELECT name FROM guests), DETAIL = (SELECT name FROM guests), TABLE = (SELECT name FROM guests); END IF;`;
+    const opening = `IF EXISTS (SELECT FROM guests WHERE name LIKE '%open') THEN CREATE TABLE extra (id int); END IF;`;
+    await publish(2, `ALTER TABLE guests ADD COLUMN seen boolean; DO $$ BEGIN ${raising} ${opening} END $$`);
+    const url = await campaign('odd', { toVersion: 2 });
+    expect(await ended(url, ['succeeded', 'failed', 'paused'])).toMatchObject({ counts: { quarantined: 2 } });
+    const quarantined = await items(url, 'quarantined');
+    const errorOf = (tenant: string) => quarantined.find(({ tenantId }) => tenantId === tenant).error;
+    expect(errorOf(shop)).toBe('Statement 2 of version 2 of odd failed: there is no such table (SQLSTATE 42P01).');
+    expect(errorOf(gate)).toMatch(/^extra: .*Nothing was changed\.$/);
+    expect((await admin.query('SELECT to_regclass($1) AS extra', [`${schemaOf(gate)}.extra`])).rows).toEqual([{ extra: null }]);
+
+    const operation = await system.api.get(url);
+    const events = await admin.query('SELECT e::text FROM log.events e');
+    const rows = await admin.query('SELECT i::text FROM provisioning.job_items i');
+    for (const told of [operation.text, JSON.stringify(events.rows), JSON.stringify(rows.rows), system.output(), ...(await logs())])
+      expect(told).not.toContain(planted);
+    expect((await system.api.put(`${blueprints}/odd`, { supportsShared: false, status: 'retired' })).status).toBe(200);
   });
 
   it('that is retired comes to nobody any more', async () => {
