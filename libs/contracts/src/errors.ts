@@ -86,6 +86,7 @@ export const errorCodes = {
   'server.not_found': { status: 404, title: 'There is no such server' },
   'server.differs': { status: 409, title: 'The name stands for another server' },
   'server.taken': { status: 409, title: 'The server is in use already' },
+  'database.taken': { status: 409, title: 'The name of the database is in use already' },
   'placement.not_movable': { status: 409, title: 'The tenant cannot be moved there as it is' },
   'placement.not_caught_up': { status: 409, title: 'The tenant is written to faster than it can be moved' },
   'placement.move_running': { status: 409, title: 'The tenant is being moved already' },

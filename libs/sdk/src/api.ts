@@ -115,7 +115,7 @@ export class TenantryApi {
     }
   }
 
-  /** The login of an isolated tenant's own database. Platform keys only, with `placement:connect`. @throws ApiError `placement.not_found` */
+  /** The login of the database that a tenant lives in: its own, or of a further one that many share. Not of the control plane's. Platform keys only, with `placement:connect`. @throws ApiError `placement.not_found` */
   async databaseLogin(tenantId: string): Promise<{ database: string; user: string; password: string; generation: number }> {
     return (await this.ask('GET', `/tenants/${tenantId}/database-login`)).body as never;
   }

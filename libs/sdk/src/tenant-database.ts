@@ -6,9 +6,9 @@ import { TenantryApi } from './api.js';
 export interface TenantDatabaseConfig {
   /** The platform's database, with a login that is a member of `tenantry_product`. */
   url: string;
-  /** Tells the passwords of isolated tenants: a platform key that has `placement:connect`. Not needed where no tenant is isolated. */
+  /** Tells the passwords of other databases: a platform key that has `placement:connect`. Not needed where all tenants live in the platform's. */
   api?: { url: string; apiKey: string };
-  /** Connections for all shared and dedicated tenants together. Default 10. */
+  /** Connections for all tenants of the platform's database together. Default 10. */
   maxConnections?: number;
   /** Of every statement. Default 10 s. */
   statementTimeoutMs?: number;
@@ -33,7 +33,7 @@ export function tenantDatabase(config: TenantDatabaseConfig): TenantDatabase {
   pool.on('error', onLost);
   const asked = api && new TenantryApi({ url: api.url, apiKey: api.apiKey, surface: 'platform' });
   const passwordOf = async (tenantId: string): Promise<string> => {
-    if (!asked) throw new Error('The tenant is isolated: tenantDatabase needs `api`, to ask for the login of its database');
+    if (!asked) throw new Error('The tenant lives in another database: tenantDatabase needs `api`, to ask for its login');
     return (await asked.databaseLogin(tenantId)).password;
   };
   const tenants = new PostgresTenants({

@@ -50,3 +50,6 @@ export function isUnreachable(error: unknown): boolean {
   if (/^(08...|57P0[0-9]|53300|55000)$/.test(sqlState(error) ?? '')) return true;
   return /timeout exceeded when trying to connect|Query read timeout|Connection terminated|not queryable/i.test(message ?? '');
 }
+
+/** All connections of the pool were in use for too long: where many tenants share it, that says nothing of the database. */
+export const isQueueTimeout = (error: unknown): boolean => /timeout exceeded when trying to connect/.test((error as Error).message ?? '');

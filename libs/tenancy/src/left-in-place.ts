@@ -1,15 +1,19 @@
 import { tenantKey } from '@tenantry/contracts/ids';
 import type { PoolClient } from 'pg';
-import { SHARED_APP_SCHEMA, SHARED_ROLE, SHARED_SCHEMA } from './names.js';
-import type { PlaceContext } from './place-context.js';
+import { onDatabase } from './move/side.js';
+import { OWNER, SHARED_APP_SCHEMA, SHARED_ROLE, SHARED_SCHEMA } from './names.js';
+import { inOneMessage, type PlaceContext } from './place-context.js';
+import type { Placement } from './placement.js';
 import { DEFAULT_SERVER, onServer } from './servers.js';
 import { identifier, uuidLiteral } from './sql.js';
 
+type Where = Pick<Placement, 'isolation' | 'server' | 'database'>;
+
 /**
- * How much is left of a tenant's places on the control plane's server, whatever level it lived on: schemas, roles, databases, what is recorded of them, rows of the shared tables.
- * @param servers that it has ever been on
+ * How much is left of a tenant's places, whatever level it lived on: schemas, roles, databases, what is recorded of them, rows of the shared tables.
+ * @param elsewhere where it has ever lived, other than in the control plane's database or in one of its own beside it
  */
-export async function leftInPlace(context: PlaceContext, tenantId: string, servers: readonly string[]): Promise<number> {
+export async function leftInPlace(context: PlaceContext, tenantId: string, elsewhere: readonly Where[]): Promise<number> {
   const { pool } = context;
   const key = tenantKey(tenantId);
   const { rows } = await pool.query<{ found: string }>(
@@ -18,18 +22,16 @@ export async function leftInPlace(context: PlaceContext, tenantId: string, serve
           + (SELECT count(*) FROM pg_database WHERE datname = $4)
           + (SELECT count(*) FROM tenancy.placements WHERE tenant_id = $1)
           + (SELECT count(*) FROM tenancy.server_places WHERE tenant_id = $1)
+          + (SELECT count(*) FROM tenancy.database_places WHERE tenant_id = $1)
           + (SELECT count(*) FROM tenancy.tenant_gate WHERE tenant_id = $1)
           + (SELECT count(*) FROM tenancy.app_ledger WHERE app_schema = $3) AS found`,
     [tenantId, `t_${key}`, `app_${key}`, `tenantry_t_${key}`],
   );
-  const elsewhere = await onOtherServers(
-    context,
-    key,
-    servers.filter((server) => server !== DEFAULT_SERVER),
-  );
+  const servers = [...new Set(elsewhere.map(({ server }) => server))].filter((server) => server !== DEFAULT_SERVER);
+  const left = (await onOtherServers(context, key, servers)) + (await inOtherDatabases(context, tenantId, elsewhere));
   const client = await pool.connect();
   try {
-    return Number(rows[0]?.found) + (await sharedRows(client, tenantId)) + elsewhere;
+    return Number(rows[0]?.found) + (await sharedRows(client, tenantId)) + left;
   } finally {
     client.release();
   }
@@ -48,6 +50,27 @@ async function onOtherServers(context: PlaceContext, key: string, servers: reado
     ),
   );
   return found.reduce((sum, { rows }) => sum + Number(rows[0]?.found), 0);
+}
+
+/** Schemas and what is recorded of them, in databases that many tenants share. */
+async function inOtherDatabases(context: PlaceContext, tenantId: string, places: readonly Where[]): Promise<number> {
+  const key = tenantKey(tenantId);
+  const found = await Promise.all(
+    places
+      .filter(({ isolation }) => isolation !== 'isolated')
+      .map((place) =>
+        onDatabase(context, place, (client) =>
+          inOneMessage(
+            client,
+            `SET LOCAL ROLE ${OWNER};
+             SELECT (SELECT count(*) FROM pg_namespace WHERE nspname IN ('t_${key}', 'app_${key}'))
+                  + (SELECT count(*) FROM tenancy.tenant_gate WHERE tenant_id = ${uuidLiteral(tenantId)})
+                  + (SELECT count(*) FROM tenancy.app_ledger WHERE app_schema = 'app_${key}') AS found`,
+          ),
+        ),
+      ),
+  );
+  return found.reduce((sum, results) => sum + Number(results[2]?.rows[0]?.found), 0);
 }
 
 /** In the tenant's own context, as any of its transactions; in one statement over all tables. */

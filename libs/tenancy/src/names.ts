@@ -24,18 +24,26 @@ export const SHARED_APP_SCHEMA = 'app_shared';
 export const serviceSchema = (service: string): string => service.replaceAll('-', '_');
 export const serviceLogin = (service: string): string => `tenantry_${serviceSchema(service)}`;
 
-/** Where a new tenant of that level goes. Not ready yet. */
+/** Of an isolated tenant. */
+export const ownDatabase = (tenantId: string): string => `tenantry_t_${tenantKey(tenantId)}`;
+
+/** Where a new tenant of that level goes. Not ready yet. @param database of those that many tenants share; an isolated one has its own */
 export function placementFor(
   tenantId: string,
   isolation: Isolation,
-  { server = 'default', generation = 1, workerGroup = 'shared' }: Partial<Pick<Placement, 'server' | 'generation' | 'workerGroup'>> = {},
+  {
+    server = 'default',
+    database = CONTROL_PLANE_DATABASE,
+    generation = 1,
+    workerGroup = 'shared',
+  }: Partial<Pick<Placement, 'server' | 'database' | 'generation' | 'workerGroup'>> = {},
 ): Placement {
   const key = tenantKey(tenantId);
   const where =
     isolation === 'shared'
-      ? { database: CONTROL_PLANE_DATABASE, schema: SHARED_SCHEMA, appSchema: SHARED_APP_SCHEMA, role: SHARED_ROLE }
+      ? { database, schema: SHARED_SCHEMA, appSchema: SHARED_APP_SCHEMA, role: SHARED_ROLE }
       : {
-          database: isolation === 'isolated' ? `tenantry_t_${key}` : CONTROL_PLANE_DATABASE,
+          database: isolation === 'isolated' ? ownDatabase(tenantId) : database,
           schema: `t_${key}`,
           appSchema: `app_${key}`,
           role: `t_${key}`,

@@ -1,13 +1,13 @@
 import { DomainError } from '@tenantry/contracts/errors';
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
 import type { Pool, PoolClient } from 'pg';
-import { Breaker, isUnreachable } from './breaker.js';
+import { Breaker, isQueueTimeout, isUnreachable } from './breaker.js';
 import { ClosedGates, type GateLimits } from './closed-gates.js';
-import { ISOLATED_POOL_SIZE, IsolatedPools } from './isolated-pools.js';
+import { DatabasePools, ISOLATED_POOL_SIZE } from './database-pools.js';
 import { type LoginKeys, openLogin } from './login-secret.js';
 import type { Placement } from './placement.js';
 import { type PlacedLogin, Placements } from './placements.js';
-import { ServerUrls } from './servers.js';
+import { databasePassword, isControlPlane, opensAhead, ServerUrls } from './servers.js';
 import { type SlotLimits, Slots } from './slots.js';
 import { identifier, integer, literal, sqlState, uuidLiteral } from './sql.js';
 import { Tenants, type TenantTransaction } from './tenants.js';
@@ -15,9 +15,9 @@ import { Tenants, type TenantTransaction } from './tenants.js';
 export interface PostgresTenantsOptions {
   /** Of the control-plane database, with the service's login. The caller's: it is not closed here. */
   pool: Pool;
-  /** What the pool connects with; isolated databases are on the same server, or on one that its database knows. */
+  /** What the pool connects with; other databases are on the same server, or on one that its database knows. */
   url: string;
-  /** Passwords of isolated tenants' logins: the keyring opens those that are beside the placements; who may not read them asks for each. */
+  /** Passwords of the logins of other databases: the keyring opens those that are kept with the placements; who may not read them asks for each. */
   keys: LoginKeys | { passwordOf: (tenantId: string) => Promise<string> };
   /** Schemas that names are looked up in: the platform's rows of the tenant first, or the product's alone. Default: platform. */
   path?: 'platform' | 'product';
@@ -26,9 +26,9 @@ export interface PostgresTenantsOptions {
   /** A transaction in which nothing happens for that long is ended by the server: it frees the rows of a frozen process. */
   idleTimeoutMs?: number;
   placementTtlMs?: number;
-  /** How long an isolated database that did not answer is left alone at first, and at most. */
+  /** How long another database that did not answer is left alone at first, and at most. */
   breakerMs?: { first: number; longest: number };
-  /** Pools of isolated databases that stay open. */
+  /** Pools of other databases that stay open. */
   isolatedPools?: number;
   /** A connection is closed after it has served that many dedicated tenants: a backend keeps some 140 KB of catalogue of each. */
   tenantsPerConnection?: number;
@@ -39,7 +39,7 @@ export interface PostgresTenantsOptions {
   onIdleError?: (error: Error) => void;
 }
 
-type Connected = { client: PoolClient; pool: Pool };
+type Connected = { client: PoolClient };
 type Entered = ({ kind: 'in' } & Connected) | { kind: 'closed' | 'stale' | 'unknown'; cause: unknown };
 
 /** Tenants in PostgreSQL at all three levels of isolation: the same queries, the same context, one round trip to begin. */
@@ -47,7 +47,7 @@ export class PostgresTenants extends Tenants {
   readonly #options: Required<Omit<PostgresTenantsOptions, 'gate' | 'connections'>> & { gate: GateLimits };
   readonly #placements: Placements;
   readonly #gates: ClosedGates;
-  readonly #isolated: IsolatedPools;
+  readonly #others: DatabasePools;
   readonly #breaker: Breaker;
   readonly #connections: Slots;
   readonly #served = new WeakMap<PoolClient, Set<string>>();
@@ -75,9 +75,9 @@ export class PostgresTenants extends Tenants {
     this.#gates = new ClosedGates(gate);
     this.#connections = new Slots({ inUse: 3, waiting: 250, waitMs: 5_000, ...connections });
     const servers = new ServerUrls(pool, url);
-    this.#isolated = new IsolatedPools({
+    this.#others = new DatabasePools({
       urlOf: (server) => servers.of(server),
-      passwordOf: (placed) => passwordOf(keys, placed),
+      passwordOf: (placed) => passwordOf(pool, keys, placed),
       max: isolatedPools,
       statementTimeoutMs,
       onIdleError,
@@ -89,7 +89,7 @@ export class PostgresTenants extends Tenants {
   }
 
   override async withTenant<T>(tenantId: string, work: (tx: TenantTransaction) => Promise<T>): Promise<T> {
-    const { client, pool, placement, giveBack } = await this.#enter(tenantId);
+    const { client, placement, giveBack } = await this.#enter(tenantId);
     let broken: Error | undefined;
     try {
       const result = await work({ db: this.#drizzleOf(client), client, placement });
@@ -101,14 +101,14 @@ export class PostgresTenants extends Tenants {
       broken = await this.#rollBack(client, placement, error);
       throw error;
     } finally {
-      client.release(broken ?? (pool === this.#options.pool && this.#isWorn(client, placement)));
+      client.release(broken ?? this.#isWorn(client, placement));
       giveBack();
     }
   }
 
   /** Gives why the connection can't be used again, if so. */
   async #rollBack(client: PoolClient, placement: Placement, error: unknown): Promise<Error | undefined> {
-    if (placement.isolation === 'isolated' && isUnreachable(error)) {
+    if (!isControlPlane(placement) && isUnreachable(error)) {
       // Who keeps silent would not answer a ROLLBACK either.
       this.#breaker.failed(databaseOf(placement), performance.now());
       return error as Error;
@@ -125,7 +125,7 @@ export class PostgresTenants extends Tenants {
   }
 
   override async close(): Promise<void> {
-    await this.#isolated.close();
+    await this.#others.close();
   }
 
   /** A connection with the tenant's transaction begun. Holds none while it waits before a closed gate. */
@@ -165,7 +165,7 @@ export class PostgresTenants extends Tenants {
       if (entered.kind === 'in') {
         this.#placements.keep(placed);
         this.#gates.open(tenantId);
-        return { client: entered.client, pool: entered.pool, placement, giveBack };
+        return { client: entered.client, placement, giveBack };
       }
       // The tenant has left: it may be at the next place already.
       if (entered.kind === 'stale' && refused !== placement.generation) {
@@ -195,43 +195,44 @@ export class PostgresTenants extends Tenants {
     const there: PlacedLogin = { placement: next, loginSecret, next: null };
     if (placement.generation === refused) return there;
     // Connections take their time: they are made while the tenant is on its way. Who needs them hears why there are none.
-    if (fresh && next.isolation === 'isolated' && placement.isolation !== 'isolated') this.#isolated.warm(there).catch(() => undefined);
+    if (fresh && opensAhead(placement, next)) this.#others.warm(there).catch(() => undefined);
     return placed;
   }
 
   /** A database or login that isn't to be had may be one that the tenant has left, and that is gone. The next look-up finds the new one. */
-  async #hasMovedAway({ tenantId, isolation, generation }: Placement): Promise<boolean> {
-    if (isolation !== 'isolated') return false;
+  async #hasMovedAway(placement: Placement): Promise<boolean> {
+    const { tenantId, generation } = placement;
+    if (isControlPlane(placement)) return false;
     const now = await this.#placements.find(tenantId, true);
     return now !== null && now.placement.generation !== generation;
   }
 
   async #begin(placed: PlacedLogin): Promise<Entered> {
     const { placement } = placed;
-    const isIsolated = placement.isolation === 'isolated';
-    if (isIsolated) this.#guard(placement);
+    const isElsewhere = !isControlPlane(placement);
+    if (isElsewhere) this.#guard(placement);
     let pool = this.#options.pool;
     let client: PoolClient;
     try {
-      if (isIsolated) pool = await this.#isolated.pool(placed);
+      if (isElsewhere) pool = await this.#others.pool(placed);
       client = await pool.connect();
     } catch (error) {
-      if (isIsolated) this.#heard(placement, error);
+      if (isElsewhere) this.#heard(placement, error);
       // No such login, password or database, or no key that opens the password: the placement, or its secret, is an old one.
       const isErased = error instanceof DomainError && error.code === 'keys.destroyed';
-      if (!isIsolated || !(isErased || ['28P01', '28000', '3D000', '42501'].includes(sqlState(error) ?? ''))) throw error;
-      await this.#isolated.forget(placement.tenantId);
+      if (!isElsewhere || !(isErased || ['28P01', '28000', '3D000', '42501'].includes(sqlState(error) ?? ''))) throw error;
+      await this.#others.forget(placed);
       return { kind: 'unknown', cause: error };
     }
     this.#watch(client);
     try {
       await client.query(this.#context(placement));
-      if (isIsolated) this.#breaker.answered(databaseOf(placement));
-      return { kind: 'in', client, pool };
+      if (isElsewhere) this.#breaker.answered(databaseOf(placement));
+      return { kind: 'in', client };
     } catch (error) {
       const kind = gateRefusals[sqlState(error) ?? ''];
       client.release(await this.#rollBack(client, placement, error));
-      if (isIsolated && !isUnreachable(error)) this.#breaker.answered(databaseOf(placement));
+      if (isElsewhere && !isUnreachable(error)) this.#breaker.answered(databaseOf(placement));
       if (kind === undefined) throw error;
       return { kind, cause: error };
     }
@@ -245,7 +246,8 @@ export class PostgresTenants extends Tenants {
 
   /** Whoever was let through says how it ended: whatever else went wrong, the database has answered. */
   #heard(placement: Placement, error: unknown): void {
-    if (isUnreachable(error)) this.#breaker.failed(databaseOf(placement), performance.now());
+    const isOnlyBusy = placement.isolation !== 'isolated' && isQueueTimeout(error);
+    if (isUnreachable(error) && !isOnlyBusy) this.#breaker.failed(databaseOf(placement), performance.now());
     else this.#breaker.answered(databaseOf(placement));
   }
 
@@ -285,8 +287,10 @@ export class PostgresTenants extends Tenants {
 /** The same name may be on several servers. */
 const databaseOf = ({ server, database }: Placement): string => `${server}/${database}`;
 
-async function passwordOf(keys: PostgresTenantsOptions['keys'], { placement: { tenantId }, loginSecret }: PlacedLogin): Promise<string> {
+async function passwordOf(pool: Pool, keys: PostgresTenantsOptions['keys'], { placement, loginSecret }: PlacedLogin): Promise<string> {
+  const { tenantId, isolation } = placement;
   if (!('reveal' in keys)) return keys.passwordOf(tenantId);
+  if (isolation !== 'isolated') return databasePassword(pool, keys, placement);
   if (loginSecret === null) throw new Error(`The placement of ${tenantId} has no login`);
   return openLogin(keys, tenantId, loginSecret);
 }

@@ -1,16 +1,19 @@
 import pg from 'pg';
-import { type AppPlace, type AppStep, appWork, changeApp } from './blueprint-script.js';
-import { type AppVersions, appLedger, stepsForNew } from './blueprints.js';
+import { appLedger, stepsForNew } from './blueprints.js';
 import { scriptFor, stampedVersion } from './compile.js';
 import { compiledScript } from './compiled.js';
+import { createElsewhere, dropElsewhere } from './dedicated-elsewhere.js';
+import { copyLedger, fillApp, readLedger } from './fill-app.js';
 import { newPassword, openLogin, sealLogin, urlFor } from './login-secret.js';
 import { deletesOf } from './move/tables.js';
-import { BLUEPRINT_LOGIN, CONTROL_PLANE_DATABASE, OWNER, SHARED_APP_SCHEMA, SHARED_ROLE } from './names.js';
+import { BLUEPRINT_LOGIN, BUCKET, CONTROL_PLANE_DATABASE, OWNER, SHARED_APP_SCHEMA, SHARED_ROLE } from './names.js';
 import { type AppContext, inOneMessage, onPool, type PlaceContext, reportedByQuery } from './place-context.js';
 import type { Placement } from './placement.js';
+import { forgetPlacement, isReady, isSaved, namesOf, openGate, savePlacement } from './placement-rows.js';
 import { scramVerifier } from './scram.js';
-import { DEFAULT_SERVER, onServer, serverUrl } from './servers.js';
-import { identifier, integer, literal, sqlState, uuidLiteral } from './sql.js';
+import { DEFAULT_SERVER, isControlPlane, onServer, serverUrl } from './servers.js';
+import { identifier, integer, literal, objectExists, sqlState, uuidLiteral } from './sql.js';
+import { prepareRoles } from './tenant-roles.js';
 import { databaseFiles, databaseGrants, recordDatabaseFiles, versionIn } from './tenant-upgrade.js';
 
 /**
@@ -19,56 +22,25 @@ import { databaseFiles, databaseGrants, recordDatabaseFiles, versionIn } from '.
  * @throws Error where the names are taken by something that is not this placement's
  */
 export async function createPlace(context: AppContext, placement: Placement): Promise<{ created: boolean }> {
-  onItsServer(placement);
-  if (placement.isolation === 'shared') return createShared(context, placement);
-  if (placement.isolation === 'dedicated') return createDedicated(context, placement);
-  return createIsolated(context, placement);
+  const { isolation } = placement;
+  if (isolation === 'isolated') return createIsolated(context, placement);
+  if (isolation === 'shared') return createShared(context, sharedHere(placement));
+  return isControlPlane(placement) ? createDedicated(context, placement) : createElsewhere(context, placement);
 }
 
 /** Removes the place with everything in it, and the placement. May be repeated; what is not there is no error. */
 export async function dropPlace(context: PlaceContext, placement: Placement): Promise<void> {
-  onItsServer(placement);
-  if (placement.isolation === 'shared') await dropShared(context, placement);
-  else if (placement.isolation === 'dedicated') await dropDedicated(context, placement);
-  else await dropIsolated(context, placement);
+  const { isolation } = placement;
+  if (isolation === 'isolated') await dropIsolated(context, placement);
+  else if (isolation === 'shared') await dropShared(context, sharedHere(placement));
+  else await (isControlPlane(placement) ? dropDedicated(context, placement) : dropElsewhere(context, placement));
 }
 
-function onItsServer({ server, isolation }: Placement): void {
-  if (server !== DEFAULT_SERVER && isolation !== 'isolated') throw new Error(`The server ${server} has no place for ${isolation} tenants`);
+/** Shared tables are in the control plane's database alone. */
+function sharedHere(placement: Placement): Placement {
+  if (!isControlPlane(placement)) throw new Error(`${placement.database} on ${placement.server} has no shared tables`);
+  return placement;
 }
-
-const openGate = ({ tenantId, generation }: Placement) =>
-  `INSERT INTO tenancy.tenant_gate (tenant_id, generation) VALUES (${uuidLiteral(tenantId)}, ${integer(generation)})
-   ON CONFLICT (tenant_id) DO UPDATE SET generation = excluded.generation, state = 'open'
-   WHERE tenant_gate.generation < excluded.generation;`;
-
-const orNull = (text: string | null) => (text === null ? 'NULL' : literal(text));
-
-function savePlacement(
-  placement: Placement,
-  ready: boolean,
-  loginSecret: string | null = null,
-  schemaVersion: string | null = null,
-): string {
-  const { tenantId, isolation, server, database, schema, appSchema, role, generation, workerGroup } = placement;
-  const texts = [isolation, server, database, schema, appSchema, role].map(literal).join(', ');
-  // An older generation never takes the place of a newer; a secret that exists stays: the login has that password.
-  return `INSERT INTO tenancy.placements AS p (tenant_id, isolation, server, database, schema, app_schema, role, generation, worker_group, ready, login_secret, schema_version)
-   VALUES (${uuidLiteral(tenantId)}, ${texts}, ${integer(generation)}, ${literal(workerGroup)}, ${ready}, ${orNull(loginSecret)}, ${orNull(schemaVersion)})
-   ON CONFLICT (tenant_id) DO UPDATE SET isolation = excluded.isolation, server = excluded.server, database = excluded.database,
-     schema = excluded.schema, app_schema = excluded.app_schema, role = excluded.role, generation = excluded.generation,
-     worker_group = excluded.worker_group, ready = p.ready AND p.generation = excluded.generation OR excluded.ready,
-     login_secret = coalesce(p.login_secret, excluded.login_secret), schema_version = excluded.schema_version, updated_at = now()
-   WHERE p.generation <= excluded.generation;
-   INSERT INTO tenancy.server_places (tenant_id, server) VALUES (${uuidLiteral(tenantId)}, ${literal(server)}) ON CONFLICT DO NOTHING`;
-}
-
-const forgetPlacement = ({ tenantId, generation, server }: Placement) =>
-  `DELETE FROM tenancy.tenant_gate WHERE tenant_id = ${uuidLiteral(tenantId)} AND generation <= ${integer(generation)};
-   DELETE FROM tenancy.placements WHERE tenant_id = ${uuidLiteral(tenantId)} AND generation <= ${integer(generation)};
-   DELETE FROM tenancy.server_places WHERE tenant_id = ${uuidLiteral(tenantId)} AND server = ${literal(server)};`;
-
-export const namesOf = ({ schema, appSchema, role }: Placement) => ({ schema, appSchema, role, owner: OWNER });
 
 async function createShared(context: AppContext, placement: Placement): Promise<{ created: boolean }> {
   const { pool } = context;
@@ -86,29 +58,6 @@ async function fillShared(context: AppContext): Promise<void> {
   const missing = steps.filter(({ blueprint }) => !has.has(blueprint));
   const place = { appSchema: SHARED_APP_SCHEMA, role: SHARED_ROLE, tenantId: null };
   await fillApp(context, { ...place, server: DEFAULT_SERVER, database: CONTROL_PLANE_DATABASE }, missing, versions);
-}
-
-/**
- * Makes what the blueprints say, in a session of their own login.
- * @param versions what the schema's ledger says by now: another attempt, or another tenant's, may have been quicker
- */
-async function fillApp(
-  context: AppContext,
-  place: AppPlace & Pick<Placement, 'server' | 'database'>,
-  steps: readonly AppStep[],
-  versions: () => Promise<AppVersions>,
-): Promise<void> {
-  if (steps.length === 0) return;
-  const script = changeApp(place, steps, appWork(place, steps), 0, null);
-  try {
-    await context.app.run(place, (client) => inOneMessage(client, `SET LOCAL lock_timeout = '5s'; ${script}`));
-  } catch (error) {
-    if (sqlState(error) !== 'TG004') throw error;
-    const has = await versions();
-    const missing = steps.filter(({ blueprint }) => !has.has(blueprint));
-    if (missing.length === steps.length) throw error;
-    await fillApp(context, place, missing, versions);
-  }
 }
 
 async function dropShared({ pool }: PlaceContext, placement: Placement): Promise<void> {
@@ -132,20 +81,6 @@ ${scriptFor(compiled, namesOf(placement))}
 ${isWhole ? openGate(placement) : ''} ${savePlacement(placement, isWhole, null, stampedVersion(compiled))}`;
 }
 
-const FEW_SPARE_ROLES = 16;
-const MORE_SPARE_ROLES = 48;
-const preparing = new WeakMap<pg.Pool, Promise<unknown>>();
-
-/** Roles ahead of need, once at a time. */
-async function prepareRoles(pool: pg.Pool): Promise<void> {
-  let running = preparing.get(pool);
-  if (!running) {
-    running = pool.query('SELECT tenancy.prepare_roles($1)', [MORE_SPARE_ROLES]).finally(() => preparing.delete(pool));
-    preparing.set(pool, running);
-  }
-  await running;
-}
-
 async function createDedicated(context: AppContext, placement: Placement): Promise<{ created: boolean }> {
   const { pool } = context;
   const [compiled, app] = await Promise.all([compiledScript(), stepsForNew(pool, false)]);
@@ -154,9 +89,9 @@ async function createDedicated(context: AppContext, placement: Placement): Promi
     const results = await onPool(pool, (client) => inOneMessage(client, script));
     // The second result is take_role's: BEGIN is the first.
     const { spare } = results[1]!.rows[0] as { spare: number };
-    if (spare < FEW_SPARE_ROLES) await prepareRoles(pool);
+    await prepareRoles(pool, BUCKET, spare);
   } catch (error) {
-    if (!exists.has(sqlState(error) ?? '')) throw error;
+    if (!objectExists(error)) throw error;
     // It is one transaction, so it is whole or was never there: mine, or somebody else's under that name.
     const isThere = await isSaved(pool, placement);
     if (isThere === 'ready') return { created: false };
@@ -169,19 +104,6 @@ async function createDedicated(context: AppContext, placement: Placement): Promi
     WHERE tenant_id = ${uuidLiteral(placement.tenantId)} AND generation = ${integer(placement.generation)}`;
   await onPool(pool, (client) => inOneMessage(client, `${openGate(placement)} ${ready}`));
   return { created: true };
-}
-/** duplicate_object (role), duplicate_schema, duplicate_table, and two at the same time: unique_violation in a catalogue. */
-export const exists = new Set(['42710', '42P06', '42P07', '23505']);
-
-const isReady = async (pool: pg.Pool, placement: Placement): Promise<boolean> => (await isSaved(pool, placement)) === 'ready';
-
-/** Null where there is no such placement, or another one. */
-async function isSaved(pool: pg.Pool, { tenantId, schema, database, generation }: Placement): Promise<'ready' | 'begun' | null> {
-  const { rows } = await pool.query<{ ready: boolean }>(
-    'SELECT ready FROM tenancy.placements WHERE tenant_id = $1 AND schema = $2 AND database = $3 AND generation = $4',
-    [tenantId, schema, database, generation],
-  );
-  return rows[0] ? (rows[0].ready ? 'ready' : 'begun') : null;
 }
 
 async function dropDedicated({ pool }: PlaceContext, placement: Placement): Promise<void> {
@@ -270,7 +192,7 @@ export async function makeLogin(context: PlaceContext, { tenantId, role, server 
   );
 }
 
-export async function createDatabase(context: PlaceContext, { server, database }: Placement): Promise<void> {
+export async function createDatabase(context: PlaceContext, { server, database }: Pick<Placement, 'server' | 'database'>): Promise<void> {
   await onServer(context, server, async (client) => {
     const { rows } = await client.query<{ broken: boolean }>('SELECT datconnlimit = -2 AS broken FROM pg_database WHERE datname = $1', [
       database,
@@ -313,7 +235,7 @@ export async function fillDatabase(context: PlaceContext, placement: Placement, 
   return onOwnDatabase(context, placement, async (client) => {
     await fill(client).catch(async (error: unknown) => {
       // Filled by an earlier attempt, or by one at the same time (concurrent grants on one database collide with XX000).
-      if (!exists.has(sqlState(error) ?? '') && sqlState(error) !== 'XX000') throw error;
+      if (!objectExists(error) && sqlState(error) !== 'XX000') throw error;
       const { rowCount } = await client.query('SELECT FROM pg_namespace WHERE nspname = $1', [placement.schema]);
       if (rowCount !== 1) throw error;
     });
@@ -337,25 +259,6 @@ async function onOwnDatabase<T>(
   } finally {
     await client.end();
   }
-}
-
-/** What an isolated database says of its product's versions. */
-async function readLedger(client: pg.Client, { appSchema }: Placement): Promise<Map<string, AppVersions>> {
-  await client.query(`BEGIN READ ONLY; SET LOCAL ROLE ${OWNER}`);
-  try {
-    return await appLedger(client, [appSchema]);
-  } finally {
-    await client.query('COMMIT');
-  }
-}
-
-/** Campaigns are planned with the control plane's copy. */
-async function copyLedger(pool: pg.Pool, { appSchema }: Placement, versions: AppVersions): Promise<void> {
-  const rows = [...versions].map(([blueprint, { version, checksum }]) => ({ blueprint, version, checksum }));
-  await pool.query(
-    `INSERT INTO tenancy.app_ledger (app_schema, blueprint, version, checksum) SELECT $1, * FROM unnest($2::text[], $3::int[], $4::text[]) ON CONFLICT DO NOTHING`,
-    [appSchema, rows.map(({ blueprint }) => blueprint), rows.map(({ version }) => version), rows.map(({ checksum }) => checksum)],
-  );
 }
 
 async function dropIsolated(context: PlaceContext, placement: Placement): Promise<void> {

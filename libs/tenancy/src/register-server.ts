@@ -40,11 +40,11 @@ export async function registerServer({ pool, keys }: PlaceContext, name: string,
       detail: `${name} is another server; give this one another name. A server stays where it is.`,
     });
   if (known?.ready && known.hasAppLogin) return { created: false };
-  return alone(pool, () => prepareServer({ pool, keys }, name, { url, adminUrl }));
+  return oneRegistration(pool, () => prepareServer({ pool, keys }, name, { url, adminUrl }));
 }
 
 /** One registration at a time: two names for one server would each set the login's password. */
-async function alone<T>(pool: pg.Pool, work: () => Promise<T>): Promise<T> {
+export async function oneRegistration<T>(pool: pg.Pool, work: () => Promise<T>): Promise<T> {
   return onPool(pool, async (client) => {
     await client.query("BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = '30s'");
     try {

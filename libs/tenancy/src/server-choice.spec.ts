@@ -1,11 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { chooseServer, hasRoom, type ServerRoom } from './server-choice.js';
+import { choosePlace, type DatabaseRoom, hasRoom, type ServerRoom } from './server-choice.js';
 
-const server = (name: string, about: Partial<ServerRoom> = {}): ServerRoom => ({
-  ...{ name, region: null, capacity: null, tenants: 0, isDefault: name === 'default' },
+const database = (name: string, about: Partial<DatabaseRoom> = {}): DatabaseRoom => ({
+  ...{ name, capacity: null, tenants: 0, accepts: ['shared', 'dedicated'] },
   ...about,
 });
+const server = (name: string, about: Partial<ServerRoom> = {}): ServerRoom => ({
+  ...{ name, region: null, capacity: null, tenants: 0, databases: name === 'default' ? [database('tenantry')] : [] },
+  ...about,
+});
+const chooseServer = (servers: ServerRoom[], wish: Parameters<typeof choosePlace>[1]) => choosePlace(servers, wish)?.server ?? null;
+const dedicatedIn = (region: string) => ({ region, isolation: 'dedicated' as const });
 const isolatedIn = (region: string) => ({ region, isolation: 'isolated' as const });
 
 describe('A new tenant', () => {
@@ -40,6 +46,20 @@ describe('A new tenant', () => {
     expect(
       chooseServer([server('default', { capacity: 1, tenants: 1 }), servers[1]!], { region: 'default', isolation: 'dedicated' }),
     ).toBeNull();
+  });
+
+  it('that shares a database goes to the least full one of its region that takes its level, on a server that has room', () => {
+    const second = database('second', { accepts: ['dedicated'], capacity: 10, tenants: 1 });
+    const main = database('tenantry', { capacity: 10, tenants: 4 });
+    const one = (...databases: DatabaseRoom[]) => [server('default', { databases })];
+    expect(choosePlace(one(main, second), dedicatedIn('default'))).toEqual({ server: 'default', database: 'second' });
+    expect(choosePlace(one(main, second), { region: 'default', isolation: 'shared' })).toEqual({ server: 'default', database: 'tenantry' });
+    expect(choosePlace(one(main, { ...second, accepts: [] }), dedicatedIn('eu'))).toEqual({ server: 'default', database: 'tenantry' });
+    expect(choosePlace(one({ ...main, tenants: 10 }, { ...second, tenants: 10 }), dedicatedIn('default'))).toBeNull();
+    const abroad = server('eu', { region: 'eu', databases: [{ ...second, tenants: 9 }] });
+    expect(choosePlace([...one(main), abroad], dedicatedIn('eu'))).toEqual({ server: 'eu', database: 'second' });
+    expect(choosePlace([...one(main), { ...abroad, capacity: 9, tenants: 9 }], dedicatedIn('eu'))).toBeNull();
+    expect(choosePlace([...one(main), abroad], { region: 'eu', isolation: 'isolated' })).toEqual({ server: 'eu', database: null });
   });
 
   it('never goes where there is no room, whatever the servers are', () => {

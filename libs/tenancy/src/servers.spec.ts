@@ -14,7 +14,7 @@ import type { Placement } from './placement.js';
 import { PostgresTenants } from './postgres-tenants.js';
 import { createPlace, dropPlace } from './provision-schema.js';
 import { publicUrl, registerServer } from './register-server.js';
-import { takeRoom, takeRoomOn } from './server-rooms.js';
+import { takeRoom, takeRoomAt } from './server-rooms.js';
 import { type Platform, startPlatform, testKeys } from './spec/platform.js';
 
 const refusal = (work: Promise<unknown>) =>
@@ -64,6 +64,7 @@ describe('another server', () => {
     (await client.query('SELECT FROM pg_database WHERE datname = $1', [`tenantry_t_${tenantKey(tenantId)}`])).rowCount;
   const roles = async (client: pg.Client, tenantId: string) =>
     (await client.query('SELECT FROM pg_roles WHERE rolname = $1', [`t_${tenantKey(tenantId)}`])).rowCount;
+  const left = (tenantId: string) => leftInPlace(platform.places, tenantId, [isolatedOn('eu-1', tenantId)]);
   const roomsOf = async (tenantId: string) =>
     (
       await platform.admin.query<{ server: string }>('SELECT server FROM tenancy.server_places WHERE tenant_id = $1 ORDER BY 1', [tenantId])
@@ -133,10 +134,10 @@ describe('another server', () => {
     );
     expect(open).toEqual([]);
     expect(await roomsOf(tenantId)).toEqual(['eu-1']);
-    expect(await leftInPlace(platform.places, tenantId, ['default', 'eu-1'])).toBeGreaterThan(2);
+    expect(await left(tenantId)).toBeGreaterThan(2);
     await dropPlace(platform.places, place);
     await dropPlace(platform.places, place);
-    expect(await leftInPlace(platform.places, tenantId, ['default', 'eu-1'])).toBe(0);
+    expect(await left(tenantId)).toBe(0);
     expect([await databases(admin, tenantId), await roles(admin, tenantId)]).toEqual([0, 0]);
   });
 
@@ -145,9 +146,9 @@ describe('another server', () => {
     await createPlace(platform.places, place);
     await platform.admin.query('DELETE FROM tenancy.placements WHERE tenant_id = $1', [place.tenantId]);
     await platform.admin.query('DELETE FROM tenancy.server_places WHERE tenant_id = $1', [place.tenantId]);
-    expect(await leftInPlace(platform.places, place.tenantId, ['default', 'eu-1'])).toBe(2);
+    expect(await left(place.tenantId)).toBe(2);
     await dropPlace(platform.places, place);
-    expect(await leftInPlace(platform.places, place.tenantId, ['default', 'eu-1'])).toBe(0);
+    expect(await left(place.tenantId)).toBe(0);
   });
 
   const to = (from: Placement, isolation: Placement['isolation'], server: string): Move => ({
@@ -155,7 +156,7 @@ describe('another server', () => {
     to: { ...placementFor(from.tenantId, isolation, { server, generation: from.generation + 1 }), ready: true },
   });
   const through = async (move: Move): Promise<Placement> => {
-    await takeRoomOn(platform.places.pool, move.to.tenantId, move.to.server);
+    await takeRoomAt(platform.places.pool, move.to.tenantId, move.to);
     const prepared = await prepare(platform.places, move);
     await copy(platform.places, move);
     await catchUp(platform.places, move);
@@ -211,7 +212,7 @@ describe('another server', () => {
       ['eu-1'],
     ]);
     await dropPlace(platform.places, again.to);
-    expect(await leftInPlace(platform.places, tenantId, ['default', 'eu-1'])).toBe(0);
+    expect(await left(tenantId)).toBe(0);
   }, 60_000);
 
   it('is moved to from a schema of the control plane, and back into one', async () => {
@@ -228,7 +229,7 @@ describe('another server', () => {
     await retire(platform.places, home2);
     expect([await notes(tenantId), await roles(admin, tenantId), await databases(admin, tenantId)]).toEqual([['a', 'b'], 0, 0]);
     await dropPlace(platform.places, home2.to);
-    expect(await leftInPlace(platform.places, tenantId, ['default', 'eu-1'])).toBe(0);
+    expect(await left(tenantId)).toBe(0);
   });
 
   it('is found by the operator’s product, which is told the password', async () => {
@@ -258,8 +259,8 @@ describe('another server', () => {
     const took = await Promise.all(ids.map((id) => refusal(takeRoom(platform.places.pool, id, wish))));
     expect(took.map(({ code }) => code).sort()).toEqual([...Array(3).fill('none'), ...Array(5).fill('placement.no_room')].sort());
     const inside = ids.filter((_, index) => took[index]!.code === 'none');
-    expect(await takeRoom(platform.places.pool, inside[0]!, wish)).toBe('eu-1');
-    expect((await refusal(takeRoomOn(platform.places.pool, randomUUID(), 'eu-1'))).code).toBe('placement.no_room');
+    expect(await takeRoom(platform.places.pool, inside[0]!, wish)).toEqual({ server: 'eu-1', database: null });
+    expect((await refusal(takeRoomAt(platform.places.pool, randomUUID(), isolatedOn('eu-1')))).code).toBe('placement.no_room');
     await platform.admin.query('DELETE FROM tenancy.server_places WHERE tenant_id = ANY ($1)', [ids]);
     await Promise.all([capacity('eu-1', null, null), capacity('default', null, null)]);
   });

@@ -41,3 +41,7 @@ export const sqlState = (error: unknown): string | undefined => {
   const code = (error as { code?: unknown } | null)?.code;
   return typeof code === 'string' ? code : undefined;
 };
+
+/** duplicate_object (role), duplicate_schema, duplicate_table, and two at the same time: unique_violation in a catalogue. */
+const alreadyThere: ReadonlySet<string> = new Set(['42710', '42P06', '42P07', '23505']);
+export const objectExists = (error: unknown): boolean => alreadyThere.has(sqlState(error) ?? '');

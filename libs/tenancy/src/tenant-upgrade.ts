@@ -108,8 +108,8 @@ export const recordDatabaseFiles = (files: readonly MigrationFile[]): string =>
   `${ledgerTable}
    INSERT INTO tenancy.migrations (component, file, sha256) VALUES ${files.map((file) => `(${literal(COMPONENT)}, ${literal(file.name)}, ${literal(file.sha256)})`).join(', ')} ON CONFLICT DO NOTHING;`;
 
-/** Brings an isolated database to this release's files; one statement where nothing is missing. */
-export async function upgradeDatabase(client: ClientBase, files: readonly MigrationFile[], role: string): Promise<void> {
+/** Brings a database other than the control plane's to this release's files; one statement where nothing is missing. @param login of its tenants */
+export async function upgradeDatabase(client: ClientBase, files: readonly MigrationFile[], login: string): Promise<void> {
   await client.query(`BEGIN; SET LOCAL ROLE ${OWNER}; SELECT pg_advisory_xact_lock(hashtextextended('tenancy', 4713))`);
   try {
     // A database from before there was a ledger in it has the first file and no other.
@@ -122,7 +122,7 @@ export async function upgradeDatabase(client: ClientBase, files: readonly Migrat
     const missing = files.filter(({ name }) => !applied.includes(name));
     if (missing.length > 0)
       await client.query(
-        `SET LOCAL search_path = tenancy, pg_catalog; ${missing.map(({ sql }) => `${sql}\n;`).join('\n')} ${databaseGrants(role)} ${recordDatabaseFiles(files)}
+        `SET LOCAL search_path = tenancy, pg_catalog; ${missing.map(({ sql }) => `${sql}\n;`).join('\n')} ${databaseGrants(login)} ${recordDatabaseFiles(files)}
          RESET ROLE; DO $do$ BEGIN EXECUTE format('GRANT CONNECT ON DATABASE %I TO ${BLUEPRINT_LOGIN}', current_database()); END $do$`,
       );
     await client.query('COMMIT');
@@ -132,8 +132,8 @@ export async function upgradeDatabase(client: ClientBase, files: readonly Migrat
   }
 }
 
-/** What the tenant's login may do with what every database has. */
-export const databaseGrants = (role: string): string =>
-  `GRANT USAGE ON SCHEMA tenancy TO ${identifier(role)};
-   GRANT SELECT ON tenancy.tenant_gate TO ${identifier(role)};
-   GRANT EXECUTE ON FUNCTION tenancy.enter_tenant(uuid, bigint), tenancy.tenant_lock(uuid) TO ${identifier(role)};`;
+/** What the login of a tenant, or of a database of many tenants, may do with what every database has. */
+export const databaseGrants = (login: string): string =>
+  `GRANT USAGE ON SCHEMA tenancy TO ${identifier(login)};
+   GRANT SELECT ON tenancy.tenant_gate TO ${identifier(login)};
+   GRANT EXECUTE ON FUNCTION tenancy.enter_tenant(uuid, bigint), tenancy.tenant_lock(uuid) TO ${identifier(login)};`;

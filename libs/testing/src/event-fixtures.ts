@@ -429,6 +429,14 @@ export const eventFixtures: readonly EventFixture[] = [
       endedAt: '2026-03-01T14:00:00.000Z',
     },
   },
+  {
+    type: 'ServerRegistered',
+    version: 1,
+    data: { name: 'eu-1', region: 'eu', capacity: 100, host: 'db.eu.example', port: 5432 },
+  },
+  { type: 'ServerChanged', version: 1, data: { name: 'eu-1', region: null, capacity: 0 } },
+  { type: 'DatabaseRegistered', version: 1, data: { server: 'eu-1', name: 'tenants_2', capacity: null, accepts: ['dedicated'] } },
+  { type: 'DatabaseChanged', version: 1, data: { server: 'eu-1', name: 'tenants_2', capacity: 500, accepts: [] } },
   { type: 'BlueprintChanged', version: 1, data: { name: 'crm', supportsShared: true, status: 'active', changedAt: at } },
   {
     type: 'BlueprintVersionPublished',

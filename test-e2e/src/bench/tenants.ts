@@ -1,6 +1,6 @@
 /**
- * What one tenant costs when there are many: dedicated tenants are added until there are 100, then 1,000, then 5,000, and at each number the
- * same things are measured: provisioning of one at a time, a page of the list, reads in one tenant's own schema, memory of the services and
+ * What one tenant costs when there are many: dedicated tenants are added, over two databases, until there are 100, then 1,000, then 5,000, and
+ * at each number the same things are measured: provisioning of one at a time, a page of the list, reads in one tenant's own schema, memory of the services and
  * of PostgreSQL's backends. The reference is the smallest number of tenants in the same run. Last line: one JSON object.
  * TENANTRY_BENCH_SIZES changes the numbers (`100,1000,5000`), TENANTRY_BENCH_READS how much is read at each (2000).
  */
@@ -36,6 +36,8 @@ interface Standing {
   backendMaxMb: number;
   backends: number;
 }
+/** Beside the control plane's; its login's name begins as those of the services do, so that its backends are counted. */
+const SECOND = 'tenantry_tenants_2';
 const measures = ['provisioningP50Ms', 'listP50Ms', 'readP50Ms', 'readP99Ms', 'rssMb', 'backendMb'] as const;
 
 const percentile = (values: number[], p: number) =>
@@ -145,6 +147,8 @@ async function measure(system: System, ids: string[]): Promise<Standing> {
 const system = await startSystem();
 try {
   if (!(await readdir('/proc').catch(() => [])).length) throw new Error('memory is read from /proc: run this on Linux');
+  const second = await system.api.post(`${PLATFORM}/servers/default/databases`, { name: SECOND, accepts: ['dedicated'] });
+  if (second.status !== 201) throw new Error(`the second database answered ${second.status}: ${second.text}`);
   const ids: string[] = [];
   for (let n = 0; n < 10; n++) ids.push(await create(system, n)); // warm-up
   const results: Record<string, Standing> = {};
@@ -154,6 +158,8 @@ try {
     results[size] = standing;
     console.log(`${ids.length} dedicated tenants (filled in ${round(seconds)} s): ${JSON.stringify(standing)}`);
   }
+  const { items: databases } = (await system.api.get(`${PLATFORM}/servers/default/databases`)).body;
+  for (const { name, tenants } of databases) console.log(`${name}: ${tenants} tenants`);
   const first = results[SIZES[0] as number] as Standing;
   const last = results[SIZES.at(-1) as number] as Standing;
   const ratios = Object.fromEntries(measures.map((name) => [name, round(last[name] / first[name], 2)]));

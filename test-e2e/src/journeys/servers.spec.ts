@@ -98,7 +98,7 @@ describe('another server', () => {
     await register({ name, capacity: 1 });
     const { tenant } = await activeTenant(api, { ...isolated(), isolation: 'shared', region: undefined });
     const answer = await api.post(`${PLATFORM}/tenants/${tenant.id}/moves`, { isolation: 'isolated', server: name });
-    expect([answer.status, answer.body.code]).toEqual([409, 'placement.no_room']);
+    expect(answer).toMatchObject({ status: 409, body: { code: 'placement.no_room', detail: expect.stringContaining(name) } });
     expect(await placement(tenant.id)).toMatchObject({ server: 'default', isolation: 'shared' });
   });
 

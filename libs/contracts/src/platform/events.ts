@@ -49,7 +49,16 @@ const skippedItem = {
   type: z.string(),
 };
 
-/** On the platform log. Stream `plan-<id>`: owner billing; `operation-<id>`: work over many tenants and rebuilds, `maintenance` (what is open) and `maintenance-<id>` (what was announced), `approval-policies`, `blueprint-<name>`: owner provisioning. */
+const ServerTerms = z.object({ name: z.string(), region: z.string().nullable(), capacity: z.number().int().nullable() });
+const DatabaseTerms = z.object({
+  server: z.string(),
+  name: z.string(),
+  capacity: z.number().int().nullable(),
+  /** Levels of which it takes further tenants; empty: it is closed to new ones. */
+  accepts: z.array(z.string()),
+});
+
+/** On the platform log. Stream `plan-<id>`: owner billing; `operation-<id>`: work over many tenants and rebuilds, `maintenance` (what is open) and `maintenance-<id>` (what was announced), `approval-policies`, `blueprint-<name>`, `server-<name>` (with its databases): owner provisioning. */
 export const platformEvents = events('platform', {
   PlanPublished: event({
     version: 1,
@@ -187,6 +196,27 @@ export const platformEvents = events('platform', {
       sha256: z.string(),
       publishedAt: z.string(),
     }),
+  }),
+  ServerRegistered: event({
+    version: 1,
+    summary: 'A PostgreSQL server takes tenants from now on',
+    data: ServerTerms.extend({ host: z.string(), port: z.number().int() }),
+  }),
+  ServerChanged: event({
+    version: 1,
+    summary: 'What a server takes is another from now on; with a capacity of 0 it is closed to new tenants',
+    data: ServerTerms,
+  }),
+  DatabaseRegistered: event({
+    version: 1,
+    summary: 'A database that many tenants share takes tenants from now on',
+    data: DatabaseTerms,
+  }),
+  DatabaseChanged: event({
+    version: 1,
+    summary:
+      'What a database that many tenants share takes is another from now on; with no level that it accepts it is closed to new tenants',
+    data: DatabaseTerms,
   }),
 });
 export type PlatformEvent = EventOf<typeof platformEvents>;

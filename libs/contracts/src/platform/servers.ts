@@ -46,11 +46,66 @@ export const listServers = route({
 export const putServer = route({
   ...common,
   name: 'servers.register',
-  summary: 'Register another PostgreSQL server for tenants with a database of their own, or change region and capacity of one',
+  summary: 'Register another PostgreSQL server for tenants, or change region and capacity of one',
   permission: 'server:update',
   method: 'POST',
   path: base,
   body: ServerBody,
   answers: { 200: Server, 201: Server },
 });
-export const serverRoutes = [listServers, putServer];
+/** Levels that share a database: the control plane's has a place for both, further ones for dedicated tenants. */
+const SharingLevel = Isolation.exclude(['isolated']);
+const ByServer = z.strictObject({ server: z.string().max(63) });
+/** A field that is left out stays as it is. */
+export const DatabaseBody = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[a-z][a-z0-9_]{0,62}$/, 'must be lower case letters, digits and underscores, 63 at most')
+    .refine((name) => !/^(postgres$|template[01]$|pg_|tenantry_t_|tenantry_spare_|tenantry_bucket_)/.test(name), 'is a name of the system')
+    .describe('Of the PostgreSQL database, and of the login that the platform has there'),
+  capacity: z
+    .number()
+    .int()
+    .min(0)
+    .max(1_000_000)
+    .nullable()
+    .optional()
+    .describe('So many tenants at most; null: no limit but the server’s'),
+  accepts: z
+    .array(SharingLevel)
+    .max(2)
+    .optional()
+    .describe('Levels of which it takes further tenants; empty: it is closed to new ones. `[dedicated]` unless given'),
+});
+export const TenantDatabase = z.object({
+  server: z.string(),
+  name: z.string(),
+  capacity: z.number().int().nullable(),
+  accepts: z.array(SharingLevel),
+  tenants: z.number().int().describe('Those that take up room: they live there, are to live there, or are not quite gone'),
+  ready: z.boolean().describe('false: its registration did not get to its end; send it again'),
+});
+export type TenantDatabase = z.infer<typeof TenantDatabase>;
+
+export const listDatabases = route({
+  ...common,
+  name: 'databases.list',
+  summary: 'Databases of a server that many tenants have their schemas in, by name',
+  permission: 'server:read',
+  method: 'GET',
+  path: `${base}/:server/databases`,
+  params: ByServer,
+  answers: { 200: z.object({ items: z.array(TenantDatabase) }) },
+});
+export const putDatabase = route({
+  ...common,
+  name: 'databases.register',
+  summary: 'Make a further database for dedicated tenants, or change what one takes',
+  permission: 'server:update',
+  method: 'POST',
+  path: `${base}/:server/databases`,
+  params: ByServer,
+  body: DatabaseBody,
+  answers: { 200: TenantDatabase, 201: TenantDatabase },
+});
+export const serverRoutes = [listServers, putServer, listDatabases, putDatabase];

@@ -225,6 +225,7 @@ export const tablesWithoutTenants: Record<string, string> = {
   'tenancy.blueprints': 'the operator’s product',
   'tenancy.blueprint_versions': 'the operator’s product',
   'tenancy.migrations': machine,
+  'tenancy.databases': machine,
   'tenancy.servers': machine,
   'tenancy.spare_roles': 'roles that have no tenant yet',
 };
@@ -233,6 +234,7 @@ export const tablesOfStores: Record<string, string> = {
   'identity.tenant_keys': 'keys',
   'identity.subject_keys': 'keys',
   'tenancy.placements': 'schemas',
+  'tenancy.database_places': 'schemas',
   'tenancy.server_places': 'schemas',
   'tenancy.tenant_gate': 'schemas',
   'tenancy.app_ledger': 'schemas',

@@ -26,6 +26,10 @@ export const ErasureStatement = z.object({
       keeps: z.string().optional().describe('What stays, and why; missing where nothing may stay'),
     }),
   ),
+  databases: z
+    .array(z.object({ server: z.string(), database: z.string() }))
+    .optional()
+    .describe('Every database that the tenant ever lived in, also after moves: `schemas` was searched there'),
   export: z
     .object({ location: z.string(), manifestSha256: z.string(), expiresAt: InstantText })
     .describe('What was handed over before: encrypted under a key of its own, which is destroyed at `expiresAt`'),

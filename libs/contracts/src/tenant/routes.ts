@@ -111,7 +111,7 @@ export const getPlacement = route({
 });
 export const getDatabaseLogin = route({
   name: 'tenants.database-login',
-  summary: "The login of an isolated tenant's own database, for the operator's product",
+  summary: "The login of the database that a tenant lives in, other than the control plane's, for the operator's product",
   owner,
   tag,
   scope,

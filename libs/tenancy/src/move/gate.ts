@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client, QueryResult } from 'pg';
-import { CONTROL_PLANE_DATABASE, OWNER } from '../names.js';
+import { OWNER } from '../names.js';
 import type { Placement } from '../placement.js';
-import { DEFAULT_SERVER, sameDatabase } from '../servers.js';
+import { sameDatabase } from '../servers.js';
 import { integer, sqlState, uuidLiteral } from '../sql.js';
 import type { Move } from './side.js';
 
@@ -58,10 +58,6 @@ export async function knock(client: Client, place: Placement, forMs: number): Pr
   await sleep(forMs);
   await letGo(client);
 }
-
-/** The gates of the control plane's database change together with the placements there. */
-export const isControlPlane = ({ server, database }: Pick<Placement, 'server' | 'database'>): boolean =>
-  sameDatabase({ server, database }, { server: DEFAULT_SERVER, database: CONTROL_PLANE_DATABASE });
 
 /** The tenant leaves the place whose gate is closed: from the commit of this on it lives at the target. */
 export const leaveSql = ({ from, to }: Move): string =>

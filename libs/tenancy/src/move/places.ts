@@ -1,18 +1,18 @@
 import type { Client } from 'pg';
 import { scriptFor } from '../compile.js';
 import { compiledScript } from '../compiled.js';
-import { BUCKET, CONTROL_PLANE_DATABASE, OWNER } from '../names.js';
-import { inOneMessage, onPool, type PlaceContext } from '../place-context.js';
+import { OWNER } from '../names.js';
+import { inOneMessage, type PlaceContext } from '../place-context.js';
 import type { Placement } from '../placement.js';
-import { createDatabase, dropDatabase, fillDatabase, makeLogin, namesOf } from '../provision-schema.js';
+import { namesOf } from '../placement-rows.js';
+import { createDatabase, dropDatabase, fillDatabase, makeLogin } from '../provision-schema.js';
 import { giveBackRoom } from '../server-rooms.js';
-import { sameDatabase } from '../servers.js';
+import { bucketOf, isControlPlane, sameDatabase } from '../servers.js';
 import { identifier, integer, literal, uuidLiteral } from '../sql.js';
+import { dropRole, leaveBucket, makeRole } from '../tenant-roles.js';
 import { openGateSql } from './gate.js';
 import { asOwner, type Move, onDatabase } from './side.js';
 import { deletesOf } from './tables.js';
-
-const roleExists = (role: string) => `EXISTS (SELECT FROM pg_roles WHERE rolname = ${literal(role)})`;
 
 /**
  * Makes the target: role, schemas, the platform's tables, a closed gate where its database has none of the tenant. The placement still says
@@ -31,17 +31,7 @@ export async function makePlace(context: PlaceContext, to: Placement, from: Plac
     if (closed) await onDatabase(context, to, (client) => inOneMessage(client, `SET LOCAL ROLE ${OWNER}; ${closed} RESET ROLE`));
     return;
   }
-  const role = identifier(to.role);
-  await onPool(context.pool, (client) =>
-    inOneMessage(
-      client,
-      // A role that exists is the tenant's own, from another level.
-      `DO $do$ BEGIN
-         IF ${roleExists(to.role)} THEN GRANT ${role} TO ${BUCKET} WITH INHERIT FALSE, SET TRUE;
-         ELSE PERFORM tenancy.take_role(${literal(to.role)}); END IF;
-       END $do$`,
-    ),
-  );
+  await makeRole(context, to);
   const compiled = await compiledScript();
   await onDatabase(context, to, async (client) => {
     const { rowCount } = await client.query('SELECT FROM pg_namespace WHERE nspname = $1', [to.schema]);
@@ -116,7 +106,7 @@ export async function copyVersions(
 
 /** What campaigns are planned with. */
 export async function mirrorVersions({ pool }: PlaceContext, to: Placement, versions: readonly AppVersion[]): Promise<void> {
-  if (to.database !== CONTROL_PLANE_DATABASE) await pool.query(insertVersions, valuesOf(to, versions));
+  if (!isControlPlane(to)) await pool.query(insertVersions, valuesOf(to, versions));
 }
 
 /** Where the tenant lives, as the placement says. */
@@ -128,12 +118,11 @@ export async function generationOf({ pool }: PlaceContext, tenantId: string): Pr
 /** Removes a place that is not the tenant's any more, or never became it. What the place where it lives needs stays: role, login, gate. */
 export async function removePlace(context: PlaceContext, gone: Placement, stays: Placement): Promise<void> {
   await remove(context, gone, stays);
-  if (gone.server !== stays.server) await giveBackRoom(context.pool, gone.tenantId, gone.server);
+  await giveBackRoom(context.pool, gone, stays);
 }
 
 async function remove(context: PlaceContext, gone: Placement, stays: Placement): Promise<void> {
   const { pool } = context;
-  const role = identifier(gone.role);
   const lastRole = gone.role !== stays.role || gone.server !== stays.server;
   if (gone.isolation !== 'shared' && gone.appSchema !== stays.appSchema)
     await pool.query('DELETE FROM tenancy.app_ledger WHERE app_schema = $1', [gone.appSchema]);
@@ -160,9 +149,8 @@ async function remove(context: PlaceContext, gone: Placement, stays: Placement):
       );
   });
   if (gone.isolation !== 'dedicated') return;
-  const revoke = `DO $do$ BEGIN IF ${roleExists(gone.role)} THEN REVOKE ${role} FROM ${BUCKET}; END IF; END $do$`;
-  if (lastRole) await onPool(pool, (client) => inOneMessage(client, `DROP ROLE IF EXISTS ${role}`));
-  else if (stays.isolation === 'isolated') await onPool(pool, (client) => inOneMessage(client, revoke));
+  if (lastRole) await dropRole(context, gone);
+  else if (stays.isolation === 'isolated' || bucketOf(stays) !== bucketOf(gone)) await leaveBucket(context, gone);
 }
 
 /** Rows of the shared tables, in the tenant's own context. */

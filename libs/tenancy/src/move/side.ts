@@ -18,7 +18,7 @@ const reportedByQuery = () => undefined;
 /** A session of its own on the place's database: work on it takes long, and pooled connections are for requests. */
 export async function onDatabase<T>(
   context: PlaceContext,
-  { server, database }: Placement,
+  { server, database }: Pick<Placement, 'server' | 'database'>,
   work: (client: pg.Client) => Promise<T>,
 ): Promise<T> {
   const client = new pg.Client({

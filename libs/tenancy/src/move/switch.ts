@@ -3,9 +3,9 @@ import { DomainError } from '@tenantry/contracts/errors';
 import type { Client, QueryResult } from 'pg';
 import type { PlaceContext } from '../place-context.js';
 import type { Placement } from '../placement.js';
-import { sameDatabase } from '../servers.js';
+import { isControlPlane, opensAhead, sameDatabase } from '../servers.js';
 import { identifier, literal, sqlState } from '../sql.js';
-import { closeGate, gateGeneration, isControlPlane, knock, leaveSql, letGo, OtherGate, openGate } from './gate.js';
+import { closeGate, gateGeneration, knock, leaveSql, letGo, OtherGate, openGate } from './gate.js';
 import { forgetNotesSql, hasNotes } from './notes.js';
 import { catchUpWith, pass, TooMuch, tablesOf } from './pass.js';
 import { type AppVersion, announce, generationOf, ledgerSql, mirrorVersions, savedSql, savePlaced } from './places.js';
@@ -123,7 +123,7 @@ function attempt({ context, move, source, target, tables, expected, budgetMs, at
     // A try that came far has left the tables as they are to be in use: a deletion of a row would take others along.
     if (to.isolation !== 'shared') await loosenStructure(target, to);
     const isNoted = await hasNotes(target, to);
-    if (to.isolation === 'isolated' && from.isolation !== 'isolated') await knock(keeper, from, knockMs);
+    if (opensAhead(from, to)) await knock(keeper, from, knockMs);
     await catchUpWith(source, target, move, tables);
     const begun = performance.now();
     const closedMs = () => Math.round((performance.now() - begun) * 10) / 10;

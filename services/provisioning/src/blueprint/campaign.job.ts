@@ -3,6 +3,7 @@ import { Database } from '@tenantry/service/database';
 import { AppSessions } from '@tenantry/tenancy/app-sessions';
 import { type AppStep, appWork, changeApp } from '@tenantry/tenancy/blueprint-script';
 import { appLedger, stepsBetween, stepsTo } from '@tenantry/tenancy/blueprints';
+import { isControlPlane } from '@tenantry/tenancy/servers';
 import { integer, sqlState } from '@tenantry/tenancy/sql';
 import type { ClientBase } from 'pg';
 import { type ItemOutcome, JobHandler, type JobItem, type RunningJob } from '../job/job-handler.js';
@@ -85,7 +86,7 @@ export class CampaignJob extends JobHandler<CampaignParams> {
   }
 
   private async done(target: CampaignTarget, blueprint: string, steps: readonly AppStep[]): Promise<ItemOutcome> {
-    if (!this.sessions.isControlPlane(target)) await this.targets.copyLedger(target.appSchema, blueprint, steps);
+    if (!isControlPlane(target)) await this.targets.copyLedger(target.appSchema, blueprint, steps);
     return { status: 'succeeded' };
   }
 

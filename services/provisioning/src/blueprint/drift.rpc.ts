@@ -12,7 +12,7 @@ import { drift, suspicious } from './drift.js';
 import { Sessions } from './sessions.js';
 
 const DEFAULT_LIMIT = 100;
-/** Isolated databases that are looked into at once. */
+/** Databases that are looked into at once. */
 const AT_ONCE = 4;
 
 interface Look {
@@ -43,11 +43,10 @@ export class DriftRpc {
       supportsShared && cursor === null ? this.targets.shared(name) : [],
     ]);
     const targets = [...shared, ...page.slice(0, limit)];
-    const here = targets.filter((target) => this.sessions.isControlPlane(target));
-    const elsewhere = targets.filter((target) => !this.sessions.isControlPlane(target));
-    const looks = await this.look(here);
-    for (let from = 0; from < elsewhere.length; from += AT_ONCE)
-      looks.push(...(await Promise.all(elsewhere.slice(from, from + AT_ONCE).map((target) => this.look([target])))).flat());
+    const databases = [...Map.groupBy(targets, ({ server, database }) => `${server}/${database}`).values()];
+    const looks: Look[] = [];
+    for (let from = 0; from < databases.length; from += AT_ONCE)
+      looks.push(...(await Promise.all(databases.slice(from, from + AT_ONCE).map((own) => this.look(own)))).flat());
     const items = await this.compare(name, looks);
     const nextCursor = page.length > limit ? (page[limit - 1]?.tenantId ?? null) : null;
     return { status: 200, body: { items, nextCursor, examined: targets.length } };

@@ -3,12 +3,11 @@ import { Keyring } from '@tenantry/crypto/keyring';
 import { Database } from '@tenantry/service/database';
 import { Environment } from '@tenantry/service/environment';
 import { urlFor } from '@tenantry/tenancy/login-secret';
-import { CONTROL_PLANE_DATABASE } from '@tenantry/tenancy/names';
-import { DEFAULT_SERVER, serverUrl } from '@tenantry/tenancy/servers';
+import { isControlPlane, serverUrl } from '@tenantry/tenancy/servers';
 import pg from 'pg';
 import type { CampaignTarget } from './campaign-targets.js';
 
-type Place = Pick<CampaignTarget, 'server' | 'database'>;
+type Place = Pick<CampaignTarget, 'isolation' | 'server' | 'database'>;
 
 /** As many as one campaign may have at a time. */
 const MOST = 8;
@@ -16,18 +15,36 @@ const MOST = 8;
 const TARGETS_PER_SESSION = 200;
 const reportedByQuery = () => undefined;
 
-/** Sessions for changing schemas, apart from those that answer requests: long ones to the control plane, one per isolated database. */
+/** Sessions for changing schemas, apart from those that answer requests: long ones to databases of many tenants, one at a time to each isolated one. */
 @Injectable()
 export class Sessions implements OnApplicationShutdown {
-  private readonly pool: pg.Pool;
+  /** By server and database. */
+  private readonly pools = new Map<string, Promise<pg.Pool>>();
 
   constructor(
     private readonly environment: Environment,
     readonly database: Database,
     private readonly keyring: Keyring,
-  ) {
-    this.pool = new pg.Pool({
-      connectionString: this.environment.values.TENANTRY_POSTGRES_URL,
+  ) {}
+
+  async run<T>(place: Place, work: (client: pg.ClientBase) => Promise<T>): Promise<T> {
+    return place.isolation === 'isolated' ? this.runAlone(place, work) : this.runPooled(await this.pool(place), work);
+  }
+
+  private pool(place: Place): Promise<pg.Pool> {
+    const key = `${place.server}/${place.database}`;
+    let pool = this.pools.get(key);
+    if (!pool) {
+      pool = this.open(place);
+      this.pools.set(key, pool);
+      pool.catch(() => this.pools.delete(key));
+    }
+    return pool;
+  }
+
+  private async open(place: Place): Promise<pg.Pool> {
+    const pool = new pg.Pool({
+      connectionString: await this.urlOf(place),
       application_name: 'tenantry-provisioning-schemas',
       max: MOST,
       maxUses: TARGETS_PER_SESSION,
@@ -35,19 +52,18 @@ export class Sessions implements OnApplicationShutdown {
       connectionTimeoutMillis: 10_000,
       keepAlive: true,
     });
-    this.pool.on('error', reportedByQuery);
+    pool.on('error', reportedByQuery);
+    return pool;
   }
 
-  isControlPlane({ server, database }: Place): boolean {
-    return server === DEFAULT_SERVER && database === CONTROL_PLANE_DATABASE;
+  private async urlOf({ server, database }: Place): Promise<string> {
+    const url = this.environment.values.TENANTRY_POSTGRES_URL;
+    if (isControlPlane({ server, database })) return url;
+    return urlFor(await serverUrl({ pool: this.database.pool, url, keys: this.keyring }, server), database);
   }
 
-  async run<T>(place: Place, work: (client: pg.ClientBase) => Promise<T>): Promise<T> {
-    return this.isControlPlane(place) ? this.runPooled(work) : this.runAlone(place, work);
-  }
-
-  private async runPooled<T>(work: (client: pg.ClientBase) => Promise<T>): Promise<T> {
-    const client = await this.pool.connect();
+  private async runPooled<T>(pool: pg.Pool, work: (client: pg.ClientBase) => Promise<T>): Promise<T> {
+    const client = await pool.connect();
     client.on('error', reportedByQuery);
     let broken = true;
     try {
@@ -64,10 +80,9 @@ export class Sessions implements OnApplicationShutdown {
     }
   }
 
-  private async runAlone<T>({ server, database }: Place, work: (client: pg.ClientBase) => Promise<T>): Promise<T> {
-    const places = { pool: this.database.pool, url: this.environment.values.TENANTRY_POSTGRES_URL, keys: this.keyring };
+  private async runAlone<T>(place: Place, work: (client: pg.ClientBase) => Promise<T>): Promise<T> {
     const client = new pg.Client({
-      connectionString: urlFor(await serverUrl(places, server), database),
+      connectionString: await this.urlOf(place),
       application_name: 'tenantry-provisioning-schemas',
       connectionTimeoutMillis: 10_000,
     });
@@ -81,6 +96,7 @@ export class Sessions implements OnApplicationShutdown {
   }
 
   async onApplicationShutdown(): Promise<void> {
-    await this.pool.end();
+    const open = await Promise.allSettled(this.pools.values());
+    await Promise.all(open.map((pool) => (pool.status === 'fulfilled' ? pool.value.end() : undefined)));
   }
 }

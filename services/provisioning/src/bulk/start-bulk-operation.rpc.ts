@@ -18,7 +18,7 @@ import { Jobs } from '../job/jobs.js';
 import { Operations } from '../operation/operations.js';
 import { refuseUnknownPlace } from '../placement/wanted.js';
 import { Plans } from '../plan/plans.js';
-import { Servers } from '../server/servers.js';
+import { Databases } from '../server/databases.js';
 import { TenantSelection } from '../tenant/tenant-selection.js';
 import { configPart, settingsWaves } from './settings.job.js';
 
@@ -33,7 +33,7 @@ export class StartBulkOperationRpc {
   constructor(
     private readonly selection: TenantSelection,
     private readonly plans: Plans,
-    private readonly servers: Servers,
+    private readonly databases: Databases,
     private readonly jobs: Jobs,
     private readonly operations: Operations,
     private readonly blueprints: Blueprints,
@@ -81,7 +81,7 @@ export class StartBulkOperationRpc {
   /** What every tenant gets is settled once: all of them the same version of a plan. @throws DomainError `plan.not_found` */
   private async params(body: BulkBody, operationId: string): Promise<unknown> {
     if (body.action === 'settings') refuseFaults(body.params);
-    if (body.action === 'move') refuseUnknownPlace(body.params, null, await this.servers.names(), 'params.');
+    if (body.action === 'move') refuseUnknownPlace(body.params, null, await this.databases.rooms(), 'params.');
     if (body.action === 'limits') return limitsInUnits('params.limits', body.params.limits);
     if (body.action === 'migrate') return this.migration(body, operationId);
     if (body.action !== 'plan') return body.params ?? {};

@@ -18,7 +18,7 @@ import { keepOut } from '@tenantry/tenancy/erased-fence';
 import type { OperationContext, OperationStep, OperationType } from '../operation/operation-type.js';
 import { OperationTypes } from '../operation/operation-types.js';
 import type { Facts } from '../operation/stepped.js';
-import { placement } from '../placement/placement.js';
+import { everIn, placement } from '../placement/placement.js';
 import { registered, tenant as tenantAggregate } from '../tenant/tenant.js';
 import { markErased } from './erasure.js';
 import { TenantExport } from './tenant-export.js';
@@ -137,6 +137,7 @@ export class EraseTenant implements OperationType {
   private async certify({ tenantId, operationId, results }: OperationContext): Promise<Facts> {
     const [exported, checked] = [results['export'], results['check']];
     if (!exported || !checked) throw new Error('the erasure was not checked');
+    const { state: lived } = await this.log.load(everIn, { tenant: tenantId });
     const order = new Map(stores.map(({ name }, index) => [name, index]));
     const unordered = checked['stores'] as ErasureStatement['stores'];
     const statement = ErasureStatement.parse({
@@ -144,6 +145,7 @@ export class EraseTenant implements OperationType {
       operationId,
       erasedAt: checked['checkedAt'],
       stores: unordered.toSorted((a, b) => (order.get(a.name) ?? 0) - (order.get(b.name) ?? 0)),
+      databases: lived.map(({ server, database }) => ({ server, database })),
       export: { location: exported['location'], manifestSha256: exported['manifestSha256'], expiresAt: exported['expiresAt'] },
     });
     const signed = await this.rpc.call(signDocument, { purpose: 'erasure-certificate', text: signedText(statement) });

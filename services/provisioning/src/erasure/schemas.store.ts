@@ -14,8 +14,8 @@ import { placementFor } from '@tenantry/tenancy/names';
 import type { PlaceContext } from '@tenantry/tenancy/place-context';
 import type { Placement } from '@tenantry/tenancy/placement';
 import { dropPlace } from '@tenantry/tenancy/provision-schema';
-import { DEFAULT_SERVER } from '@tenantry/tenancy/servers';
-import { everOn, type Place, type PlacementState, placement, unplace } from '../placement/placement.js';
+import { DEFAULT_SERVER, isControlPlane } from '@tenantry/tenancy/servers';
+import { everIn, type Place, type PlacementState, placement, unplace } from '../placement/placement.js';
 import { systemCommand } from '../saga/system-command.js';
 
 /** Where the tenant lives: its rows, schemas, database and role, and the record of it. */
@@ -48,9 +48,9 @@ export class TenantSchemas extends TenantStore {
     // Something was found nevertheless: wherever the tenant may have been, each is a look where there is nothing.
     else {
       const { generation } = state;
+      for (const { isolation, server, database } of await this.elsewhere(tenantId))
+        await dropPlace(this.places, placementFor(tenantId, isolation, { generation, server, database }));
       for (const isolation of Isolation.options) await dropPlace(this.places, placementFor(tenantId, isolation, { generation }));
-      for (const server of await this.serversOf(tenantId))
-        await dropPlace(this.places, placementFor(tenantId, 'isolated', { generation, server }));
     }
     const command = systemCommand(derivedId('erase', tenantId, 'place', state.generation));
     await this.log.transact(placement, { tenant: tenantId, command }, unplace);
@@ -66,12 +66,12 @@ export class TenantSchemas extends TenantStore {
 
   override async count(tenantId: string): Promise<number> {
     const { state } = await this.log.load(placement, { tenant: tenantId });
-    return (state.placed ? 1 : 0) + (await leftInPlace(this.places, tenantId, await this.serversOf(tenantId)));
+    return (state.placed ? 1 : 0) + (await leftInPlace(this.places, tenantId, await this.elsewhere(tenantId)));
   }
 
-  /** Other than the control plane's. */
-  private async serversOf(tenantId: string): Promise<string[]> {
-    const { state } = await this.log.load(everOn, { tenant: tenantId });
-    return state.filter((server) => server !== DEFAULT_SERVER);
+  /** Where it has ever lived, other than in the control plane's database or in one of its own beside it. */
+  private async elsewhere(tenantId: string) {
+    const { state } = await this.log.load(everIn, { tenant: tenantId });
+    return state.filter((place) => !isControlPlane(place) && !(place.isolation === 'isolated' && place.server === DEFAULT_SERVER));
   }
 }

@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { BlueprintModule } from '../blueprint/blueprint.module.js';
 import { JobModule } from '../job/job.module.js';
 import { CheckIsolation } from './check-isolation.job.js';
 import { IsolationChecks } from './isolation-checks.js';
@@ -20,7 +21,7 @@ import { TenantApi } from './tenant-api.js';
 const probes = [DatabaseProbe, ApiProbe, TokensProbe, BusProbe, FilesProbe, KeysProbe, LogsProbe, OutsideProbe];
 
 @Module({
-  imports: [JobModule],
+  imports: [JobModule, BlueprintModule],
   controllers: [RequestIsolationCheckRpc, ReadIsolationChecksRpc],
   providers: [TenantApi, Peers, Reports, IsolationChecks, CheckIsolation, IsolationChecksTimer, ...probes],
   exports: [TenantApi, Reports],

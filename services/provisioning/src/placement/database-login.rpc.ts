@@ -6,13 +6,15 @@ import { Handles } from '@tenantry/messaging/handles';
 import type { Call, Reply } from '@tenantry/messaging/rpc';
 import { Database } from '@tenantry/service/database';
 import { openLogin } from '@tenantry/tenancy/login-secret';
+import type { Placement } from '@tenantry/tenancy/placement';
 import { Placements } from '@tenantry/tenancy/placements';
+import { databasePassword, isControlPlane, loginOf } from '@tenantry/tenancy/servers';
 
 @Controller()
 export class DatabaseLoginRpc {
   private readonly placements: Placements;
   constructor(
-    database: Database,
+    private readonly database: Database,
     private readonly keyring: Keyring,
   ) {
     this.placements = new Placements(database.pool, 0);
@@ -22,14 +24,19 @@ export class DatabaseLoginRpc {
   async handle({ tenantId }: Call<typeof getDatabaseLogin>): Reply<typeof getDatabaseLogin> {
     const placed = await this.placements.find(tenantId, true);
     if (!placed?.placement.ready) throw new DomainError('placement.not_found');
-    // Of a tenant that is on its way to a database of its own too: its connections are opened ahead.
-    const own = [placed.placement, placed.next].find((place) => place?.isolation === 'isolated');
-    if (!own || placed.loginSecret === null)
-      throw new DomainError('placement.not_found', { detail: 'The tenant has no database of its own, so it has no login.' });
-    const { database, role, generation } = own;
-    return {
-      status: 200,
-      body: { database, user: role, password: await openLogin(this.keyring, tenantId, placed.loginSecret), generation },
-    };
+    // Of a tenant that is on its way to another database too: its connections are opened ahead.
+    const other = [placed.placement, placed.next].find((place) => place && !isControlPlane(place));
+    if (!other)
+      throw new DomainError('placement.not_found', {
+        detail: 'The tenant lives in the control plane’s database, which has no login of its own.',
+      });
+    const { database, generation } = other;
+    return { status: 200, body: { database, user: loginOf(other), password: await this.password(other, placed.loginSecret), generation } };
+  }
+
+  private async password(place: Placement, loginSecret: string | null): Promise<string> {
+    if (place.isolation !== 'isolated') return databasePassword(this.database.pool, this.keyring, place);
+    if (loginSecret === null) throw new DomainError('placement.not_found');
+    return openLogin(this.keyring, place.tenantId, loginSecret);
   }
 }

@@ -26,7 +26,7 @@ import type { Move } from '@tenantry/tenancy/move/side';
 import type { SwitchOptions } from '@tenantry/tenancy/move/switch';
 import type { PlaceContext } from '@tenantry/tenancy/place-context';
 import type { Placement } from '@tenantry/tenancy/placement';
-import { takeRoomOn } from '@tenantry/tenancy/server-rooms';
+import { takeRoomAt } from '@tenantry/tenancy/server-rooms';
 import type { OperationContext, OperationStep, OperationType } from '../operation/operation-type.js';
 import { OperationTypes } from '../operation/operation-types.js';
 import type { Facts } from '../operation/stepped.js';
@@ -73,7 +73,7 @@ export class MoveOperation implements OperationType {
         run: async (context) => {
           const { region } = await this.claim(context);
           return this.atWork(context, async (move, _, places) => {
-            if (move.to.server !== move.from.server) await takeRoomOn(this.places.pool, context.tenantId, move.to.server);
+            await takeRoomAt(this.places.pool, context.tenantId, move.to);
             return { ...(await prepare(places, move)), region };
           });
         },

@@ -3,12 +3,14 @@ import { DomainError } from '@tenantry/contracts/errors';
 import { derivedId } from '@tenantry/contracts/ids';
 import type { MoveBody } from '@tenantry/contracts/tenant/routes';
 import { type Target, TenantLog } from '@tenantry/event-store/tenant-log';
-import { DEFAULT_SERVER } from '@tenantry/tenancy/servers';
+import { placementFor } from '@tenantry/tenancy/names';
+import { refuseFull } from '@tenantry/tenancy/server-rooms';
+import { sameDatabase } from '@tenantry/tenancy/servers';
 import type { z } from 'zod';
 import { OperationIndex } from '../operation/operation-index.js';
-import { Servers } from '../server/servers.js';
+import { Databases } from '../server/databases.js';
 import { registered, tenant as tenantAggregate } from '../tenant/tenant.js';
-import { placement, startMove } from './placement.js';
+import { type Place, placement, startMove } from './placement.js';
 import { wantedPlace } from './wanted.js';
 
 /** States in which the tenant has a place and keeps it. */
@@ -20,7 +22,7 @@ export class Moves {
   constructor(
     private readonly log: TenantLog,
     private readonly index: OperationIndex,
-    private readonly servers: Servers,
+    private readonly databases: Databases,
   ) {}
 
   /** The command decides the operation's id: a repeat finds the same move. @throws DomainError where it can't be moved there */
@@ -31,12 +33,22 @@ export class Moves {
       throw new DomainError('tenant.not_ready', {
         detail: `The tenant is ${status}; it can be moved once it is in use, and until it is deleted.`,
       });
-    const [{ state }, servers] = await Promise.all([this.log.load(placement, { tenant: tenantId }), this.servers.names()]);
-    const chosen = wantedPlace(body, tenantId, { servers, livesOn: state.placed ? state.server : DEFAULT_SERVER });
+    const [{ state }, servers] = await Promise.all([this.log.load(placement, { tenant: tenantId }), this.databases.rooms()]);
+    const chosen = wantedPlace(body, tenantId, { servers, lives: state.placed ? state : placementFor(tenantId, 'shared') });
     const operationId = derivedId('operation', 'move', command.id);
-    if (state.placed && state.moving === null && chosen.server !== state.server) await this.servers.refuseFull(tenantId, chosen.server);
     await this.index.add(operationId, tenantId, 'move');
-    await this.log.transact(placement, { tenant: tenantId, command }, startMove(operationId, chosen, body.keepSourceMinutes ?? 0));
+    await this.log.transact(placement, { tenant: tenantId, command }, (found) => {
+      const events = startMove(operationId, chosen, body.keepSourceMinutes ?? 0)(found);
+      // As it looks now, so that it is said at once. Who takes the room later counts again.
+      if (events.length > 0 && found.placed) refuseFull(servers, chosen, roomOf(found, chosen));
+      return events;
+    });
     return operationId;
   }
 }
+
+/** What the tenant needn't take, since it lives there. */
+const roomOf = (lives: Pick<Place, 'isolation' | 'server' | 'database'>, to: Pick<Place, 'isolation' | 'server' | 'database'>) => ({
+  server: lives.server === to.server,
+  database: lives.isolation !== 'isolated' && sameDatabase(lives, to),
+});

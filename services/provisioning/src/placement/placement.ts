@@ -31,17 +31,17 @@ export const placement = aggregate<PlacementState, typeof placementEvents>({
   },
 });
 
-/** Every server that the tenant was ever to live on. */
-export const everOn = aggregate<readonly string[], typeof placementEvents>({
+/** Every database that the tenant was ever to live in. */
+export const everIn = aggregate<readonly Where[], typeof placementEvents>({
   stream: 'placement',
   events: placementEvents,
   initial: [],
-  evolve: (state, event): readonly string[] => {
+  evolve: (state, event): readonly Where[] => {
     switch (event.type) {
       case 'TenantPlaced':
-        return [...new Set([...state, event.data.server])];
+        return withPlace(state, event.data);
       case 'TenantMoveStarted':
-        return [...new Set([...state, event.data.to.server])];
+        return withPlace(state, event.data.to);
       case 'TenantUnplaced':
       case 'TenantMoveEnded':
         return state;
@@ -51,6 +51,10 @@ export const everOn = aggregate<readonly string[], typeof placementEvents>({
     }
   },
 });
+
+type Where = Pick<Place, 'isolation' | 'server' | 'database'>;
+const withPlace = (known: readonly Where[], { isolation, server, database }: Place): readonly Where[] =>
+  known.some((one) => one.server === server && one.database === database) ? known : [...known, { isolation, server, database }];
 
 export const place =
   (chosen: Omit<Place, 'generation'>) =>

@@ -1,12 +1,19 @@
 import type { DomainError } from '@tenantry/contracts/errors';
 import { tenantKey } from '@tenantry/contracts/ids';
+import type { DatabaseRoom, ServerRoom } from '@tenantry/tenancy/server-choice';
 import { describe, expect, it } from 'vitest';
 import { refuseUnknownPlace, wantedPlace } from './wanted.js';
 
 const tenantId = '0190a0c1-7b1e-7cde-8f00-00000000000a';
 const own = `tenantry_t_${tenantKey(tenantId)}`;
-const servers = new Set(['default', 'eu-1']);
-const wanted = (body: Parameters<typeof wantedPlace>[0], livesOn = 'default') => wantedPlace(body, tenantId, { servers, livesOn });
+const database = (name: string, about: Partial<DatabaseRoom> = {}): DatabaseRoom => ({
+  ...{ name, capacity: null, tenants: 0, accepts: ['dedicated'] },
+  ...about,
+});
+const server = (name: string, ...databases: DatabaseRoom[]): ServerRoom => ({ name, region: null, capacity: null, tenants: 0, databases });
+const servers = [server('default', database('tenantry', { accepts: ['shared', 'dedicated'] })), server('eu-1')];
+const wanted = (body: Parameters<typeof wantedPlace>[0], livesOn = 'default', there = servers) =>
+  wantedPlace(body, tenantId, { servers: there, lives: { server: livesOn, database: own } });
 const fieldOf = (work: () => unknown): string | undefined => {
   try {
     work();
@@ -33,6 +40,24 @@ describe('Where a tenant may be asked to live', () => {
     expect(wanted({ isolation: 'isolated' }, 'eu-1').server).toBe('eu-1');
     expect(wanted({ isolation: 'dedicated' }, 'eu-1').server).toBe('default');
     expect(fieldOf(() => wanted({ isolation: 'dedicated', server: 'eu-1' }))).toBe('server');
+  });
+
+  it('takes a further database by its name, or the least full one that takes the level; in the one it lives in it stays', () => {
+    const [main] = servers as [ServerRoom];
+    const both = [server('default', ...main.databases, database('second', { tenants: 3 })), server('eu-1', database('abroad'))];
+    const at = ({ server: on, database: inside }: ReturnType<typeof wantedPlace>) => `${on}/${inside}`;
+    expect(at(wanted({ isolation: 'dedicated', database: 'second' }, 'eu-1', both))).toBe('default/second');
+    expect(at(wanted({ isolation: 'dedicated' }, 'default', both))).toBe('default/tenantry');
+    expect(at(wanted({ isolation: 'dedicated' }, 'eu-1', both))).toBe('eu-1/abroad');
+    expect(at(wanted({ isolation: 'dedicated', server: 'eu-1' }, 'default', both))).toBe('eu-1/abroad');
+    expect(at(wanted({ isolation: 'shared' }, 'eu-1', both))).toBe('default/tenantry');
+    const stays = wantedPlace({ isolation: 'dedicated' }, tenantId, { servers: both, lives: { server: 'default', database: 'second' } });
+    expect(at(stays)).toBe('default/second');
+    expect(fieldOf(() => wanted({ isolation: 'shared', database: 'second' }, 'default', both))).toBe('database');
+    expect(fieldOf(() => wanted({ isolation: 'dedicated', server: 'eu-1', database: 'second' }, 'default', both))).toBe('database');
+    const twice = [...both, server('eu-2', database('abroad'))];
+    expect(fieldOf(() => wanted({ isolation: 'dedicated', database: 'abroad' }, 'default', twice))).toBe('server');
+    expect(at(wanted({ isolation: 'dedicated', server: 'eu-2', database: 'abroad' }, 'default', twice))).toBe('eu-2/abroad');
   });
 
   it('refuses one database for many isolated tenants', () => {

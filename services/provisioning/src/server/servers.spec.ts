@@ -6,6 +6,7 @@ import { urlFor } from '@tenantry/tenancy/login-secret';
 import { placementFor } from '@tenantry/tenancy/names';
 import { PostgresTenants } from '@tenantry/tenancy/postgres-tenants';
 import { createPlace } from '@tenantry/tenancy/provision-schema';
+import { isControlPlane } from '@tenantry/tenancy/servers';
 import { type Platform, startPlatform } from '@tenantry/tenancy/spec/platform';
 import { type RunningPostgres, startPostgres } from '@tenantry/testing/postgres';
 import pg from 'pg';
@@ -13,6 +14,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Sessions } from '../blueprint/sessions.js';
 import type { JobItem } from '../job/job-handler.js';
 import { UpgradeSchemaJob } from '../upgrade/upgrade-schema.job.js';
+import { Databases } from './databases.js';
 import { Servers } from './servers.js';
 
 describe('servers', () => {
@@ -42,12 +44,14 @@ describe('servers', () => {
       { name: 'default', host: null, region: 'us', capacity: null, isolations: ['shared', 'dedicated', 'isolated'] },
       { name: 'eu-1', host: '127.0.0.1', port: Number(new URL(other.url).port), region: null, capacity: 0, isolations: ['isolated'] },
     ]);
-    expect([await servers.names(), await servers.regionOf('default')]).toEqual([new Set(['default', 'eu-1']), 'us']);
+    expect(await servers.regionOf('default')).toBe('us');
     await expect(servers.put('eu-2', undefined, {})).rejects.toMatchObject({ errors: [{ field: 'url', rule: 'required' }] });
   });
 
-  it('elsewhere are reached by campaigns and by the upgrade to a new release', async () => {
-    const place = placementFor(randomUUID(), 'isolated', { server: 'eu-1' });
+  it.each(['isolated', 'dedicated'] as const)('elsewhere are reached by the upgrade to a new release: %s', async (isolation) => {
+    const name = 'tenants_of_eu';
+    await new Databases(database, parts[0], parts[2]).put('eu-1', name, {});
+    const place = placementFor(randomUUID(), isolation, { server: 'eu-1', database: name });
     await createPlace(platform.places, place);
     const admin = new pg.Client({ connectionString: urlFor(other.url, place.database) });
     await admin.connect();
@@ -64,7 +68,7 @@ describe('servers', () => {
     expect((await admin.query(`SELECT to_regclass('tenancy.app_ledger') IS NOT NULL AS there`)).rows).toEqual([{ there: true }]);
     const { rows } = await platform.admin.query('SELECT schema_version FROM tenancy.placements WHERE tenant_id = $1', [place.tenantId]);
     expect(rows).toEqual([{ schema_version: (await job.known()).current }]);
-    expect(sessions.isControlPlane({ server: 'eu-1', database: 'tenantry' })).toBe(false);
+    expect(isControlPlane({ server: 'eu-1', database: 'tenantry' })).toBe(false);
     await Promise.all([admin.end(), sessions.onApplicationShutdown(), tenants.close()]);
   });
 });

@@ -1,13 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { invalidField } from '@tenantry/contracts/errors';
 import type { Server } from '@tenantry/contracts/platform/servers';
+import { Isolation } from '@tenantry/contracts/values';
 import { Keyring } from '@tenantry/crypto/keyring';
 import { Database } from '@tenantry/service/database';
 import { Environment } from '@tenantry/service/environment';
 import { CONTROL_PLANE_DATABASE } from '@tenantry/tenancy/names';
 import type { PlaceContext } from '@tenantry/tenancy/place-context';
 import { registerServer } from '@tenantry/tenancy/register-server';
-import { refuseFullServer } from '@tenantry/tenancy/server-rooms';
 import { DEFAULT_SERVER } from '@tenantry/tenancy/servers';
 
 interface Row {
@@ -17,6 +17,8 @@ interface Row {
   capacity: number | null;
   ready: boolean;
   tenants: number;
+  /** Levels that one of its databases takes. */
+  accepts: Isolation[];
 }
 
 /** Servers that tenants live on. */
@@ -30,21 +32,11 @@ export class Servers {
 
   async list(): Promise<Server[]> {
     const { rows } = await this.places.pool.query<Row>(
-      `SELECT name, url, region, capacity, ready, (SELECT count(*)::int FROM tenancy.server_places p WHERE p.server = s.name) AS tenants
+      `SELECT name, url, region, capacity, ready,
+         ARRAY(SELECT DISTINCT unnest(accepts) FROM tenancy.databases d WHERE d.server = s.name AND d.ready)::text[] AS accepts, (SELECT count(*)::int FROM tenancy.server_places p WHERE p.server = s.name) AS tenants
        FROM tenancy.servers s ORDER BY name`,
     );
     return rows.map(view);
-  }
-
-  /** Those that a tenant may be sent to. */
-  async names(): Promise<Set<string>> {
-    const { rows } = await this.places.pool.query<{ name: string }>('SELECT name FROM tenancy.servers WHERE ready');
-    return new Set(rows.map(({ name }) => name));
-  }
-
-  /** @throws DomainError `placement.no_room` */
-  refuseFull(tenantId: string, server: string): Promise<void> {
-    return refuseFullServer(this.places.pool, tenantId, server);
   }
 
   /** Null where it is for all regions. */
@@ -75,13 +67,13 @@ export class Servers {
   }
 }
 
-function view({ name, url, region, capacity, ready, tenants }: Row): Server {
+function view({ name, url, region, capacity, ready, tenants, accepts }: Row): Server {
   const at = url === null ? null : new URL(url);
   return {
     ...{ name, region, capacity, tenants, ready },
     host: at?.hostname ?? null,
     port: at ? Number(at.port) : null,
     database: at ? decodeURIComponent(at.pathname.slice(1)) : CONTROL_PLANE_DATABASE,
-    isolations: at ? ['isolated'] : ['shared', 'dedicated', 'isolated'],
+    isolations: Isolation.options.filter((level) => level === 'isolated' || accepts.includes(level)),
   };
 }

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DomainError } from '@tenantry/contracts/errors';
 import { Database } from '@tenantry/service/database';
+import { isControlPlane, loginOf } from '@tenantry/tenancy/servers';
 import { sqlState } from '@tenantry/tenancy/sql';
 import { databaseFiles, type OwnVersions, ownVersions, upgradeDatabase, upgradeScript, versionIn } from '@tenantry/tenancy/tenant-upgrade';
 import { Tenants } from '@tenantry/tenancy/tenants';
@@ -32,7 +33,7 @@ export class UpgradeSchemaJob extends JobHandler {
     const versions = await this.known();
     return this.sessions.run(place, async (client) => {
       try {
-        if (!this.sessions.isControlPlane(place)) await upgradeDatabase(client, await databaseFiles(), place.role);
+        if (!isControlPlane(place)) await upgradeDatabase(client, await databaseFiles(), loginOf(place));
         await this.upgrade(client, place, versions);
       } catch (error) {
         if (error instanceof DomainError) throw error;

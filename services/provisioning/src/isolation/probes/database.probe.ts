@@ -1,9 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import type { Attempt } from '@tenantry/contracts/platform/isolation';
 import { Database } from '@tenantry/service/database';
+import { OWNER } from '@tenantry/tenancy/names';
+import { inOneMessage } from '@tenantry/tenancy/place-context';
+import { isControlPlane } from '@tenantry/tenancy/servers';
 import { identifier, literal, sqlState } from '@tenantry/tenancy/sql';
 import { Tenants } from '@tenantry/tenancy/tenants';
 import type { PoolClient } from 'pg';
+import { Sessions } from '../../blueprint/sessions.js';
 import { breached, held, notApplicable } from '../attempt.js';
 import { Probe, type Subject } from '../probe.js';
 import { callOf, judgedCalls, PLATFORM_FUNCTIONS, type PlatformFunction } from './function-attempts.js';
@@ -49,6 +53,7 @@ export class DatabaseProbe extends Probe {
   constructor(
     private readonly database: Database,
     private readonly tenants: Tenants,
+    private readonly sessions: Sessions,
   ) {
     super();
   }
@@ -181,8 +186,8 @@ export class DatabaseProbe extends Probe {
       ...notApplicable('take another role', 'a tenant of this level has no login: arbitrary SQL is held at the level isolated only'),
     };
     if (placement.isolation === 'isolated') return [];
-    const stale = await this.refusal(enter(tenantId, placement.generation + 1));
-    const unknown = await this.refusal(enter(NOBODY, 1));
+    const stale = await this.refusal(placement, enter(tenantId, placement.generation + 1));
+    const unknown = await this.refusal(placement, enter(NOBODY, 1));
     const judge = (attempt: string, state: string | null, expected: string) =>
       state === expected ? held(attempt, `SQLSTATE ${state}`) : breached(attempt, `it was not refused as such (${state ?? 'let in'})`);
     return [
@@ -193,9 +198,11 @@ export class DatabaseProbe extends Probe {
   }
 
   /** The SQLSTATE of a refusal by the gate; null where it let in. */
-  private async refusal(sql: string): Promise<string | null> {
+  private async refusal(placement: Subject['placement'], sql: string): Promise<string | null> {
     try {
-      await this.database.pool.query(sql);
+      // The login of another database's tenants is the services'; provisioning looks as the owner there.
+      const role = isControlPlane(placement) ? '' : `SET LOCAL ROLE ${OWNER};`;
+      await this.sessions.run(placement, (client) => inOneMessage(client, `${role} ${sql}`));
       return null;
     } catch (error) {
       const state = sqlState(error);

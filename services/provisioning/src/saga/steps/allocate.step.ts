@@ -18,8 +18,9 @@ export class AllocateStep extends Step {
   }
   async run({ tenantId, tenant, command }: StepContext): Promise<void> {
     const workerGroup = tenant.features['worker_group'] ? `tenant-${tenant.slug}` : 'shared';
-    const server = await takeRoom(this.database.pool, tenantId, tenant);
-    const { tenantId: _, ready: __, ...chosen } = placementFor(tenantId, tenant.isolation, { server, workerGroup });
+    const { server, database } = await takeRoom(this.database.pool, tenantId, tenant);
+    const at = { server, workerGroup, ...(database === null ? {} : { database }) };
+    const { tenantId: _, ready: __, ...chosen } = placementFor(tenantId, tenant.isolation, at);
     await this.log.transact(placement, { tenant: tenantId, command: command('place') }, place(chosen), newStream(placement));
   }
   override async undo({ tenantId, command }: StepContext): Promise<void> {
