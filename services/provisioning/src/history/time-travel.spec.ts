@@ -48,7 +48,8 @@ async function given(permissions?: string[]) {
   const log = new DefaultTenantLog(new MemoryEventStore(), keyring);
   const history = new TenantHistory(log, clock);
   const sensitive = new Sensitive(log);
-  const plans = { current: async (id: (typeof planIds)[number]) => plan(id) } as unknown as Plans;
+  const current = async (id: (typeof planIds)[number]) => plan(id);
+  const plans = { current, of: ({ id }: { id: (typeof planIds)[number] }) => current(id) } as unknown as Plans;
   const unheld = { hold: async () => null, holdCommand: async () => null } as unknown as Holding;
   const status = new TransitionsRpc(log, new TenantTransitions({} as TenantRetry, clock), keyring, clock, unheld);
   const changes = new ConfigChanges(log, keyring, plans, clock);
