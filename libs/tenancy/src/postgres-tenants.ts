@@ -144,14 +144,21 @@ export class PostgresTenants extends Tenants {
     /** The generation that a gate has just refused as an old one. */
     let refused: number | null = null;
     for (let refusals = 0; ; ) {
-      if (refused === null && this.#gates.isClosed(tenantId)) {
+      let mayTry = refused !== null;
+      if (!mayTry && this.#gates.isClosed(tenantId)) {
         await this.#gates.wait(tenantId, until);
+        mayTry = true;
         // It may have opened somewhere else.
         fresh = true;
       }
       const placed = await this.#find(tenantId, fresh, refused);
       const { placement } = placed;
       const giveBack = await this.#connections.take(tenantId, placement.isolation === 'isolated' ? ISOLATED_POOL_SIZE : undefined);
+      // Closed while this one waited for its turn: one of those before the gate finds out for all.
+      if (!mayTry && this.#gates.isClosed(tenantId)) {
+        giveBack();
+        continue;
+      }
       let entered: Entered | undefined;
       try {
         entered = await this.#begin(placed);

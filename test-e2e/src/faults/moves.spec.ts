@@ -57,7 +57,7 @@ describe('a tenant that is moved through all levels at 200 writes a second', () 
       expect(used).toBe(done.usage);
       for (const ms of closedMs) expect(ms).toBeLessThan(500);
       if (quietMs < 100) expect(done.pauseMs).toBeLessThan(500);
-      else console.info('the machine is too busy to judge how long nothing came through: it took as long without a move');
+      else console.info('how long nothing came through is not judged: on this machine it took long without a move too');
     } finally {
       expect(await system.stop()).toBe(0);
     }

@@ -49,7 +49,11 @@ describe('moves', () => {
       const { body } = await api.get(`${PLATFORM}/consumers?tenantId=${tenant.id}`);
       return body.items.every(({ position, head, state }: any) => position === head && state === 'running');
     });
-    const moves = (await eventsOf(api, tenant.id)).filter(({ type }) => type === 'TenantMoved');
+    const events = await eventsOf(api, tenant.id);
+    const switches = events.filter(({ type, data }) => type === 'OperationStepCompleted' && data.step === 'switch');
+    expect(switches).toHaveLength(3);
+    for (const { data } of switches) expect(data.result.closedMs).toBeLessThan(500);
+    const moves = events.filter(({ type }) => type === 'TenantMoved');
     expect(moves.map(({ data }) => `${data.before.isolation} ${data.isolation} ${data.generation}`)).toEqual([
       'dedicated isolated 2',
       'isolated shared 3',

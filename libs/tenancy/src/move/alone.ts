@@ -2,8 +2,9 @@ import pg from 'pg';
 import type { PlaceContext } from '../place-context.js';
 import { uuidLiteral } from '../sql.js';
 
-/** A connection that fell silent is found out in this time, and whoever keeps silent for as long is taken for dead. */
+/** How often it is asked whether the other side is there, and after how long without an answer it is taken for dead. */
 const heartbeatMs = 3_000;
+const silenceMs = 10_000;
 
 /**
  * Nobody else works at the tenant's move meanwhile, not even a process that was believed dead. Null where somebody does. The lock goes with
@@ -18,15 +19,15 @@ export async function alone<T>(
   const client = new pg.Client({
     connectionString: context.url,
     connectionTimeoutMillis: 10_000,
-    query_timeout: heartbeatMs,
+    query_timeout: silenceMs,
     application_name: 'tenantry-move',
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
   });
   const lost = new AbortController();
-  const lose = (error: Error) => lost.abort(new Error('The lock of the move was lost', { cause: error }));
+  const lose = (error: Error) => lost.abort(new Error('The connection closed that held the lock of the move', { cause: error }));
   client.on('error', lose);
-  client.on('end', () => lose(new Error('The connection has ended')));
+  client.on('end', () => lose(new Error('It has ended')));
   await client.connect();
   let heart: NodeJS.Timeout | undefined;
   try {

@@ -244,6 +244,7 @@ export async function retire(context: PlaceContext, { from, to }: Move): Promise
 
 /** What was made at the target, and the notes at the source. @throws Error where the tenant lives at the target */
 export async function abandon(context: PlaceContext, { from, to }: Move): Promise<void> {
+  await settle(context, { from, to });
   if ((await generationOf(context, from.tenantId)) === to.generation) throw livesThere(to);
   await onDatabase(context, from, (client) => endNotes(client, from));
   if (to.isolation !== 'isolated') await onDatabase(context, to, (client) => endNotes(client, to));

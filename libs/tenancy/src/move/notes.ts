@@ -136,7 +136,8 @@ export const forgetNotesSql = (place: Placement) => `DELETE FROM ${notesOf(place
 export const thinNotes = (client: Client, place: Placement) =>
   asOwner(client, place, () =>
     client.query(
-      `DELETE FROM ${notesOf(place)} old USING (SELECT name, key, max(id) AS id FROM ${notesOf(place)} GROUP BY name, key) last
-       WHERE old.name = last.name AND old.key IS NOT DISTINCT FROM last.key AND old.id < last.id`,
+      `DELETE FROM ${notesOf(place)} n USING (
+         SELECT id, row_number() OVER (PARTITION BY name, key ORDER BY id DESC) AS nth FROM ${notesOf(place)}
+       ) each WHERE each.id = n.id AND each.nth > 1`,
     ),
   );
