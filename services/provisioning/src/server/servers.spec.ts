@@ -57,7 +57,8 @@ describe('servers', () => {
     await admin.connect();
     // As a database of an earlier release is.
     await admin.query(
-      `DROP TABLE tenancy.app_ledger; DROP FUNCTION tenancy.advance_app; DELETE FROM tenancy.migrations WHERE file LIKE '0006%'`,
+      `DROP TABLE tenancy.app_ledger; DROP FUNCTION tenancy.advance_app, tenancy.run_app, tenancy.change_app, tenancy.app_faults;
+       REVOKE CONNECT ON DATABASE ${place.database} FROM tenantry_blueprints; DELETE FROM tenancy.migrations WHERE file ~ '^00(06|61)'`,
     );
     await platform.admin.query('UPDATE tenancy.placements SET schema_version = NULL WHERE tenant_id = $1', [place.tenantId]);
 
@@ -66,6 +67,13 @@ describe('servers', () => {
     const job = new UpgradeSchemaJob(database, tenants, sessions);
     expect(await job.run({ tenantId: place.tenantId, attempt: 1 } as JobItem)).toEqual({ status: 'succeeded' });
     expect((await admin.query(`SELECT to_regclass('tenancy.app_ledger') IS NOT NULL AS there`)).rows).toEqual([{ there: true }]);
+    const seen = await platform.places.app.run(place, (client) =>
+      client
+        .query(`SELECT tenancy.run_app($1, $2, '{CREATE TABLE made ()}')`, [place.appSchema, place.tenantId])
+        .catch(({ message }) => message),
+    );
+    // The login is let in. No version was ever applied there: the right to use the schema comes with the first.
+    expect(seen).toBe('3F000 in statement 1');
     const { rows } = await platform.admin.query('SELECT schema_version FROM tenancy.placements WHERE tenant_id = $1', [place.tenantId]);
     expect(rows).toEqual([{ schema_version: (await job.known()).current }]);
     expect(isControlPlane({ server: 'eu-1', database: 'tenantry' })).toBe(false);
