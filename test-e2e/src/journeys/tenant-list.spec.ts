@@ -1,3 +1,4 @@
+import { eventually } from '@tenantry/testing/eventually';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Api } from '../harness/api.js';
 import { sharedSystem } from '../harness/system.js';
@@ -9,7 +10,7 @@ const made = [
   { name: 'alpha', plan: 'business', priority: 90 },
   { name: 'Beta', plan: 'business', priority: 20 },
   { name: 'gamma Ä', plan: 'professional', priority: 50 },
-  { name: 'Beta', plan: 'enterprise', priority: 70 },
+  { name: 'Beta', plan: 'enterprise', priority: 70, adminEmail: 'ann@list.example' },
 ];
 let api: Api;
 const list = async (query: string) => (await api.get(`${PLATFORM}/tenants?tag=${tag}&${query}`)).body;
@@ -64,6 +65,27 @@ describe('the list of tenants', () => {
       '79900 USD',
       '199900 USD',
     ]);
+  });
+  it('says how many people, how much of its limits, when it last did something and how well each is', async () => {
+    const [tenant] = await pages('sort=-mrr');
+    const shown = async () => (await pages('sort=-mrr')).find(({ id }) => id === tenant.id);
+    expect((await pages('sort=users')).map(({ users }) => users)).toEqual([0, 0, 0, 0, 1]);
+    expect(tenant).toMatchObject({ users: 1, lastActivityAt: null, health: { status: 'healthy', score: 100 } });
+    const { body: created } = await api.post(`${PLATFORM}/tenants/${tenant.id}/api-keys`, { name: 'list' });
+    const own = api.as(created.key);
+    const { body: limits } = await api.put(`${PLATFORM}/tenants/${tenant.id}/limits`, { limits: { devices: 4 } });
+    expect(limits.impacts).not.toEqual([]);
+    const used = await own.post(`/api/tenants/${tenant.id}/usage/increment`, { resource_type: 'devices', amount: 4 });
+    expect(used.status).toBe(200);
+    await eventually(async () => expect(await shown()).toMatchObject({ usagePercent: 100 }), {
+      timeoutMs: 40_000,
+      intervalMs: 250,
+      what: 'the list to know what the tenant uses',
+    });
+    expect(await shown()).toMatchObject({ lastActivityAt: expect.any(String), health: { status: 'critical', score: 40 } });
+    expect((await pages('sort=health'))[0].id).toBe(tenant.id);
+    expect((await pages('sort=-usage'))[0].id).toBe(tenant.id);
+    expect((await pages('sort=-lastActivity'))[0].id).toBe(tenant.id);
   });
   it('is searched by text and filtered', async () => {
     expect((await list('q=bETa')).items).toHaveLength(3);

@@ -139,6 +139,18 @@ export const totalUsage = operation({
     health: z.object({ healthy: z.number().int(), warning: z.number().int(), critical: z.number().int() }),
   }),
 });
+/** Of each tenant, in the order of their ids: the share of the limit that it has used most of, and when it last used anything. */
+export const usageShares = operation({
+  name: 'usage.shares',
+  owner: 'quota-metering',
+  callers: ['provisioning'],
+  input: z.object({ after: Uuid.nullable(), limit: z.number().int().min(1).max(2_000) }),
+  output: z.object({
+    items: z.array(
+      z.object({ tenantId: Uuid, percent: z.number().nullable().describe('null without a limit'), usedAt: z.string().nullable() }),
+    ),
+  }),
+});
 /** Consumes an amount for what the platform itself keeps for the tenant, or gives back a negative one. Idempotent by `commandId`. @throws `quota.exceeded` */
 export const holdUsage = operation({
   name: 'usage.hold',

@@ -146,6 +146,7 @@ export const stores: Store[] = [
   // The tenant comes with the answer.
   deleted('gateway', 'idempotency', { rows: 'sealed_for = $1', fence: { late: 'skip', column: 'sealed_for', updates: true } }),
   { ...kept('provisioning', 'erased', 'that it was erased, so that nothing of it comes back'), name: 'tenancy.erased' },
+  kept('provisioning', 'tenant_figures', 'how much of its limits it used, and when: numbers, until the next look', { exported: whole }),
   kept('provisioning', 'operations', 'ids and kinds of operations', { exported: whole }),
   kept(
     'provisioning',

@@ -196,6 +196,16 @@ export const TenantListItem = Tenant.omit({
 }).extend({
   mrrMinor: z.number().int().describe('What the tenant brings a month by its plan, in minor units; 0 unless it is active'),
   mrrCurrency: z.string(),
+  users: z.number().int().describe('Invited and not removed'),
+  usagePercent: z.number().nullable().describe('Of the limit that the tenant has used most of; null without limits. Some seconds old'),
+  lastActivityAt: InstantText.nullable().describe(
+    'When the tenant’s own people or keys last changed something, or it last used something that is metered',
+  ),
+  health: z
+    .object({ status: z.enum(['healthy', 'warning', 'critical']), score: z.number().int().min(0).max(100) })
+    .describe(
+      '100, less 60 where the tenant has failed, 25 where it is suspended; less 60 at a limit, 25 from 80 % of one on; less 25 where events of it are parked, and 25 where its last operation failed. Below 80 a warning, below 50 critical',
+    ),
 });
 export type TenantListItem = z.infer<typeof TenantListItem>;
 
@@ -211,6 +221,10 @@ export const tenantSortColumns = [
   'isolation',
   'domain',
   'mrr',
+  'users',
+  'usage',
+  'lastActivity',
+  'health',
 ] as const;
 /** `name` upwards, `-name` downwards. */
 export const TenantSort = z

@@ -1,6 +1,7 @@
-import { patch, projection, upsert } from '@tenantry/messaging/projection';
+import type { StoredEvent } from '@tenantry/contracts/events';
+import { type Add, add, patch, projection, upsert } from '@tenantry/messaging/projection';
 import { sql } from 'drizzle-orm';
-import { bigint, boolean, integer, jsonb, pgSchema, text, timestamp, uuid } from 'drizzle-orm/pg-core';
+import { bigint, boolean, integer, jsonb, numeric, pgSchema, text, timestamp, uuid } from 'drizzle-orm/pg-core';
 
 export const tenants = pgSchema('provisioning').table('tenants', {
   tenantId: uuid('tenant_id').primaryKey(),
@@ -31,8 +32,19 @@ export const tenants = pgSchema('provisioning').table('tenants', {
     .generatedAlwaysAs(sql`CASE WHEN status = 'active' THEN price_minor ELSE 0 END`),
   feedbackCategory: text('feedback_category'),
   winBack: boolean('win_back').notNull(),
+  users: integer('users').notNull(),
+  changedAt: timestamp('changed_at', { withTimezone: true, mode: 'string' }),
+  failedOperation: uuid('failed_operation'),
   version: bigint('version', { mode: 'number' }).notNull(),
   position: bigint('position', { mode: 'number' }).notNull(),
+});
+
+/** What other services know of tenants: `TenantFigures` writes it. */
+export const figures = pgSchema('provisioning').table('tenant_figures', {
+  tenantId: uuid('tenant_id').primaryKey(),
+  usagePercent: numeric('usage_percent', { mode: 'number' }),
+  usedAt: timestamp('used_at', { withTimezone: true, mode: 'string' }),
+  parked: integer('parked').notNull(),
 });
 
 interface At {
@@ -41,14 +53,22 @@ interface At {
   position: number;
   recordedAt: string;
 }
+type By = Pick<StoredEvent, 'tenantId' | 'metadata' | 'recordedAt'>;
 const at = (event: At) => ({ updatedAt: event.recordedAt, version: event.streamVersion, position: event.position });
+/** Activity is what the tenant's own do: not what the platform, or its services, do to it. */
+const changed = ({ metadata: { actor }, recordedAt }: By) =>
+  actor.kind === 'member' || actor.kind === 'api-key' ? { changedAt: recordedAt } : {};
+const active = (event: By, more: { users?: Add } = {}) => {
+  const values = { ...more, ...changed(event) };
+  return Object.keys(values).length === 0 ? null : patch(tenants, { tenantId: event.tenantId }, values);
+};
 const status = (event: At, value: string, reason: string | null) =>
   patch(tenants, { tenantId: event.tenantId }, { status: value, statusReason: reason, ...at(event) });
 
 /** One row per tenant, for the list; of reasons it knows the cause only. To rebuild, raise `version`. */
 export const tenantList = projection({
   name: 'tenant-list',
-  version: 4,
+  version: 5,
   placement: 'service',
   tables: [tenants],
   on: {
@@ -77,13 +97,14 @@ export const tenantList = projection({
         mrrCurrency: data.plan.currency,
         activation: data.activation,
         winBack: false,
+        ...{ users: 0, changedAt: null, failedOperation: null },
         createdAt: event.recordedAt,
         ...at(event),
       });
     },
     TenantUpdated: (event) => {
       const { adminEmail: _a, billingEmail: _b, contactPhone: _c, before: _d, ...shown } = event.data;
-      return patch(tenants, { tenantId: event.tenantId }, { ...shown, ...at(event) });
+      return patch(tenants, { tenantId: event.tenantId }, { ...shown, ...changed(event), ...at(event) });
     },
     TenantProvisioned: (event) => patch(tenants, { tenantId: event.tenantId }, at(event)),
     TenantActivated: (event) => status(event, event.data.status, event.data.cause),
@@ -119,5 +140,16 @@ export const tenantList = projection({
     },
     TenantProvisioningFailed: (event) => status(event, 'failed', event.data.reason.detail),
     TenantProvisioningRetried: (event) => status(event, 'pending', null),
+    MemberInvited: (event) => active(event, { users: add(1) }),
+    MemberRemoved: (event) => active(event, { users: add(-1) }),
+    ApiKeyCreated: (event) => active(event),
+    ApiKeyRevoked: (event) => active(event),
+    SettingChanged: (event) => active(event),
+    SettingRemoved: (event) => active(event),
+    FeatureChanged: (event) => active(event),
+    CustomDomainRegistered: (event) => active(event),
+    OperationEnded: ({ tenantId, data: { operationId, status } }) =>
+      status === 'cancelled' ? null : patch(tenants, { tenantId }, { failedOperation: status === 'succeeded' ? null : operationId }),
+    OperationRetried: ({ tenantId }) => patch(tenants, { tenantId }, { failedOperation: null }),
   },
 });

@@ -22,6 +22,7 @@ import { Names } from './names.js';
 import { Resellers } from './resellers.js';
 import { RunTransition } from './run-transition.effect.js';
 import { ScheduledTransitionsRpc } from './scheduled-transitions.rpc.js';
+import { TenantFigures } from './tenant-figures.job.js';
 import { tenantList } from './tenant-list.projection.js';
 import { TenantMetricsRpc } from './tenant-metrics.rpc.js';
 import { TenantTransitions } from './tenant-transitions.js';
@@ -50,6 +51,7 @@ import { UpdateTenantRpc } from './update-tenant.rpc.js';
     Deletions,
     ApprovedTransitions,
     provide(tenantList),
+    TenantFigures,
     provide(lifecycle),
     RunTransition,
     provide(family),

@@ -187,6 +187,27 @@ describe('limits that are set', () => {
   });
 });
 
+describe('the shares of all tenants', () => {
+  it('are of the limit that each has used most of, page by page', async () => {
+    await assign();
+    await meter.change(tenantId, command(), { resource: 'users', amount: 1 });
+    const idle = tenantId;
+    tenantId = randomUUID();
+    await assign(newId());
+    const found = new Map<string, unknown>();
+    for (let after: string | null = null; ; ) {
+      const items = await ledger.shares(clock.now(), after, 2);
+      for (const { tenantId: id, ...share } of items) found.set(id, share);
+      if (items.length < 2) break;
+      after = items.at(-1)?.tenantId ?? null;
+    }
+    expect([found.get(idle), found.get(tenantId)]).toEqual([
+      { percent: 50, usedAt: clock.now() },
+      { percent: 0, usedAt: null },
+    ]);
+  });
+});
+
 describe('a tenant', () => {
   it('that is not there is told from one that has no quotas yet', async () => {
     await expect(meter.standings(tenantId)).rejects.toMatchObject({ code: 'tenant.not_found' });

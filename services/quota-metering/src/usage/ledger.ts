@@ -2,7 +2,7 @@ import { type Cycle, type Period, periodAt } from '@tenantry/contracts/billing/p
 import type { Instant } from '@tenantry/contracts/clock';
 import type { Personal } from '@tenantry/contracts/events';
 import type { overLimits } from '@tenantry/contracts/quota/limit-routes';
-import type { totalUsage } from '@tenantry/contracts/quota/routes';
+import type { totalUsage, usageShares } from '@tenantry/contracts/quota/routes';
 import type { Database } from '@tenantry/service/database';
 import type { z } from 'zod';
 import type { Outcome, Standing } from './usage.js';
@@ -282,6 +282,22 @@ export class Ledger {
       [now, parentId ?? null],
     );
     return { resources: rows[0].resources ?? [], health: rows[0].health };
+  }
+
+  /** A page of all tenants, by their ids: the share of the limit that each has used most of, and when it last used anything. */
+  async shares(now: Instant, after: string | null, limit: number): Promise<z.infer<typeof usageShares.output>['items']> {
+    const { rows } = await this.database.pool.query(
+      `SELECT t.tenant_id, q.share, l.created_at
+       FROM (SELECT tenant_id FROM quota_metering.tenants WHERE NOT withdrawn AND ($2::uuid IS NULL OR tenant_id > $2) ORDER BY tenant_id LIMIT $3) t
+       LEFT JOIN LATERAL (
+         SELECT round(max(CASE WHEN used = 0 OR period_end <= $1 THEN 0 WHEN limit_value = 0 THEN 100 ELSE used::numeric * 100 / limit_value END), 2) AS share
+         FROM (SELECT used + CASE WHEN pools THEN pooled ELSE 0 END AS used, limit_value, period_end
+               FROM quota_metering.quotas WHERE tenant_id = t.tenant_id AND limit_value IS NOT NULL) own) q ON true
+       LEFT JOIN LATERAL (SELECT created_at FROM quota_metering.usage_log WHERE tenant_id = t.tenant_id ORDER BY id DESC LIMIT 1) l ON true
+       ORDER BY t.tenant_id`,
+      [now, after, limit],
+    );
+    return rows.map((row) => ({ tenantId: row.tenant_id, percent: numberOrNull(row.share), usedAt: instantOrNull(row.created_at) }));
   }
 
   /** What was consumed and given back, newest first. */
