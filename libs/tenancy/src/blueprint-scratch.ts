@@ -57,6 +57,7 @@ async function onScratch(client: ClientBase, trial: Trial): Promise<Tried> {
   const scratch = await makeSchema(client, trial.supportsShared ? null : NOBODY);
   await scratch.run(...appWork(scratch, trial.before).texts);
   const existing = await tablesOf(client, scratch.schema);
+  const shadowedBefore = await shadowsOf(client, scratch.schema);
   const unforce = trial.hasData && trial.supportsShared ? existing.map(({ name }) => name) : [];
   await scratch.run(...unforced({ ...noStamp, unforce }));
 
@@ -70,6 +71,8 @@ async function onScratch(client: ClientBase, trial: Trial): Promise<Tried> {
   const faults = trial.supportsShared ? [...tables.flatMap(sharedFaults), ...otherFaults(other)] : [];
   const lost = (await tablesOf(client, scratch.schema)).filter((table) => table.rowSecurity && !table.hasPolicy);
   faults.push(...lost.map(({ name }) => ({ relation: name, reason: `${name} has lost the platform’s policy with its column tenant_id` })));
+  const shadows = (await shadowsOf(client, scratch.schema)).filter((name) => !shadowedBefore.includes(name));
+  faults.push(...shadows.map((name) => ({ relation: name, reason: `the function ${name} has the name of one of PostgreSQL’s own` })));
   if (faults.length > 0)
     return { refusals: faults.map((fault) => locate(trial.statements, fault)), stamp: noStamp, objects: {}, compiled: null };
 
@@ -108,6 +111,19 @@ async function tablesOf(client: ClientBase, schema: string): Promise<ScratchTabl
     [schema],
   );
   return rows;
+}
+
+/**
+ * Functions with the name of one in pg_catalog. PostgreSQL looks there first, yet takes another's whose parameters fit better: whoever reads the
+ * schema's definitions with the schema on the search path, as a move does, would run it.
+ */
+async function shadowsOf(client: ClientBase, schema: string): Promise<string[]> {
+  const { rows } = await client.query<{ name: string }>(
+    `SELECT DISTINCT p.proname AS name FROM pg_proc p WHERE p.pronamespace = $1::regnamespace
+       AND EXISTS (SELECT FROM pg_proc own WHERE own.pronamespace = 'pg_catalog'::regnamespace AND own.proname = p.proname)`,
+    [schema],
+  );
+  return rows.map(({ name }) => name);
 }
 
 async function stampFor(client: ClientBase, schema: string): Promise<Omit<Stamp, 'unforce'>> {

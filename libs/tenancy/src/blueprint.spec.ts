@@ -89,6 +89,11 @@ describe('a version on the scratch schema', () => {
     expect(refusals).toMatchObject([{ statement: 2, reason: expect.stringContaining('permission denied') }]);
   });
 
+  it('defines no function with the name of one of PostgreSQL’s, which would be taken for it', async () => {
+    const { refusals } = await tried(`CREATE FUNCTION format(a text, b name) RETURNS text LANGUAGE sql AS $$ SELECT 'x' $$`);
+    expect(refusals).toMatchObject([{ statement: 1, reason: expect.stringContaining('format has the name of one of PostgreSQL’s own') }]);
+  });
+
   it.each([
     ['no tenant_id', 'CREATE TABLE a (id uuid PRIMARY KEY)', 'tenant_id uuid NOT NULL DEFAULT'],
     ['no default', 'CREATE TABLE a (tenant_id uuid NOT NULL, id uuid, PRIMARY KEY (tenant_id, id))', 'tenant_id uuid NOT NULL DEFAULT'],
