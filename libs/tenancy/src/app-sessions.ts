@@ -2,14 +2,14 @@ import { DomainError } from '@tenantry/contracts/errors';
 import { PLATFORM_LOG } from '@tenantry/contracts/ids';
 import pg from 'pg';
 import { openLogin, urlFor } from './login-secret.js';
-import { BLUEPRINT_LOGIN, CONTROL_PLANE_DATABASE } from './names.js';
+import { BLUEPRINT_LOGIN, isOwnDatabase } from './names.js';
 import { type PlaceContext, reportedByQuery } from './place-context.js';
 import type { Placement } from './placement.js';
 import { DEFAULT_SERVER } from './servers.js';
 
 type Where = Pick<Placement, 'server' | 'database'>;
 
-/** As many as are in use at a time; who wants more waits. */
+/** As many as are in use at a time, of one database; who wants more waits. */
 const MOST = 12;
 /** A backend keeps what it has seen of each schema's catalogue: it is replaced after so many schemas. */
 const USES = 200;
@@ -22,35 +22,24 @@ const CLEAN = 'RESET ALL; DEALLOCATE ALL; CLOSE ALL; UNLISTEN *; SELECT pg_catal
 
 /**
  * Sessions of the login that the operator's SQL runs with: it may call `tenancy.run_app` and `tenancy.change_app`, and nothing else.
- * Long ones to the control plane's database, one at a time to each other.
+ * Long ones to a database of many tenants, one at a time to a tenant's own: that must be free to go.
  */
 export class AppSessions {
-  private readonly pool: pg.Pool;
+  /** By server and database: the control plane's, and those that operators have registered. */
+  private readonly pools = new Map<string, Promise<pg.Pool>>();
 
   /** @param url that login, on the control plane's database */
   constructor(
     private readonly places: Pick<PlaceContext, 'pool' | 'keys'>,
     private readonly url: string,
-  ) {
-    this.pool = new pg.Pool({
-      connectionString: url,
-      application_name: NAME,
-      max: MOST,
-      maxUses: USES,
-      idleTimeoutMillis: IDLE_MS,
-      connectionTimeoutMillis: CONNECT_MS,
-      keepAlive: true,
-    });
-    this.pool.on('error', reportedByQuery);
-  }
+  ) {}
 
   async run<T>(where: Where, work: (client: pg.ClientBase) => Promise<T>): Promise<T> {
-    const isHere = where.server === DEFAULT_SERVER && where.database === CONTROL_PLANE_DATABASE;
-    return isHere ? this.pooled(work) : this.alone(where, work);
+    return isOwnDatabase(where.database) ? this.alone(where, work) : this.pooled(where, work);
   }
 
-  private async pooled<T>(work: (client: pg.ClientBase) => Promise<T>): Promise<T> {
-    const client = await this.pool.connect();
+  private async pooled<T>(where: Where, work: (client: pg.ClientBase) => Promise<T>): Promise<T> {
+    const client = await this.connect(where);
     client.on('error', reportedByQuery);
     try {
       return await work(client);
@@ -58,6 +47,35 @@ export class AppSessions {
       // Whoever waits for the work doesn't wait for that.
       void this.giveBack(client);
     }
+  }
+
+  private async connect(where: Where): Promise<pg.PoolClient> {
+    const name = `${where.server} ${where.database}`;
+    const known = this.pools.get(name) ?? this.open(where);
+    this.pools.set(name, known);
+    try {
+      return await (await known).connect();
+    } catch (error) {
+      // Where the server is and what the login's password is may have changed: the next one looks again.
+      if (this.pools.get(name) === known) this.pools.delete(name);
+      // Those that have a session give it back first; a pool that could not be opened said why above.
+      void known.then((pool) => pool.end()).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  private async open(where: Where): Promise<pg.Pool> {
+    const pool = new pg.Pool({
+      connectionString: await this.urlOf(where),
+      application_name: NAME,
+      max: MOST,
+      maxUses: USES,
+      idleTimeoutMillis: IDLE_MS,
+      connectionTimeoutMillis: CONNECT_MS,
+      keepAlive: true,
+    });
+    pool.on('error', reportedByQuery);
+    return pool;
   }
 
   private async giveBack(client: pg.PoolClient): Promise<void> {
@@ -102,6 +120,8 @@ export class AppSessions {
   }
 
   async close(): Promise<void> {
-    await this.pool.end();
+    const pools = await Promise.allSettled(this.pools.values());
+    this.pools.clear();
+    await Promise.all(pools.map((opened) => (opened.status === 'fulfilled' ? opened.value.end() : undefined)));
   }
 }

@@ -24,8 +24,10 @@ export const SHARED_APP_SCHEMA = 'app_shared';
 export const serviceSchema = (service: string): string => service.replaceAll('-', '_');
 export const serviceLogin = (service: string): string => `tenantry_${serviceSchema(service)}`;
 
+const OWN = 'tenantry_t_';
 /** Of an isolated tenant. */
-export const ownDatabase = (tenantId: string): string => `tenantry_t_${tenantKey(tenantId)}`;
+export const ownDatabase = (tenantId: string): string => `${OWN}${tenantKey(tenantId)}`;
+export const isOwnDatabase = (database: string): boolean => database.startsWith(OWN);
 
 /** Where a new tenant of that level goes. Not ready yet. @param database of those that many tenants share; an isolated one has its own */
 export function placementFor(
