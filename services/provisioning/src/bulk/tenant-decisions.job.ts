@@ -9,6 +9,7 @@ import { changeOf } from '../config/change.js';
 import { itemCommand } from '../job/item-command.js';
 import { type ItemOutcome, JobHandler, type JobItem, type RunningJob } from '../job/job-handler.js';
 import type { PlanVersion } from '../plan/plans.js';
+import { wouldChange } from '../tenant/approved-transitions.js';
 import { changePlan, living, type Tenant, tenant, update, type Why } from '../tenant/tenant.js';
 import { transitions } from '../tenant/transitions.js';
 import { refuseUnapproved } from './approval-needed.js';
@@ -32,8 +33,9 @@ class TenantDecision<P> extends JobHandler<P> {
     const target = { tenant: item.tenantId as string, command: itemCommand(job, item) };
     const decide = this.decide(job.params, this.clock.now());
     const before = await this.log.load(tenant, { tenant: target.tenant });
-    const events = decide(before.state);
-    if (this.approvable && events.length > 0) await refuseUnapproved(this.holding, changeOf(events, []), this.approvable);
+    // What it may not become any more is for the log to say: it may have been made before the process died.
+    if (this.approvable && wouldChange(decide, before.state))
+      await refuseUnapproved(this.holding, changeOf(decide(before.state), []), this.approvable);
     await this.log.transact(tenant, target, decide, before);
     return { status: 'succeeded' };
   }
