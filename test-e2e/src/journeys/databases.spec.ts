@@ -28,7 +28,11 @@ beforeAll(async () => {
   [{ api, run }, other] = await Promise.all([sharedSystem(), startPostgres()]);
   expect((await api.post(SERVERS, { name: server, url: other.url, region })).status).toBe(201);
 });
+/** Whoever still lives abroad. */
+const emigrants: { id: string; slug: string }[] = [];
 afterAll(async () => {
+  // Other specs share the system, and have everything of all tenants made again: nobody stays where the server ends.
+  for (const tenant of emigrants) expect((await erase(api, tenant)).status).toBe('succeeded');
   await put(beside, { accepts: [] });
   await api?.post(SERVERS, { name: server, capacity: 0 });
   await other?.stop();
@@ -97,6 +101,7 @@ describe('a further database', () => {
 
   it('gets the dedicated tenants of its region as long as it has room, and serves them as any', async () => {
     const { tenant } = await activeTenant(api, dedicated({ region }));
+    emigrants.push(tenant);
     expect(await placement(tenant.id)).toMatchObject({ server, database: abroad.name, isolation: 'dedicated' });
     expect([await schemasIn(abroad, tenant.id), await schemasIn(HOME, tenant.id), (await find(abroad)).tenants]).toEqual([2, 0, 1]);
     const refused = await api.post(`${PLATFORM}/tenants`, { ...dedicated({ region }), adminEmail: 'ada@full.example' });
