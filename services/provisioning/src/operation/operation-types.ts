@@ -3,7 +3,7 @@ import { Clock } from '@tenantry/contracts/clock';
 import type { CommandContext } from '@tenantry/contracts/route';
 import { operationSteps } from '@tenantry/contracts/tenant/operation-events';
 import { Keyring } from '@tenantry/crypto/keyring';
-import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { type SystemCommand, TenantLog } from '@tenantry/event-store/tenant-log';
 import { OperationIndex } from './operation-index.js';
 import { type OperationAddress, type OperationKind, OperationKinds, type ShownOperation } from './operation-kinds.js';
 import type { OperationType } from './operation-type.js';
@@ -56,13 +56,13 @@ export class OperationTypes implements OperationKind {
     await this.log.transact(stepped, this.target(at, command), requestRollback(data, this.of(at.type).effectiveAfter ?? null));
   }
 
-  async retry(at: OperationAddress, reason: string | undefined, command: CommandContext): Promise<string> {
+  async retry(at: OperationAddress, reason: string | undefined, command: CommandContext | SystemCommand): Promise<string> {
     const data = { operationId: at.id, reason, retriedAt: this.clock.now() };
     await this.log.transact(stepped, this.target(at, command), retry(data));
     return at.id;
   }
 
-  private target = ({ id, tenantId }: OperationAddress, command: CommandContext) => ({
+  private target = ({ id, tenantId }: OperationAddress, command: CommandContext | SystemCommand) => ({
     tenant: tenantId,
     stream: `operation-${id}`,
     command,

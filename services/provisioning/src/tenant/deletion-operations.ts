@@ -6,6 +6,7 @@ import type { CommandContext } from '@tenantry/contracts/route';
 import type { OperationView } from '@tenantry/contracts/tenant/bodies';
 import { operationSteps } from '@tenantry/contracts/tenant/operation-events';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
+import { deciderOf } from '../approval/approval.js';
 import { Holding } from '../approval/holding.js';
 import { changeOf } from '../config/change.js';
 import { type OperationAddress, type OperationKind, OperationKinds, type ShownOperation } from '../operation/operation-kinds.js';
@@ -68,9 +69,18 @@ export class DeletionOperations implements OperationKind {
     });
   }
 
-  /** Of an erasure that failed; the grace has nothing to be tried again. */
+  /**
+   * Of an erasure that failed; the grace has nothing to be tried again. Also once the tenant's keys are gone, or what failed after them would
+   * stay half erased for ever: then the log says who asked, by a reference, and neither why nor from where.
+   */
   async retry(at: OperationAddress, reason: string | undefined, command: CommandContext): Promise<string> {
-    return this.types.retry(at, reason, command);
+    try {
+      return await this.types.retry(at, reason, command);
+    } catch (error) {
+      if (!(error instanceof DomainError) || error.code !== 'keys.destroyed') throw error;
+      const { id, principal, traceparent, correlationId } = command;
+      return this.types.retry(at, undefined, { id, actor: deciderOf(principal).actor, traceparent, correlationId });
+    }
   }
 }
 
