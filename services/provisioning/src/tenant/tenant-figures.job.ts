@@ -51,9 +51,12 @@ export class TenantFigures implements OnApplicationBootstrap, OnApplicationShutd
       const { items }: { items: { tenantId: string }[] } = await this.rpc.call(usageShares, { after, limit: PAGE });
       if (items.length > 0)
         await this.database.pool.query(
+          // What is the same is left out before: a conflict locks its row, and a lock is written, whether the row is changed or not.
           `INSERT INTO provisioning.tenant_figures AS f (tenant_id, usage_percent, used_at)
            SELECT given."tenantId", given.percent, given."usedAt"
            FROM json_to_recordset($1::json) AS given("tenantId" uuid, percent numeric, "usedAt" timestamptz)
+           LEFT JOIN provisioning.tenant_figures known ON known.tenant_id = given."tenantId"
+           WHERE known.tenant_id IS NULL OR (known.usage_percent, known.used_at) IS DISTINCT FROM (given.percent, given."usedAt")
            ON CONFLICT (tenant_id) DO UPDATE SET usage_percent = excluded.usage_percent, used_at = excluded.used_at
            WHERE (f.usage_percent, f.used_at) IS DISTINCT FROM (excluded.usage_percent, excluded.used_at)`,
           [JSON.stringify(items)],
