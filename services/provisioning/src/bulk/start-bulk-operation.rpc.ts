@@ -8,6 +8,7 @@ import { Handles } from '@tenantry/messaging/handles';
 import { type Call, type Reply, RpcClient } from '@tenantry/messaging/rpc';
 import { permits } from '@tenantry/service/authorize';
 import { invalid } from '@tenantry/service/validation';
+import type { z } from 'zod';
 import { Blueprints } from '../blueprint/blueprints.js';
 import type { CampaignParams } from '../blueprint/campaign.job.js';
 import { CampaignTargets } from '../blueprint/campaign-targets.js';
@@ -26,6 +27,9 @@ const DEFAULT_CONCURRENCY = 8;
 /** A move copies, a migration locks: several of them at once take the disk from everybody else. */
 const FEW_AT_ONCE = 2;
 const LOCK_TIMEOUT_MS = 1_500;
+const IDS_AT_ONCE = 5_000;
+const SAMPLE = 10;
+type OverLimit = z.infer<typeof overLimits.output>;
 
 /** Which tenants it is about is settled here, once: who joins later is not among them. */
 @Controller()
@@ -57,8 +61,7 @@ export class StartBulkOperationRpc {
     const matched = selected.tenantIds.length;
     if (dryRun) {
       const sample = await this.selection.sample(selected.tenantIds);
-      const overLimit =
-        body.action === 'limits' ? await this.rpc.call(overLimits, { tenantIds: selected.tenantIds, limits: params as Limits }) : undefined;
+      const overLimit = body.action === 'limits' ? await this.overLimit(selected.tenantIds, params as Limits) : undefined;
       return { status: 200, body: { action, matched, sample, unknown: selected.unknown, overLimit } };
     }
     // A repeat finds its job: what that job has done since may have changed how many would match now.
@@ -76,6 +79,17 @@ export class StartBulkOperationRpc {
     const accepted = await this.operations.accepted(id);
     const total = accepted.body.counts?.total ?? items.length;
     return { ...accepted, body: { ...accepted.body, operation: { id, url: accepted.location }, matched: total } };
+  }
+
+  /** One message doesn't hold the ids of any number of tenants. */
+  private async overLimit(tenantIds: readonly string[], limits: Limits): Promise<OverLimit> {
+    const over: OverLimit = { tenants: 0, sample: [] };
+    for (let next = 0; next < tenantIds.length; next += IDS_AT_ONCE) {
+      const found = await this.rpc.call(overLimits, { tenantIds: tenantIds.slice(next, next + IDS_AT_ONCE), limits });
+      over.tenants += found.tenants;
+      over.sample.push(...found.sample.slice(0, SAMPLE - over.sample.length));
+    }
+    return over;
   }
 
   /** What every tenant gets is settled once: all of them the same version of a plan. @throws DomainError `plan.not_found` */

@@ -2,10 +2,10 @@ import type { CommandContext } from '@tenantry/contracts/route';
 import { describe, expect, it } from 'vitest';
 import { StartBulkOperationRpc } from './start-bulk-operation.rpc.js';
 
-/** What a request is answered where its filter finds two tenants now. */
-async function answer(body: object, hasBegun: boolean) {
+/** What a request is answered where its filter finds two tenants now, or others. */
+async function answer(body: object, hasBegun: boolean, tenantIds = ['t-1', 't-2']) {
   const started: unknown[] = [];
-  const selection = { matching: async () => ({ tenantIds: ['t-1', 't-2'], unknown: [] }), sample: async () => [] };
+  const selection = { matching: async () => ({ tenantIds, unknown: [] }), sample: async () => [] };
   const jobs = { has: async () => hasBegun, start: async (job: unknown) => started.push(job) && 'op-1' };
   const operations = { accepted: async () => ({ status: 202, body: { counts: { total: 3 } }, location: '/op-1' }) };
   const blueprints = {
@@ -14,9 +14,13 @@ async function answer(body: object, hasBegun: boolean) {
   };
   const noted: string[] = [];
   const campaigns = { running: async (name: string) => (name === 'busy' ? 'op-2' : null), note: async (name: string) => noted.push(name) };
-  const over = { tenants: 1, sample: [{ tenantId: 't-1', resource: 'users', used: 5, limit: 3 }] };
+  const line = { tenantId: 't-1', resource: 'users', used: 5, limit: 3 };
+  const over = async (_operation: unknown, asked: { tenantIds: string[] }) => {
+    if (asked.tenantIds.length > 10_000) throw new Error('more than the operation takes');
+    return { tenants: tenantIds.length > 2 ? 4 : 1, sample: [line, line, line, line] };
+  };
   const rpc = new StartBulkOperationRpc(
-    ...([selection, {}, {}, jobs, operations, blueprints, campaigns, { call: async () => over }] as unknown as ConstructorParameters<
+    ...([selection, {}, {}, jobs, operations, blueprints, campaigns, { call: over }] as unknown as ConstructorParameters<
       typeof StartBulkOperationRpc
     >),
   );
@@ -42,6 +46,10 @@ describe('work over many tenants', () => {
       status: 200,
       body: { matched: 2, overLimit: { tenants: 1 } },
     });
+    const ids = Array.from({ length: 20_001 }, (_, n) => `t-${n}`);
+    const { overLimit } = (await answer({ ...limits, dryRun: true }, false, ids)).body as { overLimit?: { sample: object[] } };
+    expect(overLimit).toMatchObject({ tenants: 20 });
+    expect(overLimit?.sample).toHaveLength(10);
     const { started } = await answer(limits, false);
     expect(started).toMatchObject([{ type: 'bulk.limits', params: { users: 3, storage: 2_000_000_000, devices: 'plan' } }]);
     const unknown = { action: 'limits', params: { limits: { unicorns: 'plan' } } };
