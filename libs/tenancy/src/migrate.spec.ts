@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { startPostgres } from '@tenantry/testing/postgres';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -59,6 +60,26 @@ describe('migrate', () => {
   it('names the services that have no password', async () => {
     const { relay: _, ...rest } = passwords;
     await expect(migrate({ adminUrl: server.url, passwords: rest })).rejects.toThrow('relay');
+  });
+
+  it('marks those who were erased before there was a mark, and nobody else', async () => {
+    const admin = await connect('postgres', 'postgres');
+    try {
+      const [gone, leaving] = [randomUUID(), randomUUID()];
+      await admin.query('INSERT INTO log.heads (tenant_id, position) SELECT unnest($1::uuid[]), 0', [[gone, leaving]]);
+      await admin.query(
+        `INSERT INTO log.events (tenant_id, position, stream, stream_version, id, context, type, version, data, metadata, body_hash, leaf, recorded_at)
+         SELECT t, 0, 'tenant', 0, gen_random_uuid(), 'tenant', CASE t WHEN $2 THEN 'TenantErased' ELSE 'TenantErasureStarted' END, 1,
+           jsonb_build_object('operationId', t), '{}', '', '', '2026-01-02T03:04:05Z' FROM unnest($1::uuid[]) t`,
+        [[gone, leaving], gone],
+      );
+      await admin.query(`DELETE FROM tenancy.migrations WHERE component = 'provisioning' AND file = '0068_erased_before.sql'`);
+      expect((await migrate({ adminUrl: server.url, passwords })).applied).toEqual(['provisioning/0068_erased_before.sql']);
+      const { rows } = await admin.query('SELECT tenant_id, operation_id, since FROM tenancy.erased');
+      expect(rows).toEqual([{ tenant_id: gone, operation_id: gone, since: new Date('2026-01-02T03:04:05Z') }]);
+    } finally {
+      await admin.end();
+    }
   });
 
   it('refuses a file that was changed after it was applied, by name', async () => {
