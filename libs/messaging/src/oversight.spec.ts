@@ -116,6 +116,20 @@ describe('what is parked', () => {
     }
   });
 
+  it('of an erased tenant is what is left to be done at its end, and no event', async () => {
+    const id = await timer();
+    const { rows } = await pool.query('SELECT tenant_id FROM svc.timers WHERE id = $1', [id]);
+    const { tenant_id: tenantId } = rows[0];
+    await pool.query(
+      "INSERT INTO svc.parked (consumer, tenant_id, position, event_id, error, attempts) VALUES ('audit', $1, 0, $2, 'x', 5)",
+      [tenantId, newId()],
+    );
+    expect(await oversight.parked({ after: null, limit: 9, tenantId })).toHaveLength(2);
+    await pool.query('INSERT INTO tenancy.erased VALUES ($1)', [tenantId]);
+    expect(await oversight.parked({ after: null, limit: 9, tenantId })).toMatchObject([{ id, kind: 'timer' }]);
+    expect(await oversight.settle(id, null)).toMatchObject({ kind: 'timer' });
+  });
+
   it('is left out for good, with who and why', async () => {
     const [one, other] = [await effect(), await timer()];
     await oversight.settle(one, { by: 'staff:eve', reason: 'sent by hand' });

@@ -123,7 +123,7 @@ export class Oversight {
     return rows.map((row) => ({ consumer: row.consumer, events: Number(row.events), seconds: row.seconds }));
   }
 
-  /** In the order of their ids. */
+  /** In the order of their ids. Effects and timers that an erased tenant still has are those of its end, such as its export's: they are to be seen. */
   async parked({
     after,
     limit,
@@ -137,13 +137,14 @@ export class Oversight {
   }): Promise<ParkedView[]> {
     const { rows } = await this.pool.query<ParkedRow>(
       `SELECT * FROM (
-         SELECT id, 'event' AS kind, consumer, tenant_id, position, type, error, attempts, parked_at, next_retry_at FROM ${this.schema}.parked
+         SELECT id, 'event' AS kind, consumer, tenant_id, position, type, error, attempts, parked_at, next_retry_at FROM ${this.schema}.parked k
+         WHERE ${notErased('k')}
          UNION ALL
          SELECT id, 'effect', 'effects', tenant_id, NULL, name, last_error, failures, parked_at, NULL FROM ${this.schema}.effects WHERE state = 'parked'
          UNION ALL
          SELECT id, 'timer', 'timers', tenant_id, NULL, purpose, last_error, attempts, parked_at, NULL FROM ${this.schema}.timers WHERE state = 'parked'
        ) found
-       WHERE ${notErased('found')} AND ($1::uuid IS NULL OR id > $1) AND ($2::uuid IS NULL OR tenant_id = $2) AND ($3::uuid IS NULL OR id = $3)
+       WHERE ($1::uuid IS NULL OR id > $1) AND ($2::uuid IS NULL OR tenant_id = $2) AND ($3::uuid IS NULL OR id = $3)
        ORDER BY id LIMIT $4`,
       [after, tenantId ?? null, id ?? null, limit],
     );
