@@ -10,12 +10,14 @@ const common = { owner: 'provisioning', tag: 'Approvals', scope: 'platform' } as
 
 /**
  * What can be made to wait for further people, apart from settings by their key or category: a change of any setting, of a flag, of the
- * plan, of the tenant's name, contacts or tags; a rollback of the configuration; what changes the tenant's state; the policies themselves.
+ * plan, of limits in place of the plan's, of the tenant's name, contacts or tags; a rollback of the configuration; what changes the tenant's
+ * state; the policies themselves.
  */
 export const approvableCommands = [
   'settings',
   'features',
   'plan',
+  'limits',
   'update',
   'rollback',
   'activate',

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ApprovalPending } from '../config/approval-routes.js';
 import { Actor } from '../events.js';
 import { ResourceKind } from '../plans.js';
 import { operation, type Route, route } from '../route.js';
@@ -39,7 +40,7 @@ export const putLimits = route({
   method: 'PUT',
   path: base,
   body: LimitsBody,
-  answers: { 200: z.object({ items: z.array(Limit), impacts: Preview.shape.impacts }) },
+  answers: { 200: z.object({ items: z.array(Limit), impacts: Preview.shape.impacts }), 202: ApprovalPending },
 });
 export const previewLimits = route({
   ...common,
@@ -53,7 +54,10 @@ export const previewLimits = route({
 });
 export const limitRoutes: Route[] = [getLimits, putLimits, previewLimits] as Route[];
 
-/** The same as `limits.put`, as a part of work over many tenants. Idempotent by the command's id. */
+/**
+ * The same as `limits.put`, as a part of work over many tenants, and once others have approved it. Idempotent by the command's id.
+ * `unapproved`: others have to approve such a change, and haven't. It is refused then, unless it changes nothing, or was made already.
+ */
 export const overrideLimits = operation({
   name: 'limits.override',
   owner: 'quota-metering',
@@ -61,8 +65,11 @@ export const overrideLimits = operation({
   input: z.object({
     tenantId: Uuid,
     limits: Limits,
+    unapproved: z.boolean().optional(),
     command: z.object({
       id: z.string(),
+      /** The version of the limits that whoever asked for it expected. */
+      ifMatch: z.number().int().optional(),
       actor: Actor,
       correlationId: z.string().optional(),
       causationId: z.string().optional(),

@@ -8,7 +8,9 @@ import { ApprovalIndex } from './approval-index.js';
 import { approvalsProcess } from './approvals.process.js';
 import { approvalList } from './approvals.projection.js';
 import { ApprovedChanges } from './approved-changes.js';
+import { ApprovedLimits } from './approved-limits.js';
 import { DecideApprovalRpc } from './decide-approval.rpc.js';
+import { HoldCommandRpc } from './hold-command.rpc.js';
 import { Holding } from './holding.js';
 import { ListApprovalsRpc } from './list-approvals.rpc.js';
 import { MakeApprovedChange } from './make-approved-change.effect.js';
@@ -18,7 +20,7 @@ import { ApprovedPolicies, PoliciesRpc } from './policies.rpc.js';
 /** Whoever changes a configuration needs both: the change, and what may hold it back. */
 @Module({
   imports: [HistoryModule, PlanModule],
-  controllers: [PoliciesRpc, ListApprovalsRpc, DecideApprovalRpc],
+  controllers: [PoliciesRpc, ListApprovalsRpc, DecideApprovalRpc, HoldCommandRpc],
   providers: [
     ...[
       ConfigChanges,
@@ -27,6 +29,7 @@ import { ApprovedPolicies, PoliciesRpc } from './policies.rpc.js';
       ApprovalIndex,
       ApprovedChanges,
       ApprovedPolicies,
+      ApprovedLimits,
       MakeApprovedChange,
       AwaitApproval,
       ApprovalExpiry,

@@ -12,8 +12,14 @@ import { approval, deciderOf, known, type Requested, request } from './approval.
 import { ApprovalIndex } from './approval-index.js';
 import { type Demand, demandOf, Policies, touchedBy } from './policies.js';
 
-type Waiting = Answer<ApprovalPending> & { status: 202 };
+type Waiting = Required<Pick<Answer<ApprovalPending>, 'body' | 'location' | 'position'>> & { status: 202 };
 const HOUR_MS = 3_600_000;
+
+/** What a preview says of it. */
+export const impactOf = ({ approvers, expiresHours }: Demand) => ({
+  kind: 'approval' as const,
+  detail: `${approvers} further people have to approve it within ${expiresHours} hours.`,
+});
 
 /** Where a policy asks for further people, a change waits for them instead of being made. */
 @Injectable()

@@ -18,6 +18,7 @@ describe('a change of policies', () => {
     ['wants them named', [suspension], [{ ...suspension, named: true }]],
     ['says the same in other words', [policy({ keys: ['a', 'b'] })], [policy({ keys: ['b'] }), policy({ keys: ['a'] })]],
     ['speaks of all settings instead of one', [policy({ keys: ['token'] })], [policy({ commands: ['settings'] })]],
+    ['guards plans instead of limits, which it guards too', [policy({ commands: ['limits'] })], [policy({ commands: ['plan'] })]],
     ['takes away one that another is stricter than', [suspension, policy({ commands: ['suspend'] })], [suspension]],
   ])('that %s waits for nobody', (_what, before, after) => expect(demandOfChange(before, after)).toBeNull());
 
@@ -27,6 +28,7 @@ describe('a change of policies', () => {
     ['wants fewer people', [suspension], [{ ...suspension, approvers: 1 }]],
     ['waits longer', [suspension], [{ ...suspension, expiresHours: 100 }]],
     ['wants nobody named', [{ ...suspension, named: true }], [suspension]],
+    ['guards limits instead of plans', [policy({ commands: ['plan'], approvers: 2 })], [policy({ commands: ['limits'], approvers: 2 })]],
     ['leaves out a key', [policy({ keys: ['a', 'b'], approvers: 2 })], [policy({ keys: ['a'], approvers: 2 })]],
   ])('that %s waits as what it speaks of did', (_what, before, after) =>
     expect(demandOfChange(before, after)).toEqual({ approvers: 2, expiresHours: 24, named: before[0]?.named ?? false }),
@@ -51,7 +53,7 @@ describe('a change of policies', () => {
     fc.record({
       keys: fc.option(some(['a', 'b', 'c']), { nil: undefined }),
       categories: fc.option(some(settingCategories), { nil: undefined }),
-      commands: fc.option(some(['settings', 'suspend', 'plan'] as const), { nil: undefined }),
+      commands: fc.option(some(['settings', 'suspend', 'plan', 'limits'] as const), { nil: undefined }),
       approvers: fc.integer({ min: 1, max: 3 }),
       expiresHours: fc.constantFrom(1, 24, 72),
       named: fc.boolean(),
@@ -67,7 +69,7 @@ describe('a change of policies', () => {
     .map(({ keys, category, commands }) => ({
       keys: new Set(keys),
       categories: new Set<string>(keys.length > 0 ? [category] : []),
-      commands: new Set<string>([...commands, ...(keys.length > 0 ? ['settings'] : [])]),
+      commands: new Set<string>([...commands, ...(keys.length > 0 ? ['settings'] : []), ...(commands.includes('limits') ? ['plan'] : [])]),
     }));
 
   it('that waits for nobody leaves nothing with less than it had', () =>

@@ -43,6 +43,9 @@ export interface Demand {
 /** Said of a change by what is in it, not by how it came. */
 const ofItsContent: ReadonlySet<ApprovableCommand> = new Set(['settings', 'features', 'plan', 'update']);
 
+/** Other limits than the plan's are what another plan would be asked for: who guards plans guards them too. */
+const withWhatItStandsFor = (command: ApprovableCommand): ApprovableCommand[] => (command === 'limits' ? ['limits', 'plan'] : [command]);
+
 /** What a change touches: keys and categories of its settings, before and after, and what it does, whichever request it came by. */
 export function touchedBy(change: ConfigChange, command: ApprovableCommand) {
   const regional = Object.keys(change.tenant).filter(isRegional);
@@ -53,7 +56,7 @@ export function touchedBy(change: ConfigChange, command: ApprovableCommand) {
     ...regional.map((key) => regionalSettings[key].category),
   ]);
   const commands = new Set<string>([
-    ...(ofItsContent.has(command) ? [] : [command]),
+    ...(ofItsContent.has(command) ? [] : withWhatItStandsFor(command)),
     ...(keys.size > 0 ? ['settings'] : []),
     ...(change.features.length + change.reset.length > 0 ? ['features'] : []),
     ...(change.tenant.plan === undefined ? [] : ['plan']),
@@ -109,7 +112,7 @@ const touchable = (items: readonly ApprovalPolicy[]): ReturnType<typeof touchedB
   items.flatMap(({ keys = [], categories = [], commands = [] }) => [
     ...keys.map((key) => ({ ...nothing, keys: new Set([key]), commands: new Set(['settings']) })),
     ...categories.map((category) => ({ ...nothing, categories: new Set<string>([category]), commands: new Set(['settings']) })),
-    ...commands.map((command) => ({ ...nothing, commands: new Set([command]) })),
+    ...commands.map((command) => ({ ...nothing, commands: new Set<string>(withWhatItStandsFor(command as ApprovableCommand)) })),
   ]);
 
 @Injectable()

@@ -10,7 +10,7 @@ import type { Preview, previewTenant } from '@tenantry/contracts/tenant/config-r
 import { Keyring } from '@tenantry/crypto/keyring';
 import { revealed } from '@tenantry/crypto/revealed';
 import { RpcClient } from '@tenantry/messaging/rpc';
-import { Holding } from '../approval/holding.js';
+import { Holding, impactOf } from '../approval/holding.js';
 import { changeOf } from '../config/change.js';
 import { type Config, followPlan, type Seen } from '../config/config.js';
 import type { Planned } from '../config/config-changes.js';
@@ -52,11 +52,7 @@ export class Previews {
     const followed = was.plan.id === will.plan.id ? own : await this.followed(tenantId, own, will);
     const impacts = was.plan.id === will.plan.id ? [] : await this.impacts(tenantId, { was, will, before, followed });
     const demand = await this.holding.demand(changeOf(planned.tenantEvents, planned.configEvents), command);
-    if (demand && planned.tenantEvents.length + planned.configEvents.length > 0)
-      impacts.push({
-        kind: 'approval',
-        detail: `${demand.approvers} further people have to approve it within ${demand.expiresHours} hours.`,
-      });
+    if (demand && planned.tenantEvents.length + planned.configEvents.length > 0) impacts.push(impactOf(demand));
     const reader = { permissions, sensitive: await this.sensitive.keysOf(tenantId) };
     const [changes = []] = await shown(this.keyring, tenantId, [changesBetween(documentOf(before), documentOf(followed))], reader);
     return { status: 200, body: { changes, impacts }, asOf: head, position: { tenantId, position: head } };

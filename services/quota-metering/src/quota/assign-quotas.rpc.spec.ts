@@ -6,6 +6,7 @@ import type { CommandContext } from '@tenantry/contracts/route';
 import { MemoryKeyring } from '@tenantry/crypto/memory-keyring';
 import { MemoryEventStore } from '@tenantry/event-store/adapters/memory/memory-event-store';
 import { DefaultTenantLog } from '@tenantry/event-store/tenant-log-default';
+import type { RpcClient } from '@tenantry/messaging/rpc';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type LedgerDatabase, startLedgerDatabase } from '../usage/ledger.fixture.js';
 import { Ledger } from '../usage/ledger.js';
@@ -132,7 +133,9 @@ describe('withdrawing', () => {
 });
 
 describe('limits that are set', () => {
-  const rpc = (onto: Ledger = ledger) => new LimitsRpc(log, onto, meter, clock);
+  const nothingHeld = async () => ({ held: null, impacts: [] });
+  const rpc = (onto: Ledger = ledger, call: (...asked: any[]) => Promise<unknown> = nothingHeld) =>
+    new LimitsRpc(log, onto, meter, clock, { call } as unknown as RpcClient);
   const put = (limits: object, as = command(), onto?: Ledger) => rpc(onto).put({ tenantId, body: { limits }, command: as } as never);
   const use = (amount: number) => meter.change(tenantId, command(), { resource: 'users', amount });
 
@@ -142,7 +145,7 @@ describe('limits that are set', () => {
     const preview = await rpc().preview({ tenantId, body: { limits: { users: 1 } } } as never);
     expect(preview.body).toMatchObject({ changes: [{ path: 'quotas.users.limit', from: 2, to: 1 }], impacts: [{ kind: 'over_limit' }] });
     const { body, version } = await put({ users: 1, storage: '1 TB' });
-    expect([body.impacts.map(({ kind }) => kind), version]).toEqual([['over_limit'], 1]);
+    expect([body, version]).toMatchObject([{ impacts: [{ kind: 'over_limit' }] }, 1]);
     await expect(use(1)).rejects.toMatchObject({ code: 'quota.exceeded' });
     expect((await meter.standing(tenantId, 'users')).used).toBe(2);
     await put({ users: 3 });
@@ -151,6 +154,45 @@ describe('limits that are set', () => {
       tenants: 1,
       sample: [{ tenantId, resource: 'users', used: 3, limit: 2 }],
     });
+  });
+  it('wait where others have to approve them, and are set once those have', async () => {
+    await assign();
+    const asked: any[] = [];
+    const held = { status: 202, body: { approval: { id: 'a-1' } } };
+    const call = async ({ name }: { name: string }, input: unknown) => {
+      if (name === 'approvals.hold') asked.push(input);
+      return name === 'approvals.hold' ? { held } : { impacts: [{ kind: 'approval', detail: '' }] };
+    };
+    const guarded = rpc(ledger, call);
+    const request = { ...command(), ifMatch: 0 };
+    const of = (limits: object) => ({ tenantId, body: { limits }, command: request }) as never;
+    expect((await guarded.preview(of({ users: 9 }))).body.impacts).toMatchObject([{ kind: 'approval' }]);
+    expect(await guarded.put(of({ users: 9, storage: '1 KB' }))).toEqual(held);
+    expect(asked).toEqual([{ ...{ tenantId, command: 'limits', body: { limits: { users: 9, storage: 1_000 } }, version: 0 }, request }]);
+    expect((await meter.standing(tenantId, 'users')).limit).toBe(2);
+    // What is so already, and what would be refused, is not asked for.
+    expect(await guarded.put(of({ users: 2 }))).toMatchObject({ status: 200 });
+    expect(asked).toHaveLength(1);
+
+    const approved = { id: newId(), actor: { kind: 'staff' as const, id: 'somebody' }, ifMatch: 0 };
+    await rpc().override({ tenantId, limits: { users: 9 }, command: approved });
+    expect((await meter.standing(tenantId, 'users')).limit).toBe(9);
+    expect((await log.readLog(tenantId, 0)).events.at(-1)).toMatchObject({ type: 'LimitsChanged', metadata: { actor: approved.actor } });
+    const late = rpc().override({ tenantId, limits: { users: 10 }, command: { ...approved, id: newId() } });
+    await expect(late).rejects.toMatchObject({ code: 'precondition.failed' });
+  });
+  it('by work over many are refused where others have to approve them, unless there is nothing left to do', async () => {
+    await assign();
+    const item = { id: newId(), actor: { kind: 'staff' as const, id: 'somebody' } };
+    const override = (unapproved: boolean, users: number, as = item) =>
+      rpc().override({ tenantId, limits: { users }, unapproved, command: as });
+    await expect(override(true, 9)).rejects.toMatchObject({ code: 'approval.needed' });
+    expect((await meter.standing(tenantId, 'users')).limit).toBe(2);
+    await override(true, 2);
+    await override(false, 9);
+    await put({ users: 5 });
+    await override(true, 9);
+    expect((await meter.standing(tenantId, 'users')).limit).toBe(5);
   });
   it('reach the ledger although the process died before it wrote there', async () => {
     await assign();

@@ -1,10 +1,13 @@
 import { Controller } from '@nestjs/common';
 import { Clock } from '@tenantry/contracts/clock';
+import { approvalImpacts, holdCommand } from '@tenantry/contracts/config/approval-operations';
+import { DomainError } from '@tenantry/contracts/errors';
 import { getLimits, overLimits, overrideLimits, previewLimits, putLimits } from '@tenantry/contracts/quota/limit-routes';
 import { type Limits, limitsInUnits } from '@tenantry/contracts/quota/limits';
+import type { CommandContext } from '@tenantry/contracts/route';
 import { TenantLog, type Transacted } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
-import type { Call, Reply } from '@tenantry/messaging/rpc';
+import { type Call, type Reply, RpcClient } from '@tenantry/messaging/rpc';
 import type { z } from 'zod';
 import { Ledger } from '../usage/ledger.js';
 import { UsageMeter } from '../usage/usage-meter.js';
@@ -21,6 +24,7 @@ export class LimitsRpc {
     private readonly ledger: Ledger,
     private readonly meter: UsageMeter,
     private readonly clock: Clock,
+    private readonly rpc: RpcClient,
   ) {}
 
   @Handles(getLimits)
@@ -33,7 +37,10 @@ export class LimitsRpc {
   @Handles(putLimits)
   async put({ tenantId, body, command }: Call<typeof putLimits>): Reply<typeof putLimits> {
     const before = await this.meter.standings(tenantId);
-    const { state, version, position } = await this.set(tenantId, limitsInUnits('limits', body.limits), command);
+    const limits = limitsInUnits('limits', body.limits);
+    const held = await this.held(tenantId, limits, command);
+    if (held) return held;
+    const { state, version, position } = await this.set(tenantId, limits, command);
     const items = state.status === 'assigned' ? state.quotas : [];
     return { status: 200, body: { items, impacts: limitImpacts(before, items) }, version, position: { tenantId, position } };
   }
@@ -59,13 +66,15 @@ export class LimitsRpc {
         .filter(([, from, to]) => from !== to)
         .map(([field, from, to]) => ({ path: `quotas.${resource}.${field}`, from, to })),
     );
-    return { status: 200, body: { changes, impacts: limitImpacts(standings, event.data.quotas) } };
+    const { impacts } = await this.rpc.call(approvalImpacts, { command: 'limits' });
+    return { status: 200, body: { changes, impacts: [...limitImpacts(standings, event.data.quotas), ...impacts] } };
   }
 
   @Handles(overrideLimits)
-  async override({ tenantId, limits, command }: z.infer<typeof overrideLimits.input>): Promise<z.infer<typeof overrideLimits.output>> {
+  async override(asked: z.infer<typeof overrideLimits.input>): Promise<z.infer<typeof overrideLimits.output>> {
+    const { tenantId, limits, unapproved = false, command } = asked;
     await this.meter.standings(tenantId);
-    await this.set(tenantId, limits, command);
+    await this.set(tenantId, limits, expecting(command), unapproved);
     return {};
   }
 
@@ -75,10 +84,23 @@ export class LimitsRpc {
     return this.ledger.over(tenantIds, Object.fromEntries(bounds), this.clock.now());
   }
 
+  /** What a policy has others approve waits for them, unless it would be refused, or change nothing. */
+  private async held(tenantId: string, limits: Limits, request: CommandContext) {
+    const [plan, { state, version }] = await Promise.all([this.plan(tenantId, limits), this.log.load(quotas, { tenant: tenantId })]);
+    if (override(limits, plan, this.clock.now())(state).length === 0) return null;
+    const { held } = await this.rpc.call(holdCommand, { tenantId, command: 'limits', body: { limits }, version, request });
+    return held;
+  }
+
   /** One append and one statement; where the process dies in between, the effect of the event writes the rows. */
-  private async set(tenantId: string, limits: Limits, command: Command): Promise<Transacted<Quotas, typeof quotas.events>> {
-    const plan = await this.plan(tenantId, limits);
-    const done = await this.log.transact(quotas, { tenant: tenantId, command }, override(limits, plan, this.clock.now()));
+  private async set(
+    tenantId: string,
+    limits: Limits,
+    command: Command,
+    unapproved = false,
+  ): Promise<Transacted<Quotas, typeof quotas.events>> {
+    const decide = override(limits, await this.plan(tenantId, limits), this.clock.now());
+    const done = await this.log.transact(quotas, { tenant: tenantId, command }, unapproved ? refusingChanges(decide) : decide);
     const { state, position } = done;
     if (state.status === 'assigned')
       await this.ledger.relimit({ tenantId, position, retentionDays: state.retentionDays, quotas: state.quotas });
@@ -96,4 +118,19 @@ export class LimitsRpc {
       from = scannedTo + 1;
     }
   }
+}
+
+/** Where others have to approve it. @throws DomainError `approval.needed` for what would change anything */
+const refusingChanges =
+  (decide: ReturnType<typeof override>): ReturnType<typeof override> =>
+  (state) => {
+    if (decide(state).length === 0) return [];
+    throw new DomainError('approval.needed', { detail: 'A policy has others approve this change: ask for it for the tenant alone.' });
+  };
+
+/** With the version that was expected, where one was, it is a request that the log checks. */
+function expecting({ ifMatch, actor, ...command }: z.infer<typeof overrideLimits.input>['command']): Command {
+  if (ifMatch === undefined) return { ...command, actor };
+  const principal = { kind: actor.kind as CommandContext['principal']['kind'], id: actor.id, permissions: [] };
+  return { ...command, ifMatch, requestHash: command.id, principal };
 }
