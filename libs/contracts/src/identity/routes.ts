@@ -30,7 +30,9 @@ export const Permission = z.string().regex(/^(\*|[a-z][a-z-]{0,30}:(\*|[a-z][a-z
 const CreateKey = z.strictObject({
   name: text(100),
   permissions: z.array(Permission).min(1).max(100).optional(),
-  expiresAt: InstantText.optional().describe('From when on it does not work any more'),
+  expiresAt: InstantText.optional().describe(
+    'From when on it does not work any more; at the latest, and unless given, the end of the key that makes it',
+  ),
 });
 export const ApiKey = z.object({
   id: Uuid,

@@ -130,6 +130,14 @@ export class ApiKeyTable {
     return rows[0] ? ofPerson(rows[0]) : null;
   }
 
+  /** When it ends by itself; null where it doesn't, and for credentials that are no key. */
+  async endOf(keyId: string): Promise<string | null> {
+    const { rows } = await this.pool.query<Pick<Row, 'expires_at'>>('SELECT expires_at FROM identity.api_keys WHERE key_id::text = $1', [
+      keyId,
+    ]);
+    return rows[0]?.expires_at?.toISOString() ?? null;
+  }
+
   /** Of the platform's keys those from before there were people. */
   async withoutPerson(): Promise<KeyOfPerson[]> {
     const { rows } = await this.pool.query<Row>(

@@ -197,6 +197,32 @@ describe('platform keys', () => {
     await expect(createPlatform(['*'], ['*'], { expiresAt: clock.now() })).rejects.toMatchObject({ code: 'request.invalid' });
   });
 
+  it('end with the key that made them, at the latest, whosever they are', async () => {
+    const [sooner, end, later] = [30_000, 60_000, 90_000].map((ms) => new Date(Date.now() + ms).toISOString());
+    const ending = (await createPlatform(['*'], ['*'], { expiresAt: end })).body;
+    const made = (expiresAt?: string, maker = ending) => by(maker.key).then((as) => createPlatform([], ['*'], { expiresAt }, as));
+    const ofTenant = async (expiresAt?: string, maker: { key: string } = ending) =>
+      new CreateTenantKeyRpc(log, table(), clock, environment(), people()).handle({
+        ...{ tenantId, params: { tenantId }, query: {}, body: { name: 'ci', expiresAt } },
+        command: await by(maker.key),
+      });
+    const refused = {
+      code: 'request.invalid',
+      errors: [{ field: 'expiresAt', rule: 'makers_end', message: expect.stringContaining(end!) }],
+    };
+    for (const make of [made, ofTenant]) {
+      expect((await make()).body.expiresAt).toBe(end);
+      expect((await make(sooner)).body.expiresAt).toBe(sooner);
+      await expect(make(later)).rejects.toMatchObject(refused);
+    }
+    const next = (await made()).body;
+    expect((await made(undefined, next)).body.expiresAt).toBe(end);
+    expect((await ofTenant(undefined, (await ofTenant()).body)).body.expiresAt).toBe(end);
+    const lasting = (await createPlatform(['*'], ['*'])).body;
+    expect((await made(later, lasting)).body.expiresAt).toBe(later);
+    expect((await made(undefined, lasting)).body.expiresAt).toBeNull();
+  });
+
   it('made with the first key are others’, everything made with theirs is theirs', async () => {
     const first = await firstKey();
     const ada = (await createPlatform([], undefined, {}, await by(first))).body;

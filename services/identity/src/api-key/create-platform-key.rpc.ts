@@ -11,7 +11,7 @@ import type { Call } from '@tenantry/messaging/rpc';
 import { Environment } from '@tenantry/service/environment';
 import { createForPlatform, type PlatformKeyMade, platformKey } from './api-key.js';
 import { ApiKeyTable } from './api-key-table.js';
-import { refusePast } from './expiry.js';
+import { endOfNew } from './expiry.js';
 import { People } from './people.js';
 import { grantable } from './permission.js';
 
@@ -30,8 +30,8 @@ export class CreatePlatformKeyRpc {
     const permissions = grantable(command.principal.permissions, body.permissions ?? ['*']);
     const { key, hash, prefix } = createApiKey(this.environment.values.TENANTRY_ENVIRONMENT);
     const keyId = derivedId('platform-key', command.id);
-    const { name, owner, expiresAt } = body;
-    refusePast(expiresAt, this.clock);
+    const { name, owner } = body;
+    const expiresAt = endOfNew(body.expiresAt, await this.table.endOf(command.principal.id), this.clock);
     const person = await this.people.ofNew(keyId, command.principal, owner);
     const created = { keyId, name, permissions, owner, person, expiresAt, createdAt: this.clock.now() };
     const { events, version, position } = await this.log.transact(

@@ -12,7 +12,7 @@ import { Environment } from '@tenantry/service/environment';
 import { requireTenant } from '../require-tenant.js';
 import { apiKey, create, type KeyCreated } from './api-key.js';
 import { ApiKeyTable } from './api-key-table.js';
-import { refusePast } from './expiry.js';
+import { endOfNew } from './expiry.js';
 import { People } from './people.js';
 import { grantable } from './permission.js';
 
@@ -33,10 +33,10 @@ export class CreateTenantKeyRpc {
     const permissions = grantable(held, body.permissions ?? (held.includes('*') ? ['*'] : held));
     await requireTenant(this.log, tenantId);
     const { key, hash, prefix } = createApiKey(this.environment.values.TENANTRY_ENVIRONMENT);
-    refusePast(body.expiresAt, this.clock);
+    const expiresAt = endOfNew(body.expiresAt, await this.table.endOf(command.principal.id), this.clock);
     const keyId = derivedId('api-key', tenantId, command.id);
     const person = await this.people.ofNew(keyId, command.principal);
-    const created = { keyId, name: body.name, permissions, prefix, createdAt: this.clock.now(), expiresAt: body.expiresAt };
+    const created = { keyId, name: body.name, permissions, prefix, createdAt: this.clock.now(), expiresAt };
     const { events, version, position } = await this.log.transact(
       apiKey,
       { tenant: tenantId, stream: `api-key-${created.keyId}`, command },

@@ -1,7 +1,15 @@
 import type { Clock } from '@tenantry/contracts/clock';
 import { invalidField } from '@tenantry/contracts/errors';
 
-/** @throws DomainError `request.invalid` for a key that would never work */
-export function refusePast(expiresAt: string | undefined, clock: Clock): void {
-  if (expiresAt !== undefined && Date.parse(expiresAt) <= clock.nowMs()) throw invalidField('expiresAt', 'future', 'must be in the future');
+/**
+ * When a new key ends: nobody who was let in until then stays longer with a key that he made meanwhile.
+ * @param makersEnd of the key that makes it; null where that has no end
+ * @throws DomainError `request.invalid` for a key that would never work, and for one that would outlive its maker
+ */
+export function endOfNew(expiresAt: string | undefined, makersEnd: string | null, clock: Clock): string | undefined {
+  if (expiresAt !== undefined && makersEnd !== null && Date.parse(expiresAt) > Date.parse(makersEnd))
+    throw invalidField('expiresAt', 'makers_end', `must not be after the end of the key that makes it, ${makersEnd}; left out, it is that`);
+  const end = expiresAt ?? makersEnd ?? undefined;
+  if (end !== undefined && Date.parse(end) <= clock.nowMs()) throw invalidField('expiresAt', 'future', 'must be in the future');
+  return end;
 }
