@@ -14,6 +14,7 @@ import { Deletions } from './deletions.js';
 import { schedule, type TransitionCommand } from './scheduled-transitions.js';
 import { type Tenant, tenant, type Why } from './tenant.js';
 import { TenantTransitions } from './tenant-transitions.js';
+import { asItsReseller } from './transitions.js';
 
 export const whyOf = ({ reason, cause, resellerId }: Partial<Why>): Why => ({ cause: cause ?? 'manual', reason, resellerId });
 
@@ -51,8 +52,19 @@ export class ApprovedTransitions extends ApprovedCommand {
     const why = whyOf(given);
     const decide =
       given.at === undefined
-        ? await this.transitions.decision(tenantId, name, why, context.id)
+        ? await this.atOnce(tenantId, name, why, context.id)
         : schedule({ transitionId: derivedId('transition', context.id), command: name, at: given.at, ...why }, this.clock.now());
     await this.log.transact(tenant, { tenant: tenantId, command: context }, decide);
+  }
+
+  /** What a reseller asked for is still its own to ask for: the platform may have closed the tenant meanwhile. */
+  private async atOnce(
+    tenantId: string,
+    name: TransitionCommand,
+    why: Why,
+    commandId: string,
+  ): Promise<Decision<Tenant, typeof tenantEvents>> {
+    const decide = await this.transitions.decision(tenantId, name, why, commandId);
+    return why.resellerId === undefined ? decide : asItsReseller(why.resellerId, name, decide);
   }
 }

@@ -137,10 +137,25 @@ export const toStatus =
 export const asReseller =
   (resellerId: string, wanted: Wanted, why: Why, now: string) =>
   (state: Tenant): TenantEvent[] => {
-    const { status, suspendedBy, suspendedWith, archivedBy } = living(state);
-    const stopped = status === 'suspended' || status === 'archived';
-    const stoppedBy = status === 'archived' ? archivedBy : (suspendedBy ?? suspendedWith);
-    if (stopped && status !== wanted && stoppedBy !== resellerId)
-      throw new DomainError('auth.forbidden', { detail: `The platform has ${status} the tenant: only the platform can end that.` });
+    refuseStopOfOthers(resellerId, wanted, state);
     return toStatus(wanted, { ...why, resellerId }, now)(state);
   };
+
+/** What brings a tenant to a stop brings it there; every other command ends the one that it is at. */
+const leadsTo = { suspend: 'suspended', archive: 'archived' } as const;
+
+/** A command of a tenant's reseller that others have approved since: on the tenant as it is by now. @throws DomainError as `asReseller` */
+export const asItsReseller =
+  (resellerId: string, command: string, decide: (state: Tenant) => TenantEvent[]) =>
+  (state: Tenant): TenantEvent[] => {
+    refuseStopOfOthers(resellerId, Object.hasOwn(leadsTo, command) ? leadsTo[command as keyof typeof leadsTo] : null, state);
+    return decide(state);
+  };
+
+function refuseStopOfOthers(resellerId: string, wanted: Wanted | null, state: Tenant): void {
+  const { status, suspendedBy, suspendedWith, archivedBy } = living(state);
+  const stopped = status === 'suspended' || status === 'archived';
+  const stoppedBy = status === 'archived' ? archivedBy : (suspendedBy ?? suspendedWith);
+  if (stopped && status !== wanted && stoppedBy !== resellerId)
+    throw new DomainError('auth.forbidden', { detail: `The platform has ${status} the tenant: only the platform can end that.` });
+}
