@@ -16,6 +16,7 @@ import { config } from '../config/config.js';
 import { configChangeOf, unknownConfig } from '../config/config-input.js';
 import { jobId } from '../job/job.js';
 import { Jobs } from '../job/jobs.js';
+import { settingsPermissions } from '../operation/operation-permissions.js';
 import { Operations } from '../operation/operations.js';
 import { refuseUnknownPlace } from '../placement/wanted.js';
 import { Plans } from '../plan/plans.js';
@@ -49,7 +50,7 @@ export class StartBulkOperationRpc {
   async handle({ body, command }: Call<typeof startBulkOperation>): Reply<typeof startBulkOperation> {
     const { action, tenantIds, filter = {}, dryRun, expected, stopAfterFailures } = body;
     const concurrency = body.concurrency ?? (action === 'move' || action === 'migrate' ? FEW_AT_ONCE : DEFAULT_CONCURRENCY);
-    const needed = [bulkPermissions[action], ...(body.action === 'settings' && body.params.features ? ['feature:update'] : [])];
+    const needed = [bulkPermissions[action], ...(body.action === 'settings' ? settingsPermissions(body.params) : [])];
     const permission = needed.find((one) => !permits(command.principal.permissions, one));
     if (permission)
       throw new DomainError('auth.forbidden', {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { SystemClock } from '@tenantry/contracts/clock';
 import { DomainError } from '@tenantry/contracts/errors';
-import { newId } from '@tenantry/contracts/ids';
+import { newId, PLATFORM_LOG } from '@tenantry/contracts/ids';
 import type { CommandContext } from '@tenantry/contracts/route';
 import { MemoryKeyring } from '@tenantry/crypto/memory-keyring';
 import { MemoryEventStore } from '@tenantry/event-store/adapters/memory/memory-event-store';
@@ -111,6 +111,8 @@ describe('working on a job', () => {
     expect(await job.start()).toBe(job.id);
     expect((await job.view()).counts?.total).toBe(3);
     expect(await job.jobs.params(job.id)).toEqual({ a: 1 });
+    expect(await job.jobs.startedWith({ id: job.id, tenantId: PLATFORM_LOG, type: 'job' })).toEqual({ a: 1 });
+    expect(await job.jobs.startedWith({ id: newId(), tenantId: PLATFORM_LOG, type: 'job' })).toBeNull();
     const { rows } = await pool.query('SELECT params FROM provisioning.jobs WHERE operation_id = $1', [job.id]);
     expect(Object.keys(rows[0].params)).toEqual(['enc']);
   });

@@ -73,6 +73,10 @@ export class Jobs implements OperationKind {
     return state.requested.type;
   }
 
+  async startedWith({ id }: OperationAddress): Promise<unknown> {
+    return (await this.rows.exist(id)) ? this.params(id) : null;
+  }
+
   /** What `start` was given, for the handlers. */
   async params(id: string): Promise<unknown> {
     return JSON.parse(await this.keyring.reveal<string>(PLATFORM_LOG, await this.rows.params(id)));

@@ -25,6 +25,8 @@ export interface OperationKind {
   view(at: OperationAddress): Promise<ShownOperation>;
   /** Where one kind has several types: which one it is. */
   typeOf?(at: OperationAddress): Promise<string>;
+  /** With which parameters; null where it is over for so long that they were removed. */
+  startedWith?(at: OperationAddress): Promise<unknown>;
   cancel?(at: OperationAddress, reason: string | undefined, command: CommandContext): Promise<void>;
   /** @returns id of the operation that goes on: the same, or a new one */
   retry?(at: OperationAddress, reason: string | undefined, command: CommandContext): Promise<string>;

@@ -6,12 +6,16 @@ import { operationPermissions } from './operation-permissions.js';
 import { Operations } from './operations.js';
 
 const ID = '11111111-1111-4111-8111-111111111111';
-const kind = (type?: string) => ({ view: async () => ({}), ...(type && { typeOf: async () => type }) }) as unknown as OperationKind;
+const kind = (type?: string, startedWith: unknown = null) =>
+  ({
+    ...{ view: async () => ({}), startedWith: async () => startedWith },
+    ...(type && { typeOf: async () => type }),
+  }) as unknown as OperationKind;
 
-/** @param indexed as what it is registered; `type` the work that it is */
-async function steer(type: string, permissions: string[], indexed = type): Promise<string> {
+/** @param indexed as what it is registered; `type` the work that it is, `startedWith` its parameters */
+async function steer(type: string, permissions: string[], indexed = type, startedWith: unknown = null): Promise<string> {
   const kinds = new OperationKinds();
-  kinds.add(indexed, kind(indexed === type ? undefined : type));
+  kinds.add(indexed, kind(indexed === type ? undefined : type, startedWith));
   const operations = new Operations({ find: async () => ({ tenantId: ID, type: indexed }) } as never, kinds);
   const command = { id: 'c-1', principal: { kind: 'staff', id: 'k-1', permissions } } as unknown as CommandContext;
   return (await operations.steered(ID, command)).at.type;
@@ -42,6 +46,15 @@ describe('what it takes to steer an operation', () => {
           indexed,
         ),
       ).rejects.toMatchObject(refusal(permission));
+  });
+
+  it('that brings flags with settings is what bringing flags takes too', async () => {
+    const held = ['operation:update', 'tenant:bulk', 'settings:update'];
+    const [plain, flags] = [{ settings: { motto: 'x' } }, { settings: { motto: 'x' }, features: { beta: true } }];
+    expect(await steer('bulk.settings', held, 'job', plain)).toBe('job');
+    await expect(steer('bulk.settings', held, 'job', flags)).rejects.toMatchObject(refusal('feature:update'));
+    expect(await steer('bulk.settings', [...held, 'feature:update'], 'job', flags)).toBe('job');
+    expect(await steer('bulk.tags', ['operation:update', 'tenant:bulk', 'tenant:update'], 'job', flags)).toBe('job');
   });
 
   it('that no command starts is what steering operations takes', async () =>

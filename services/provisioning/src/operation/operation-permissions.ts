@@ -1,6 +1,6 @@
 import { rewrapMasterKey } from '@tenantry/contracts/identity/key-routes';
 import { startCampaign } from '@tenantry/contracts/platform/blueprints';
-import { bulkPermissions, startBulkOperation } from '@tenantry/contracts/platform/bulk';
+import { type BulkSettings, bulkPermissions, startBulkOperation } from '@tenantry/contracts/platform/bulk';
 import { rebuildProjection } from '@tenantry/contracts/platform/consumers';
 import { requestIsolationCheck } from '@tenantry/contracts/platform/isolation';
 import type { Route } from '@tenantry/contracts/route';
@@ -28,9 +28,23 @@ export const operationPermissions: Readonly<Record<string, readonly string[]>> =
   ...Object.fromEntries(bulk),
 };
 
-/** Of a type of an earlier release that there is no more: only whoever may do everything. */
-export const permissionsOf = (type: string): readonly string[] =>
-  Object.hasOwn(operationPermissions, type) ? (operationPermissions[type] as readonly string[]) : ['*'];
+/** Work whose parts need permissions of their own: those of what it was started with. */
+const ofParts: Readonly<Record<string, (params: unknown) => string[]>> = {
+  'bulk.settings': (params) => (params === null ? [] : settingsPermissions(params as BulkSettings)),
+};
+/** Flags that come with settings for many tenants need their own. */
+export const settingsPermissions = ({ features }: Pick<BulkSettings, 'features'>): string[] => (features ? ['feature:update'] : []);
+
+/**
+ * Of a type of an earlier release that there is no more: only whoever may do everything.
+ * @param startedWith asked where it matters; null where it is over for so long that nobody knows any more
+ */
+export async function permissionsOf(type: string, startedWith: () => Promise<unknown>): Promise<readonly string[]> {
+  if (!Object.hasOwn(operationPermissions, type)) return ['*'];
+  const needed = operationPermissions[type] as readonly string[];
+  const parts = Object.hasOwn(ofParts, type) ? ofParts[type] : undefined;
+  return parts ? [...needed, ...parts(await startedWith())] : needed;
+}
 
 /** Called for every type that there is: one that nobody has thought of must not start. */
 export function requirePermissions(type: string): void {

@@ -27,7 +27,8 @@ export class Operations {
   async steered(id: string, { principal }: CommandContext): Promise<{ at: OperationAddress; kind: OperationKind }> {
     const found = await this.find(id);
     const type = (await found.kind.typeOf?.(found.at)) ?? found.at.type;
-    const permission = permissionsOf(type).find((one) => !permits(principal.permissions, one));
+    const needed = await permissionsOf(type, async () => (await found.kind.startedWith?.(found.at)) ?? null);
+    const permission = needed.find((one) => !permits(principal.permissions, one));
     if (permission !== undefined)
       throw new DomainError('auth.forbidden', {
         detail: `To steer work of the type ${type} takes what starting it takes: the permission ${permission} is needed`,
