@@ -64,6 +64,21 @@ it('goes on after a crash between the key and the event: the same key, and then 
   expect((await keys.versions(tenantId)).length).toBe(2);
 });
 
+it('makes no key on another version than was expected, and repeats what was made on it', async () => {
+  const tenantId = newId();
+  const { rpc, rotated } = await given(tenantId);
+  const [command, late] = [
+    { ...request(), ifMatch: 0 },
+    { ...request(), ifMatch: 0 },
+  ];
+  const first = await rpc.rotate(call(tenantId, command));
+  expect(first).toMatchObject({ body: { keyVersion: 2 }, version: 1 });
+  await expect(rpc.rotate(call(tenantId, late))).rejects.toMatchObject({ code: 'precondition.failed' });
+  expect(await rpc.rotate(call(tenantId, command))).toEqual(first);
+  expect((await keys.versions(tenantId)).map(({ keyVersion }) => keyVersion)).toEqual([2, 1]);
+  expect(await rotated(tenantId)).toHaveLength(1);
+});
+
 it('rotates nothing of a tenant that is unknown or erased, nor the logs of the platform', async () => {
   const tenantId = newId();
   const { rpc, rotated } = await given(tenantId);

@@ -5,6 +5,7 @@ import { PLATFORM_LOG } from '@tenantry/contracts/ids';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
 import type { Call, Reply } from '@tenantry/messaging/rpc';
+import { requireVersion } from '../require-version.js';
 import { recordRotation, signing } from './signing.js';
 import { SigningKeys } from './signing-keys.js';
 
@@ -18,6 +19,7 @@ export class RotateSigningKeyRpc {
 
   @Handles(rotateSigningKey)
   async handle({ command }: Call<typeof rotateSigningKey>): Reply<typeof rotateSigningKey> {
+    await requireVersion(this.log, signing, PLATFORM_LOG, command);
     const keyId = await this.keys.rotate(command.id);
     const { state, version, position } = await this.log.transact(
       signing,

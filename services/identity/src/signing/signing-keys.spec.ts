@@ -5,6 +5,8 @@ import { LocalKms } from '@tenantry/crypto/kms';
 import { signatureFault } from '@tenantry/crypto/signature';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { identityDatabase } from '../testing/database.js';
+import { platform, request } from '../testing/platform.js';
+import { RotateSigningKeyRpc } from './rotate-signing-key.rpc.js';
 import { SignRpc } from './sign.rpc.js';
 import { SigningKeys } from './signing-keys.js';
 
@@ -32,4 +34,22 @@ it('replicas agree on one key, and its signatures hold by the published one', as
   const { rows } = await database.pool.query('SELECT jwk::text, wrapped FROM identity.signing_keys');
   expect(rows[0].jwk).not.toContain('"d"');
   expect(rows[0].wrapped.includes(keys[0]!.privateKey)).toBe(false);
+});
+
+it('its rotation makes no key on another version than was expected', async () => {
+  const signingKeys = new SigningKeys(database.pool, await LocalKms.fromFileOrNew(join(folder, 'master.key')));
+  const { log, clock } = platform();
+  const rotate = (command: object) => new RotateSigningKeyRpc(log, signingKeys, clock).handle({ command } as never);
+  const first = await rotate(request());
+  const before = await signingKeys.published();
+  expect([first.version, first.body.keyId]).toEqual([0, before[0]?.kid]);
+  const [late, next] = [
+    { ...request(), ifMatch: 7 },
+    { ...request(), ifMatch: 0 },
+  ];
+  await expect(rotate(late)).rejects.toMatchObject({ code: 'precondition.failed' });
+  expect(await signingKeys.published()).toEqual(before);
+  const second = await rotate(next);
+  expect(await rotate(next)).toEqual(second);
+  expect(await signingKeys.published()).toHaveLength(before.length + 1);
 });
