@@ -81,6 +81,36 @@ describe('somebody else', () => {
   });
 });
 
+describe('limits', () => {
+  it('take another person where another plan does, one by one and in bulk', async () => {
+    const tenant = await sharedTenant();
+    const limits = `${PLATFORM}/tenants/${tenant.id}/limits`;
+    const usersOf = async () => (await first.get(limits)).body.items.find(({ resource }: any) => resource === 'users').limit;
+    const [before, users] = [(await first.get(`${PLATFORM}/approval-policies`)).body.items, await usersOf()];
+    const [ada, bob] = [await made(first), await made(first)];
+    await agreeOn(first, [...before, { commands: ['plan'] }]);
+    try {
+      const raised = { limits: { users: 4_321 } };
+      expect((await ada.api.post(`${limits}/preview`, raised)).body.impacts).toContainEqual(expect.objectContaining({ kind: 'approval' }));
+      const { status, body, text } = await ada.api.put(limits, raised);
+      expect(status, text).toBe(202);
+      const bulk = { action: 'limits', tenantIds: [tenant.id], params: raised };
+      const { operation } = (await ada.api.post(`${PLATFORM}/bulk-operations`, bulk)).body;
+      const failed = `${PLATFORM}/operations/${operation.id}/items?status=failed`;
+      const refused = await eventually(async () => (await first.get(failed)).body.items[0], { what: 'the limits to be refused' });
+      expect(refused).toMatchObject({ tenantId: tenant.id, code: 'approval.needed' });
+      expect(await usersOf()).toBe(users);
+      const url = `${PLATFORM}/approvals/${body.approval.id}`;
+      expect((await bob.api.get(url)).body).toMatchObject({ command: 'limits', request: raised, tenantId: tenant.id });
+      expect((await ada.api.post(`${url}/approve`)).body.code).toBe('approval.same_person');
+      expect((await bob.api.post(`${url}/approve`)).body).toMatchObject({ status: 'applied', error: null });
+      expect(await usersOf()).toBe(4_321);
+    } finally {
+      await agreeOn(first, before);
+    }
+  });
+});
+
 describe('an operation', () => {
   it('is steered by who may start it, whatever it is', async () => {
     const [tenant, doomed] = await Promise.all([sharedTenant(), sharedTenant()]);
