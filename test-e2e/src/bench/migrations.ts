@@ -4,7 +4,7 @@
  *   ddl                 the bare statements in one server-side procedure that commits after each tenant
  *   session-per-tenant  a session per tenant that walks through the history of migrations and runs what is missing
  * Then another campaign that is killed halfway. Last line: one JSON object.
- * TENANTRY_BENCH_TENANTS changes the number (2,000), TENANTRY_BENCH_CONCURRENCY the campaign's sessions (2).
+ * TENANTRY_BENCH_TENANTS changes the number (2,000), TENANTRY_BENCH_CONCURRENCY the campaign's sessions (4).
  */
 
 import { randomUUID } from 'node:crypto';
@@ -20,7 +20,7 @@ import { type System, startSystem } from '../harness/system.js';
 import { PLATFORM } from '../harness/tenants.js';
 
 const TENANTS = Number(process.env['TENANTRY_BENCH_TENANTS'] ?? 2_000);
-const CONCURRENCY = Number(process.env['TENANTRY_BENCH_CONCURRENCY'] ?? 2);
+const CONCURRENCY = Number(process.env['TENANTRY_BENCH_CONCURRENCY'] ?? 4);
 /** Versions that every tenant has before the measured one. */
 const HISTORY = 10;
 /** A session per tenant is slow: a sample gives its rate. */
