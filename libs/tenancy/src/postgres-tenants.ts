@@ -206,12 +206,15 @@ export class PostgresTenants extends Tenants {
     return placed;
   }
 
-  /** A database or login that isn't to be had may be one that the tenant has left, and that is gone. The next look-up finds the new one. */
+  /**
+   * A database or login that isn't to be had may be one that the tenant has left, and that is gone. The next look-up finds the new one. What
+   * the placement doesn't say yet is not behind it: who could not reach where the tenant is on its way to would ask for it again for ever.
+   */
   async #hasMovedAway(placement: Placement): Promise<boolean> {
     const { tenantId, generation } = placement;
     if (isControlPlane(placement)) return false;
     const now = await this.#placements.find(tenantId, true);
-    return now !== null && now.placement.generation !== generation;
+    return now !== null && now.placement.generation > generation;
   }
 
   async #begin(placed: PlacedLogin): Promise<Entered> {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { DomainError } from '@tenantry/contracts/errors';
 import { tenantKey } from '@tenantry/contracts/ids';
 import { type RunningPostgres, startPostgres } from '@tenantry/testing/postgres';
@@ -230,6 +231,28 @@ describe('another server', () => {
     expect([await notes(tenantId), await roles(admin, tenantId), await databases(admin, tenantId)]).toEqual([['a', 'b'], 0, 0]);
     await dropPlace(platform.places, home2.to);
     expect(await left(tenantId)).toBe(0);
+  });
+
+  it('that the tenant has gone to and that is away is not asked again and again', async () => {
+    const home = await withNotes(isolatedOn('default'), platform.server.url);
+    const { tenantId, appSchema: app_schema, ...there } = home;
+    await write(tenantId, 'a');
+    // As after the death of who moved it: the gate says so already, the placement not yet.
+    await platform.admin.query(`INSERT INTO tenancy.servers (name, url, ready) VALUES ('away', 'postgres://127.0.0.1:1/postgres', true)`);
+    const next = JSON.stringify({ ...there, app_schema, server: 'away', generation: 2 });
+    await platform.admin.query('UPDATE tenancy.placements SET next = $2 WHERE tenant_id = $1', [tenantId, next]);
+    const source = new pg.Client({ connectionString: urlFor(platform.server.url, home.database) });
+    await source.connect();
+    await source.query(`UPDATE tenancy.tenant_gate SET generation = 2, state = 'closed'`);
+    const answer = await Promise.race([write(tenantId, 'b').catch((error) => error.code), sleep(3_000, 'still asking')]);
+    // Whatever it was before, it ends here.
+    await source.query(`UPDATE tenancy.tenant_gate SET generation = 1, state = 'open'`);
+    await source.end();
+    await platform.admin.query('UPDATE tenancy.placements SET next = NULL WHERE tenant_id = $1', [tenantId]);
+    expect(answer).toBe('ECONNREFUSED');
+    expect(await notes(tenantId)).toEqual(['a']);
+    await dropPlace(platform.places, home);
+    await platform.admin.query(`DELETE FROM tenancy.servers WHERE name = 'away'`);
   });
 
   it('is found by the operator’s product, which is told the password', async () => {
