@@ -49,6 +49,13 @@ export interface EventSubscription {
   createdAt: string;
   credentials?: string;
 }
+/** Of the placement with that generation. */
+export interface DatabaseLogin {
+  database: string;
+  user: string;
+  password: string;
+  generation: number;
+}
 /** Where a subscription begins: with what comes now, with the first event there is, at an instant, or at a position of each tenant's log. */
 export type Start = 'new' | 'first' | { time: string } | { positions: Record<string, number> };
 export interface NewEventSubscription {
@@ -115,8 +122,8 @@ export class TenantryApi {
     }
   }
 
-  /** The login of the database that a tenant lives in: its own, or of a further one that many share. Not of the control plane's. Platform keys only, with `placement:connect`. @throws ApiError `placement.not_found` */
-  async databaseLogin(tenantId: string): Promise<{ database: string; user: string; password: string; generation: number }> {
+  /** The login of the database that a tenant lives in, and of the one that it is being moved to: its own, or of a further one that many share. Not of the control plane's. Platform keys only, with `placement:connect`. @throws ApiError `placement.not_found` */
+  async databaseLogin(tenantId: string): Promise<DatabaseLogin & { next: DatabaseLogin | null }> {
     return (await this.ask('GET', `/tenants/${tenantId}/database-login`)).body as never;
   }
 

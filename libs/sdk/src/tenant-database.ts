@@ -32,9 +32,10 @@ export function tenantDatabase(config: TenantDatabaseConfig): TenantDatabase {
   const pool = new pg.Pool({ connectionString: url, max: maxConnections, keepAlive: true });
   pool.on('error', onLost);
   const asked = api && new TenantryApi({ url: api.url, apiKey: api.apiKey, surface: 'platform' });
-  const passwordOf = async (tenantId: string): Promise<string> => {
+  const passwordOf = async (tenantId: string, generation: number): Promise<string> => {
     if (!asked) throw new Error('The tenant lives in another database: tenantDatabase needs `api`, to ask for its login');
-    return (await asked.databaseLogin(tenantId)).password;
+    const login = await asked.databaseLogin(tenantId);
+    return (login.next?.generation === generation ? login.next : login).password;
   };
   const tenants = new PostgresTenants({
     pool,

@@ -247,8 +247,9 @@ describe('a database that many tenants share', () => {
     await platform.admin.query(`CREATE ROLE shop LOGIN PASSWORD 'shop' IN ROLE tenantry_product`);
     const url = urlFor(platform.server.url, 'tenantry', { user: 'shop', password: 'shop' });
     const shop = new pg.Pool({ connectionString: url, max: 1 });
-    const passwordOf = async () => {
-      const { rows } = await platform.admin.query('SELECT login_secret FROM tenancy.databases WHERE name = $1', [SECOND.name]);
+    const passwordOf = async (_: string, generation: number) => {
+      const at = generation === 1 ? SECOND : ABROAD;
+      const { rows } = await platform.admin.query('SELECT login_secret FROM tenancy.databases WHERE name = $1', [at.name]);
       return openLogin(testKeys, PLATFORM_LOG, rows[0].login_secret);
     };
     const product = new PostgresTenants({ pool: shop, url, keys: { passwordOf }, path: 'product' });
@@ -257,9 +258,26 @@ describe('a database that many tenants share', () => {
       async ({ client }) => (await client.query('SHOW search_path')).rows[0].search_path,
     );
     expect(path).toContain(`app_${tenantKey(place.tenantId)}`);
+    // Where the tenant has gone, too, before the placement says so: each database has a login of its own.
+    const move = to(place, ABROAD);
+    const prepared = await prepare(platform.places, move);
+    await copy(platform.places, move);
+    await catchUp(platform.places, move);
+    await fence(platform.places, move);
+    const died = async (moment: string) => {
+      if (moment === 'left') throw new Error('died');
+    };
+    await expect(switchOver(platform.places, move, prepared, { at: died })).rejects.toThrow('died');
+    const at = await product.withTenant(
+      place.tenantId,
+      async ({ client }) => (await client.query('SELECT current_database() AS at')).rows[0].at,
+    );
+    expect(at).toBe(ABROAD.name);
     await product.close();
     await shop.end();
-    await dropPlace(platform.places, place);
+    await switchOver(platform.places, move, prepared);
+    await retire(platform.places, move);
+    await dropPlace(platform.places, move.to);
   });
 
   it('takes no more tenants than it has room for, however many ask at once; the others go where there is room', async () => {

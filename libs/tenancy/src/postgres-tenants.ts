@@ -17,8 +17,11 @@ export interface PostgresTenantsOptions {
   pool: Pool;
   /** What the pool connects with; other databases are on the same server, or on one that its database knows. */
   url: string;
-  /** Passwords of the logins of other databases: the keyring opens those that are kept with the placements; who may not read them asks for each. */
-  keys: LoginKeys | { passwordOf: (tenantId: string) => Promise<string> };
+  /**
+   * Passwords of the logins of other databases: the keyring opens those that are kept with the placements; who may not read them asks for
+   * that of each placement. A tenant that is being moved has two.
+   */
+  keys: LoginKeys | { passwordOf: (tenantId: string, generation: number) => Promise<string> };
   /** Schemas that names are looked up in: the platform's rows of the tenant first, or the product's alone. Default: platform. */
   path?: 'platform' | 'product';
   /** Of every statement in a tenant's transaction. */
@@ -298,8 +301,8 @@ export class PostgresTenants extends Tenants {
 const databaseOf = ({ server, database }: Placement): string => `${server}/${database}`;
 
 async function passwordOf(pool: Pool, keys: PostgresTenantsOptions['keys'], { placement, loginSecret }: PlacedLogin): Promise<string> {
-  const { tenantId, isolation } = placement;
-  if (!('reveal' in keys)) return keys.passwordOf(tenantId);
+  const { tenantId, isolation, generation } = placement;
+  if (!('reveal' in keys)) return keys.passwordOf(tenantId, generation);
   if (isolation !== 'isolated') return databasePassword(pool, keys, placement);
   if (loginSecret === null) throw new Error(`The placement of ${tenantId} has no login`);
   return openLogin(keys, tenantId, loginSecret);

@@ -109,9 +109,11 @@ export const getPlacement = route({
   params: ById,
   answers: { 200: PlacementView },
 });
+const DatabaseLogin = z.object({ database: z.string(), user: z.string(), password: z.string(), generation: z.number().int() });
 export const getDatabaseLogin = route({
   name: 'tenants.database-login',
-  summary: "The login of the database that a tenant lives in, other than the control plane's, for the operator's product",
+  summary:
+    "The login of the database that a tenant lives in, other than the control plane's, for the operator's product; `next`: of the one that it is on its way to",
   owner,
   tag,
   scope,
@@ -119,7 +121,7 @@ export const getDatabaseLogin = route({
   method: 'GET',
   path: `${base}/:tenantId/database-login`,
   params: ById,
-  answers: { 200: z.object({ database: z.string(), user: z.string(), password: z.string(), generation: z.number().int() }) },
+  answers: { 200: DatabaseLogin.extend({ next: DatabaseLogin.nullable() }) },
 });
 export const MoveBody = z.strictObject({
   isolation: Isolation,

@@ -24,14 +24,19 @@ export class DatabaseLoginRpc {
   async handle({ tenantId }: Call<typeof getDatabaseLogin>): Reply<typeof getDatabaseLogin> {
     const placed = await this.placements.find(tenantId, true);
     if (!placed?.placement.ready) throw new DomainError('placement.not_found');
-    // Of a tenant that is on its way to another database too: its connections are opened ahead.
-    const other = [placed.placement, placed.next].find((place) => place && !isControlPlane(place));
-    if (!other)
+    // Of a tenant that is on its way to another database too: its connections are opened ahead, and it may have arrived already.
+    const others = [placed.placement, placed.next].filter((place): place is Placement => place !== null && !isControlPlane(place));
+    const [login, next = null] = await Promise.all(others.map((place) => this.login(place, placed.loginSecret)));
+    if (!login)
       throw new DomainError('placement.not_found', {
         detail: 'The tenant lives in the control plane’s database, which has no login of its own.',
       });
-    const { database, generation } = other;
-    return { status: 200, body: { database, user: loginOf(other), password: await this.password(other, placed.loginSecret), generation } };
+    return { status: 200, body: { ...login, next } };
+  }
+
+  private async login(place: Placement, loginSecret: string | null) {
+    const { database, generation } = place;
+    return { database, user: loginOf(place), password: await this.password(place, loginSecret), generation };
   }
 
   private async password(place: Placement, loginSecret: string | null): Promise<string> {
