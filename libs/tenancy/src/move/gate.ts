@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client, QueryResult } from 'pg';
 import { OWNER } from '../names.js';
+import type { PlaceContext } from '../place-context.js';
 import type { Placement } from '../placement.js';
 import { sameDatabase } from '../servers.js';
 import { integer, sqlState, uuidLiteral } from '../sql.js';
-import type { Move } from './side.js';
+import { type Move, onDatabase } from './side.js';
 
 /** How long a closing gate waits for transactions that have begun. Whoever comes meanwhile waits too, in its own process. */
 const waitMs = 200;
@@ -16,7 +17,7 @@ export class OtherGate extends Error {
     /** What the gate says; null where there is none. */
     readonly found: number | null,
   ) {
-    super(`The tenant ${tenantId} has no gate of generation ${generation} in this database: closing it keeps nobody out`);
+    super(`The tenant ${tenantId} has no gate of generation ${generation} in this database: what holds it keeps nobody out`);
   }
 }
 
@@ -25,12 +26,43 @@ export class OtherGate extends Error {
  * returns. It opens by itself, when the transaction is over, its session or process dies, or the server ends it after `forMs`.
  * @throws Error 55P03 where somebody stays in for longer; 25P04 from any later query of the session, once the time is over; OtherGate
  */
-export async function closeGate(client: Client, place: Placement, forMs: number): Promise<void> {
+export const closeGate = (client: Client, place: Placement, forMs: number): Promise<void> =>
+  lockGate(
+    client,
+    place,
+    `SET LOCAL transaction_timeout = ${integer(forMs)}; SET LOCAL lock_timeout = ${Math.min(waitMs, forMs)}`,
+    'pg_advisory_xact_lock',
+  );
+
+/**
+ * Nobody can close the gate for as long as the session's transaction lasts, and the tenant lives here. Whoever writes to the place that it is
+ * to go to has to know that: a process that was believed dead, or whose commit is still on its way, would let it in there meanwhile.
+ * @throws Error 55P03 where the gate is being closed; OtherGate where the tenant has left
+ */
+export const holdOpen = (client: Client, place: Placement): Promise<void> =>
+  lockGate(
+    client,
+    place,
+    `SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = ${waitMs}`,
+    'pg_advisory_xact_lock_shared',
+  );
+
+/** Does the work while nobody can close the gate, in a session of its own. @throws as `holdOpen`; Error where that session did not last */
+export const whileHere = <T>(context: PlaceContext, place: Placement, work: () => Promise<T>): Promise<T> =>
+  onDatabase(context, place, async (holder) => {
+    await holdOpen(holder, place);
+    const result = await work();
+    await holder.query('COMMIT');
+    return result;
+  });
+
+async function lockGate(client: Client, place: Placement, settings: string, lock: string): Promise<void> {
   const { tenantId, generation } = place;
   try {
+    // The gate is read by a statement of its own: with a snapshot from after the lock.
     const results = (await client.query(
-      `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL transaction_timeout = ${integer(forMs)}; SET LOCAL lock_timeout = ${Math.min(waitMs, forMs)};
-       SET LOCAL ROLE ${OWNER}; SELECT pg_advisory_xact_lock(tenancy.tenant_lock(${uuidLiteral(tenantId)}));
+      `BEGIN ISOLATION LEVEL READ COMMITTED; ${settings};
+       SET LOCAL ROLE ${OWNER}; SELECT ${lock}(tenancy.tenant_lock(${uuidLiteral(tenantId)}));
        SELECT generation::text FROM tenancy.tenant_gate WHERE tenant_id = ${uuidLiteral(tenantId)}`,
     )) as unknown as QueryResult<{ generation: string }>[];
     const found = results.at(-1)?.rows[0]?.generation;

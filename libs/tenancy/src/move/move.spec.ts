@@ -342,6 +342,40 @@ describe('a move', () => {
     expect(await orders(tenantId)).toEqual(new Map([[1, 1]]));
   }, 60_000);
 
+  it('touches nothing where the tenant lives by now, or may live in a moment, whoever comes late', async () => {
+    const source = await placed('dedicated');
+    const { tenantId } = source;
+    await addPeople(tenantId, 1, 3);
+    const move = to(source, 'isolated');
+    const prepared = await prepare(platform.places, move);
+    await copy(platform.places, move);
+    await catchUp(platform.places, move);
+    await fence(platform.places, move);
+    await verify(platform.places, move);
+    const tooLate = { at: () => sleep(500), budgetMs: 400, tries: 1 };
+    await expect(switchOver(platform.places, move, prepared, tooLate)).rejects.toMatchObject({ code: 'placement.not_caught_up' });
+    const keys = async () =>
+      (
+        await inDatabase(
+          move.to.database,
+          `SELECT conname FROM pg_constraint WHERE contype = 'f' AND connamespace = '${source.appSchema}'::regnamespace`,
+        )
+      ).rowCount;
+    expect(await keys()).toBe(1);
+    // Somebody whose commit is on its way holds it: the target may be in use at any moment.
+    await platform.admin.query('SELECT pg_advisory_lock(tenancy.tenant_lock($1))', [tenantId]);
+    await expect(switchOver(platform.places, move, prepared, { tries: 1 })).rejects.toMatchObject({ code: 'placement.not_caught_up' });
+    await platform.admin.query('SELECT pg_advisory_unlock(tenancy.tenant_lock($1))', [tenantId]);
+    expect(await keys()).toBe(1);
+
+    await switchOver(platform.places, move, prepared);
+    await run(tenantId, sql`UPDATE people SET size = 7 WHERE id = 1`);
+    for (const late of [prepare, copy, catchUp, verify])
+      await expect(late(platform.places, move), late.name).rejects.toThrow('has no gate of generation 1');
+    expect(await run(tenantId, sql`SELECT size::int AS size FROM people WHERE id = 1`)).toEqual([{ size: 7 }]);
+    await retire(platform.places, move);
+  }, 60_000);
+
   it('is given up, with the gate open, where it would be closed for too long at every try', async () => {
     const source = await placed('dedicated');
     const move = to(source, 'isolated');

@@ -2,7 +2,7 @@ import { DomainError } from '@tenantry/contracts/errors';
 import type { Client } from 'pg';
 import type { PlaceContext } from '../place-context.js';
 import type { Placement } from '../placement.js';
-import { closeGate, letGo, openGate } from './gate.js';
+import { closeGate, letGo, openGate, whileHere } from './gate.js';
 import { beginNotes, endNotes, hasNotes, thinNotes } from './notes.js';
 import { catchUpWith, compareAll, pass, productTables, tablesOf } from './pass.js';
 import { announce, copyVersions, generationOf, makePlace, readVersions, removePlace } from './places.js';
@@ -27,11 +27,13 @@ const livesThere = ({ tenantId, database, schema }: Placement) =>
 export async function prepare(context: PlaceContext, { from, to }: Move): Promise<{ structure: string }> {
   const structure = await onDatabase(context, from, (client) => readStructure(client, from));
   if (to.isolation === 'shared') await checkShared(context, { from, to });
-  await makePlace(context, to, from);
-  if (to.isolation !== 'shared') await onDatabase(context, to, (client) => buildStructure(client, to, structure));
-  await onBoth(context, { from, to }, async (source, target) =>
-    copyVersions(context, { from, to }, target, await readVersions(source, from)),
-  );
+  await whileHere(context, from, async () => {
+    await makePlace(context, to, from);
+    if (to.isolation !== 'shared') await onDatabase(context, to, (client) => buildStructure(client, to, structure));
+    await onBoth(context, { from, to }, async (source, target) =>
+      copyVersions(context, { from, to }, target, await readVersions(source, from)),
+    );
+  });
   return { structure: fingerprint(structure) };
 }
 
@@ -65,9 +67,13 @@ async function fittingTables(source: Client, target: Client, { from, to }: Move)
   return shared.filter(({ name }) => tables.some((table) => table.name === name));
 }
 
+/** Two sessions for writing to the target, while the tenant can't leave the source: whoever comes late writes nothing. */
+const onBothHere = <T>(context: PlaceContext, move: Move, work: Parameters<typeof onBoth<T>>[2]): Promise<T> =>
+  whileHere(context, move.from, () => onBoth(context, move, work));
+
 /** Notes changes from now on, and copies everything as of one instant. */
 export async function copy(context: PlaceContext, move: Move): Promise<{ rows: number }> {
-  return onBoth(context, move, async (source, target) => {
+  return onBothHere(context, move, async (source, target) => {
     const tables = await tablesOf(source, target, move);
     await beginNotes(source, move.from, tables);
     return { rows: await copyAll(source, target, move, tables) };
@@ -96,7 +102,7 @@ const copyAll = (source: Client, target: Client, { from, to }: Move, tables: rea
  */
 export async function catchUp(context: PlaceContext, move: Move): Promise<{ passes: number; rows: number }> {
   const { to } = move;
-  return onBoth(context, move, async (source, target) => {
+  return onBothHere(context, move, async (source, target) => {
     const tables = await tablesOf(source, target, move);
     const passes = await catchUpWith(source, target, move, tables);
     const rows = await copyPlatformRows(source, target, move);
@@ -148,7 +154,7 @@ export async function fence(context: PlaceContext, move: Move): Promise<void> {
  * so that both are the same at the end without another look.
  */
 export async function verify(context: PlaceContext, move: Move): Promise<{ tables: number; rows: number }> {
-  return onBoth(context, move, async (source, target) => {
+  return onBothHere(context, move, async (source, target) => {
     const tables = await tablesOf(source, target, move);
     await catchUpWith(source, target, move, tables);
     let rows = 0;
@@ -193,7 +199,7 @@ export async function switchBack(context: PlaceContext, { from, to }: Move, opti
   const back: Placement = { ...from, generation: to.generation + 1 };
   const reversed: Move = { from: to, to: back };
   if (!(await settle(context, reversed))) {
-    const prepared = await onBoth(context, reversed, async (source, target) => {
+    const prepared = await onBothHere(context, reversed, async (source, target) => {
       const structure = await readyToGoBack(source, target, reversed, from);
       return { structure };
     });

@@ -5,7 +5,7 @@ import type { PlaceContext } from '../place-context.js';
 import type { Placement } from '../placement.js';
 import { isControlPlane, opensAhead, sameDatabase } from '../servers.js';
 import { identifier, literal, sqlState } from '../sql.js';
-import { closeGate, gateGeneration, knock, leaveSql, letGo, OtherGate, openGate } from './gate.js';
+import { closeGate, gateGeneration, holdOpen, knock, leaveSql, letGo, OtherGate, openGate } from './gate.js';
 import { forgetNotesSql, hasNotes } from './notes.js';
 import { catchUpWith, pass, TooMuch, tablesOf } from './pass.js';
 import { type AppVersion, announce, generationOf, ledgerSql, mirrorVersions, savedSql, savePlaced } from './places.js';
@@ -118,13 +118,20 @@ type Outcome = { switched: true; closedMs: number } | ({ switched: false } & Att
 function attempt({ context, move, source, target, tables, expected, budgetMs, at }: Trial): Promise<Outcome> {
   const { from, to } = move;
   return onDatabase(context, from, async (keeper) => {
+    if (opensAhead(from, to)) await knock(keeper, from, knockMs);
+    try {
+      await holdOpen(keeper, from);
+    } catch (error) {
+      if (sqlState(error) !== '55P03') throw error;
+      return { switched: false, closedMs: 0, why: 'somebody else held the gate closed' };
+    }
     const { structure, stamp } = await lookAt(source, from);
     if (fingerprint(structure) !== expected) throw changed();
     // A try that came far has left the tables as they are to be in use: a deletion of a row would take others along.
     if (to.isolation !== 'shared') await loosenStructure(target, to);
     const isNoted = await hasNotes(target, to);
-    if (opensAhead(from, to)) await knock(keeper, from, knockMs);
     await catchUpWith(source, target, move, tables);
+    await letGo(keeper);
     const begun = performance.now();
     const closedMs = () => Math.round((performance.now() - begun) * 10) / 10;
     let hasLeft = false;
