@@ -2,9 +2,10 @@ import { DomainError, invalidField } from '@tenantry/contracts/errors';
 import { PLATFORM_LOG } from '@tenantry/contracts/ids';
 import pg from 'pg';
 import { newPassword, openLogin, sealLogin } from './login-secret.js';
-import { serviceLogin } from './names.js';
-import { onPool, type PlaceContext } from './place-context.js';
-import { closeDatabases, rolesScript } from './roles.js';
+import { BLUEPRINT_LOGIN, serviceLogin } from './names.js';
+import { inOneMessage, onPool, type PlaceContext } from './place-context.js';
+import { blueprintLoginScript, closeDatabases, rolesScript } from './roles.js';
+import { onServer } from './servers.js';
 import { sqlState } from './sql.js';
 
 /** A server answers in this time, or it is none that tenants could live on. */
@@ -91,6 +92,38 @@ async function prepareServer(
   } finally {
     await admin.end();
   }
+}
+
+/**
+ * Servers that an earlier release prepared have no login for blueprints, without which nothing is made or brought to this release there.
+ * Provisioning's own may make it, so that no administrator has to come again. @param failed told of one where that failed
+ */
+export async function upgradeServers(context: PlaceContext, failed: (server: string, error: unknown) => void): Promise<void> {
+  const { rows } = await context.pool.query<{ name: string }>(
+    'SELECT name FROM tenancy.servers WHERE ready AND url IS NOT NULL ORDER BY name',
+  );
+  for (const { name } of rows) await upgradeServer(context, name).catch((error: unknown) => failed(name, error));
+}
+
+async function upgradeServer(context: PlaceContext, name: string): Promise<void> {
+  const { pool, keys } = context;
+  await onServer(context, name, async (client) => {
+    const isWhole = async () => {
+      const { rowCount } = await client.query('SELECT FROM pg_roles WHERE rolname = $1', [BLUEPRINT_LOGIN]);
+      return rowCount === 1 && (await find(pool, name))?.hasAppLogin === true;
+    };
+    if (await isWhole()) return;
+    await oneRegistration(pool, async () => {
+      if (await isWhole()) return;
+      const { rows } = await pool.query<{ app: string | null }>('SELECT app_login_secret AS app FROM tenancy.servers WHERE name = $1', [
+        name,
+      ]);
+      const secret = rows[0]?.app ?? (await sealLogin(keys, PLATFORM_LOG, newPassword()));
+      await inOneMessage(client, blueprintLoginScript(await openLogin(keys, PLATFORM_LOG, secret)));
+      // Last: a secret that is kept is that of a login that is there.
+      await pool.query('UPDATE tenancy.servers SET app_login_secret = $2 WHERE name = $1', [name, secret]);
+    });
+  });
 }
 
 async function find(pool: pg.Pool, name: string): Promise<{ url: string | null; ready: boolean; hasAppLogin: boolean } | undefined> {

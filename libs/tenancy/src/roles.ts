@@ -15,9 +15,7 @@ export function rolesScript(services: readonly string[], passwords: ServicePassw
   if (missing.length > 0) throw new Error(`No password for the database login of: ${missing.join(', ')}`);
   const logins = services.map(serviceLogin);
   return [
-    ...[OWNER, APP_OWNER, SERVICES, BUCKET, SHARED_ROLE, PRODUCT, BLUEPRINT_LOGIN, ...logins].map(
-      (role) => `DO $$ BEGIN CREATE ROLE ${identifier(role)}; EXCEPTION WHEN duplicate_object THEN NULL; END $$;`,
-    ),
+    ...[OWNER, APP_OWNER, SERVICES, BUCKET, SHARED_ROLE, PRODUCT, BLUEPRINT_LOGIN, ...logins].map(made),
     ...[OWNER, APP_OWNER, SERVICES, BUCKET, SHARED_ROLE, PRODUCT].map((role) => `ALTER ROLE ${identifier(role)} NOLOGIN;`),
     ...services.map((service) => {
       // Only provisioning makes roles and databases.
@@ -41,6 +39,11 @@ export function rolesScript(services: readonly string[], passwords: ServicePassw
     END $$;`,
   ].join('\n');
 }
+
+/** The login that the operator's SQL runs with, for whoever may make logins. May run again. */
+export const blueprintLoginScript = (password: string): string => [made(BLUEPRINT_LOGIN), ...blueprintLogin(password)].join('\n');
+
+const made = (role: string) => `DO $$ BEGIN CREATE ROLE ${identifier(role)}; EXCEPTION WHEN duplicate_object THEN NULL; END $$;`;
 
 /** It is a member of nothing and owns nothing: what it may do is call the functions that are granted to it. */
 const blueprintLogin = (password: string): string[] => [

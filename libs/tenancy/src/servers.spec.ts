@@ -14,7 +14,7 @@ import { placementFor } from './names.js';
 import type { Placement } from './placement.js';
 import { PostgresTenants } from './postgres-tenants.js';
 import { createPlace, dropPlace } from './provision-schema.js';
-import { publicUrl, registerServer } from './register-server.js';
+import { publicUrl, registerServer, upgradeServers } from './register-server.js';
 import { takeRoom, takeRoomAt } from './server-rooms.js';
 import { type Platform, startPlatform, testKeys } from './spec/platform.js';
 
@@ -109,6 +109,22 @@ describe('another server', () => {
     expect(rows[0]!.row).toContain(`:${new URL(other.url).port}/postgres`);
     expect(rows[0]!.row).not.toContain('postgres:postgres');
     await expect(pool.query('SELECT login_secret FROM tenancy.servers')).rejects.toThrow('permission denied');
+  });
+
+  it('that an earlier release prepared gets the login for blueprints, also where its making was begun', async () => {
+    for (const secret of ['NULL', 'app_login_secret']) {
+      await admin.query('DROP OWNED BY tenantry_blueprints; DROP ROLE tenantry_blueprints');
+      await platform.admin.query(`UPDATE tenancy.servers SET app_login_secret = ${secret} WHERE name = 'eu-1'`);
+      const failed: unknown[] = [];
+      await upgradeServers(platform.places, (_, error) => failed.push(error));
+      await upgradeServers(platform.places, (_, error) => failed.push(error));
+      expect(failed).toEqual([]);
+      const place = isolatedOn('eu-1');
+      await createPlace(platform.places, place);
+      const who = await platform.places.app.run(place, async (client) => (await client.query('SELECT session_user AS who')).rows);
+      expect(who).toEqual([{ who: 'tenantry_blueprints' }]);
+      await dropPlace(platform.places, place);
+    }
   });
 
   it('holds tenants with a database and login of their own, who reach nothing else there', async () => {

@@ -7,6 +7,7 @@ import { Database } from '@tenantry/service/database';
 import { Environment } from '@tenantry/service/environment';
 import { every } from '@tenantry/service/every';
 import { upgradeDatabases } from '@tenantry/tenancy/register-database';
+import { upgradeServers } from '@tenantry/tenancy/register-server';
 import { systemCommand } from '../saga/system-command.js';
 import { type FoundServer, sayServer, serverSaid } from './server.js';
 
@@ -22,7 +23,7 @@ interface Row {
 
 /**
  * Servers and databases, as the platform's log tells of them. They are changed in their tables first; who died in between is made up for
- * here, as are databases that an earlier release prepared.
+ * here, as are servers and databases that an earlier release prepared.
  */
 @Injectable()
 export class ServerEvents implements OnApplicationBootstrap, OnApplicationShutdown {
@@ -55,6 +56,9 @@ export class ServerEvents implements OnApplicationBootstrap, OnApplicationShutdo
 
   async mend(): Promise<void> {
     const places = { pool: this.database.pool, url: this.environment.values.TENANTRY_POSTGRES_URL, keys: this.keyring };
+    await upgradeServers(places, (server, error) =>
+      this.logger.warn({ err: error, server }, 'a server could not be brought to this release; the next round tries again'),
+    );
     await upgradeDatabases(places, (at, error) =>
       this.logger.warn(
         { err: error, ...at },
