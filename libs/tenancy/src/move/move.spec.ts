@@ -297,6 +297,34 @@ describe('a move', () => {
     expect(await run(tenantId, sql`SELECT count(*)::int AS n FROM people`)).toEqual([{ n: 20 }]);
   }, 60_000);
 
+  it('goes on, and back, after an upgrade to this release', async () => {
+    const source = await placed('dedicated');
+    const { tenantId } = source;
+    const asBefore = (database: string) =>
+      inDatabase(
+        database,
+        `DROP FUNCTION tenancy.run_app, tenancy.change_app, tenancy.app_faults; DELETE FROM tenancy.migrations WHERE file LIKE '0061%'`,
+      );
+    await addPeople(tenantId, 1, 3);
+    const away = to(source, 'isolated');
+    const prepared = await prepare(platform.places, away);
+    await copy(platform.places, away);
+    await catchUp(platform.places, away);
+    await fence(platform.places, away);
+    await run(tenantId, sql`UPDATE people SET size = 1 WHERE id = 1`);
+    await asBefore(away.to.database);
+    await switchOver(platform.places, away, prepared);
+    await retire(platform.places, away);
+
+    const home = to(away.to, 'dedicated');
+    await through(home);
+    await run(tenantId, sql`UPDATE people SET size = 2 WHERE id = 2`);
+    await asBefore(away.to.database);
+    expect(await switchBack(platform.places, home)).toMatchObject({ isolation: 'isolated' });
+    expect(await run(tenantId, sql`SELECT size::int AS size FROM people WHERE id < 3 ORDER BY id`)).toEqual([{ size: 1 }, { size: 2 }]);
+    await abandon(platform.places, home);
+  }, 60_000);
+
   it('gives the copy the versions whose rows it has before anybody comes in', async () => {
     const source = await placed('dedicated');
     const move = to(source, 'isolated');

@@ -5,7 +5,7 @@ import type { Placement } from '../placement.js';
 import { closeGate, letGo, openGate, whileHere } from './gate.js';
 import { beginNotes, endNotes, hasNotes, thinNotes } from './notes.js';
 import { catchUpWith, compareAll, pass, productTables, tablesOf } from './pass.js';
-import { announce, copyVersions, generationOf, makePlace, readVersions, removePlace } from './places.js';
+import { announce, copyVersions, generationOf, makePlace, readVersions, removePlace, upgradePlace } from './places.js';
 import { copyTable, emptyTables } from './rows.js';
 import { asOwner, type Move, onBoth, onDatabase } from './side.js';
 import { buildStructure, fingerprint, loosenStructure, readStructure, validateForeignKeys } from './structure.js';
@@ -69,7 +69,10 @@ async function fittingTables(source: Client, target: Client, { from, to }: Move)
 
 /** Two sessions for writing to the target, while the tenant can't leave the source: whoever comes late writes nothing. */
 const onBothHere = <T>(context: PlaceContext, move: Move, work: Parameters<typeof onBoth<T>>[2]): Promise<T> =>
-  whileHere(context, move.from, () => onBoth(context, move, work));
+  whileHere(context, move.from, async () => {
+    await upgradePlace(context, move.to);
+    return onBoth(context, move, work);
+  });
 
 /** Notes changes from now on, and copies everything as of one instant. */
 export async function copy(context: PlaceContext, move: Move): Promise<{ rows: number }> {
@@ -175,6 +178,7 @@ export async function switchOver(
   options: SwitchOptions = {},
 ): Promise<Switched> {
   if (await settle(context, move)) return { closedMs: null, attempts: [] };
+  await upgradePlace(context, move.to);
   await announceTarget(context, move);
   return cross(context, move, prepared.structure, options);
 }

@@ -7,9 +7,10 @@ import type { Placement } from '../placement.js';
 import { namesOf } from '../placement-rows.js';
 import { createDatabase, dropDatabase, fillDatabase, makeLogin } from '../provision-schema.js';
 import { giveBackRoom } from '../server-rooms.js';
-import { bucketOf, isControlPlane, sameDatabase } from '../servers.js';
+import { bucketOf, isControlPlane, loginOf, sameDatabase } from '../servers.js';
 import { identifier, integer, literal, uuidLiteral } from '../sql.js';
 import { dropRole, leaveBucket, makeRole } from '../tenant-roles.js';
+import { databaseFiles, upgradeDatabase } from '../tenant-upgrade.js';
 import { openGateSql } from './gate.js';
 import { asOwner, type Move, onDatabase } from './side.js';
 import { deletesOf } from './tables.js';
@@ -38,6 +39,16 @@ export async function makePlace(context: PlaceContext, to: Placement, from: Plac
     const script = rowCount === 0 ? scriptFor(compiled, namesOf(to)) : '';
     await inOneMessage(client, `${script} SET LOCAL ROLE ${OWNER}; ${closed} RESET ROLE`);
   });
+}
+
+/**
+ * A place that an earlier release made, for a move that began then or to go back to, is in a database that the upgrade does not look for: no
+ * tenant lives there. What rows are put in with comes with this release.
+ */
+export async function upgradePlace(context: PlaceContext, place: Placement): Promise<void> {
+  if (isControlPlane(place)) return;
+  const files = await databaseFiles();
+  await onDatabase(context, place, (client) => upgradeDatabase(client, files, loginOf(place)));
 }
 
 /** The placement says the new place; of which version its tables are, the next upgrade looks up there. */
