@@ -193,6 +193,26 @@ describe('SQL of the operator that nobody has examined', () => {
     // It is cleaned after whoever used it has gone on.
     await vi.waitFor(async () => expect((await seen()).rows).toEqual([{ ...clean[0], prepared: 0, locks: 0 }]), 5_000);
   });
+
+  it('waits for its turn for as long as others need', async () => {
+    const pid = (client: pg.ClientBase) => client.query('SELECT pg_backend_pid() AS pid').then(({ rows }) => rows[0].pid as number);
+    const over = Promise.withResolvers<void>();
+    const held = new Set<number>();
+    const holders = Array.from({ length: 12 }, () =>
+      platform.places.app.run(mine, async (client) => {
+        held.add(await pid(client));
+        await over.promise;
+      }),
+    );
+    await vi.waitFor(() => expect(held.size).toBe(12), 5_000);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const next = platform.places.app.run(mine, pid).catch((error) => error.message);
+    await vi.advanceTimersByTimeAsync(60_000);
+    vi.useRealTimers();
+    over.resolve();
+    await Promise.all(holders);
+    expect([...held]).toContain(await next);
+  });
 });
 
 describe('the login of blueprints', () => {

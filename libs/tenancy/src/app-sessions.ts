@@ -9,7 +9,7 @@ import { DEFAULT_SERVER } from './servers.js';
 
 type Where = Pick<Placement, 'server' | 'database'>;
 
-/** As many as are in use at a time, of one database; who wants more waits. */
+/** As many as are in use at a time, of one database; who wants more waits, as long as changes of schemas take. */
 const MOST = 12;
 /** A backend keeps what it has seen of each schema's catalogue: it is replaced after so many schemas. */
 const USES = 200;
@@ -20,6 +20,23 @@ const NAME = 'tenantry-provisioning-schemas';
 /** What SQL may leave in a session for those that come after it: settings, prepared statements, locks. */
 const CLEAN = 'RESET ALL; DEALLOCATE ALL; CLOSE ALL; UNLISTEN *; SELECT pg_catalog.pg_advisory_unlock_all()';
 
+/** Turns in the order of asking. The pool's own queue would refuse whoever waits for longer than a connection may take. */
+class Turns {
+  private free = MOST;
+  private readonly waiting: (() => void)[] = [];
+
+  async take(): Promise<void> {
+    if (this.free === 0) return new Promise((resolve) => this.waiting.push(resolve));
+    this.free -= 1;
+  }
+  /** Handed over where somebody waits: the number of those that are free stays. */
+  give(): void {
+    const next = this.waiting.shift();
+    if (next) next();
+    else this.free += 1;
+  }
+}
+
 /**
  * Sessions of the login that the operator's SQL runs with: it may call `tenancy.run_app` and `tenancy.change_app`, and nothing else.
  * Long ones to a database of many tenants, one at a time to a tenant's own: that must be free to go.
@@ -27,6 +44,7 @@ const CLEAN = 'RESET ALL; DEALLOCATE ALL; CLOSE ALL; UNLISTEN *; SELECT pg_catal
 export class AppSessions {
   /** By server and database: the control plane's, and those that operators have registered. */
   private readonly pools = new Map<string, Promise<pg.Pool>>();
+  private readonly turns = new Map<string, Turns>();
 
   /** @param url that login, on the control plane's database */
   constructor(
@@ -39,18 +57,24 @@ export class AppSessions {
   }
 
   private async pooled<T>(where: Where, work: (client: pg.ClientBase) => Promise<T>): Promise<T> {
-    const client = await this.connect(where);
+    const name = `${where.server} ${where.database}`;
+    const turns = this.turns.get(name) ?? new Turns();
+    this.turns.set(name, turns);
+    await turns.take();
+    const client = await this.connect(name, where).catch((error: unknown) => {
+      turns.give();
+      throw error;
+    });
     client.on('error', reportedByQuery);
     try {
       return await work(client);
     } finally {
       // Whoever waits for the work doesn't wait for that.
-      void this.giveBack(client);
+      void this.giveBack(client).finally(() => turns.give());
     }
   }
 
-  private async connect(where: Where): Promise<pg.PoolClient> {
-    const name = `${where.server} ${where.database}`;
+  private async connect(name: string, where: Where): Promise<pg.PoolClient> {
     const known = this.pools.get(name) ?? this.open(where);
     this.pools.set(name, known);
     try {
