@@ -53,3 +53,6 @@ export function isUnreachable(error: unknown): boolean {
 
 /** All connections of the pool were in use for too long: where many tenants share it, that says nothing of the database. */
 export const isQueueTimeout = (error: unknown): boolean => /timeout exceeded when trying to connect/.test((error as Error).message ?? '');
+
+/** No answer came although the server ends statements by itself before that. */
+export const isSilence = (error: unknown): boolean => /Query read timeout/i.test((error as Error).message ?? '');

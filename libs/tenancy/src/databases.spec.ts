@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { DomainError } from '@tenantry/contracts/errors';
 import { PLATFORM_LOG, tenantKey } from '@tenantry/contracts/ids';
 import { type RunningPostgres, startPostgres } from '@tenantry/testing/postgres';
@@ -141,6 +142,21 @@ describe('a database that many tenants share', () => {
     await on(SECOND, 'UPDATE tenancy.tenant_gate SET generation = 1 WHERE tenant_id = $1', [place.tenantId]);
     expect(await refusal(tenants.withTenant(place.tenantId, async () => undefined))).toBe('none');
     await dropPlace(platform.places, place);
+  });
+
+  it('stays open to the others where a session of one tenant is ended', async () => {
+    const [one, two] = [dedicatedIn(SECOND), dedicatedIn(SECOND)];
+    await Promise.all([createPlace(platform.places, one), createPlace(platform.places, two)]);
+    await expect(
+      tenants.withTenant(one.tenantId, async ({ client }) => {
+        await client.query('SET LOCAL idle_in_transaction_session_timeout = 20');
+        await sleep(200);
+        await client.query('SELECT 1');
+      }),
+    ).rejects.toThrow();
+    expect(await refusal(tenants.withTenant(two.tenantId, async () => undefined))).toBe('none');
+    await dropPlace(platform.places, one);
+    await dropPlace(platform.places, two);
   });
 
   it('is found again where an attempt died after the schemas were made', async () => {

@@ -1,7 +1,7 @@
 import { DomainError } from '@tenantry/contracts/errors';
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
 import type { Pool, PoolClient } from 'pg';
-import { Breaker, isQueueTimeout, isUnreachable } from './breaker.js';
+import { Breaker, isQueueTimeout, isSilence, isUnreachable } from './breaker.js';
 import { ClosedGates, type GateLimits } from './closed-gates.js';
 import { DatabasePools, ISOLATED_POOL_SIZE } from './database-pools.js';
 import { type LoginKeys, openLogin } from './login-secret.js';
@@ -102,6 +102,10 @@ export class PostgresTenants extends Tenants {
       return result;
     } catch (error) {
       broken = await this.#rollBack(client, placement, error);
+      // Of a database that many share, one session that was ended (idle for too long, by an administrator) says nothing: whoever connects next
+      // finds out. In use, that would close it to all because of one.
+      if (broken && !isControlPlane(placement) && (placement.isolation === 'isolated' ? isUnreachable(error) : isSilence(error)))
+        this.#breaker.failed(databaseOf(placement), performance.now());
       throw error;
     } finally {
       client.release(broken ?? this.#isWorn(client, placement));
@@ -111,11 +115,8 @@ export class PostgresTenants extends Tenants {
 
   /** Gives why the connection can't be used again, if so. */
   async #rollBack(client: PoolClient, placement: Placement, error: unknown): Promise<Error | undefined> {
-    if (!isControlPlane(placement) && isUnreachable(error)) {
-      // Who keeps silent would not answer a ROLLBACK either.
-      this.#breaker.failed(databaseOf(placement), performance.now());
-      return error as Error;
-    }
+    // Who keeps silent would not answer a ROLLBACK either.
+    if (!isControlPlane(placement) && isUnreachable(error)) return error as Error;
     return client.query('ROLLBACK').then(
       () => undefined,
       (failure: Error) => failure,
@@ -245,7 +246,7 @@ export class PostgresTenants extends Tenants {
     } catch (error) {
       const kind = gateRefusals[sqlState(error) ?? ''];
       client.release(await this.#rollBack(client, placement, error));
-      if (isElsewhere && !isUnreachable(error)) this.#breaker.answered(databaseOf(placement));
+      if (isElsewhere) this.#heard(placement, error);
       if (kind === undefined) throw error;
       return { kind, cause: error };
     }
