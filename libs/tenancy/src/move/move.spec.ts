@@ -495,6 +495,22 @@ describe('a move', () => {
     await abandon(platform.places, move);
   }, 60_000);
 
+  it('catches up with a row that is always changed, however quickly its notes are taken', async () => {
+    const source = await placed('dedicated');
+    const { tenantId } = source;
+    await addPeople(tenantId, 1, 3);
+    const move = to(source, 'isolated');
+    await prepare(platform.places, move);
+    await copy(platform.places, move);
+    const notes = `tenancy.changes_${tenantId.replaceAll('-', '')}_1`;
+    await platform.admin.query(
+      `INSERT INTO ${notes} (name, key) SELECT 'people', jsonb_build_object('tenant_id', '${tenantId}', 'id', 1) FROM generate_series(1, 30000)`,
+    );
+    expect(await catchUp(platform.places, move)).toMatchObject({ passes: 7 });
+    expect((await platform.admin.query(`SELECT FROM ${notes}`)).rowCount).toBe(0);
+    await abandon(platform.places, move);
+  }, 60_000);
+
   it('removes rows of shared tables whose foreign keys lead to newer tables', async () => {
     const key = "tenant_id uuid NOT NULL DEFAULT current_setting('app.tenant_id')::uuid, id bigint NOT NULL, PRIMARY KEY (tenant_id, id)";
     await inDatabase(

@@ -11,7 +11,7 @@ import { type MovedTable, readTables } from './tables.js';
 /** Notes that one pass takes; and how few may be left for the last pass, which happens while everybody waits. */
 const notesPerPass = 5_000;
 const fewNotes = 50;
-/** A pass that took no longer leaves as little behind. */
+/** A pass that took no longer leaves as little behind, if it took all that there was: of a row that is always changed, thousands of notes are quickly taken. */
 const shortPassMs = 50;
 const mostPasses = 200;
 
@@ -115,6 +115,7 @@ export async function catchUpWith(source: Client, target: Client, move: Move, ta
   for (let passes = 1; ; passes++) {
     const begun = performance.now();
     const taken = await pass(source, target, move, tables);
-    if (taken < fewNotes || performance.now() - begun < shortPassMs || passes === mostPasses) return passes;
+    const isShort = taken < notesPerPass && performance.now() - begun < shortPassMs;
+    if (taken < fewNotes || isShort || passes === mostPasses) return passes;
   }
 }
