@@ -144,6 +144,29 @@ describe('a database that many tenants share', () => {
     await dropPlace(platform.places, place);
   });
 
+  it('is not asked for ever where its gate and that of the next place each send the tenant to the other', async () => {
+    const place = dedicatedIn(SECOND);
+    const { tenantId, appSchema: app_schema, ...there } = dedicatedIn(ABROAD, place.tenantId, 2);
+    await createPlace(platform.places, place);
+    await platform.admin.query('UPDATE tenancy.placements SET next = $2 WHERE tenant_id = $1', [
+      tenantId,
+      JSON.stringify({ ...there, app_schema }),
+    ]);
+    // As after one server was restored from a backup and the other not.
+    await on(SECOND, 'UPDATE tenancy.tenant_gate SET generation = 7 WHERE tenant_id = $1', [tenantId]);
+    await on(ABROAD, 'INSERT INTO tenancy.tenant_gate (tenant_id, generation) VALUES ($1, 8)', [tenantId]);
+    const url = platform.urlOf('billing');
+    const impatient = new PostgresTenants({ pool, url, keys: testKeys, gate: { waitMs: 300 } });
+    const asked = refusal(impatient.withTenant(tenantId, async () => undefined));
+    const answer = await Promise.race([asked, sleep(3_000, 'still asking')]);
+    await on(SECOND, 'UPDATE tenancy.tenant_gate SET generation = 1 WHERE tenant_id = $1', [tenantId]);
+    await asked;
+    expect(answer).toBe('placement.not_found');
+    await impatient.close();
+    await on(ABROAD, 'DELETE FROM tenancy.tenant_gate WHERE tenant_id = $1', [tenantId]);
+    await dropPlace(platform.places, place);
+  });
+
   it('stays open to the others where a session of one tenant is ended', async () => {
     const [one, two] = [dedicatedIn(SECOND), dedicatedIn(SECOND)];
     await Promise.all([createPlace(platform.places, one), createPlace(platform.places, two)]);

@@ -178,8 +178,8 @@ export class PostgresTenants extends Tenants {
         this.#gates.open(tenantId);
         return { client: entered.client, placement, giveBack };
       }
-      // The tenant has left: it may be at the next place already.
-      if (entered.kind === 'stale' && refused !== placement.generation) {
+      // The tenant has left: it may be at the next place already. Where that sends it back, both can't be right for long.
+      if (entered.kind === 'stale' && refused !== placement.generation && performance.now() < until) {
         refused = placement.generation;
         fresh = true;
         continue;
