@@ -18,11 +18,14 @@ export interface AppContext extends PlaceContext {
   app: AppSessions;
 }
 
-/** Several statements in one message, in one transaction. Where it fails the connection is clean again. */
+/**
+ * Several statements in one message, in one transaction. Where it fails the connection is clean again. Whatever the server's default is,
+ * each statement sees what was committed before it: who looks at a gate must not see it as it was before it waited for its lock.
+ */
 export async function inOneMessage(client: pg.ClientBase, statements: string): Promise<pg.QueryResult[]> {
   try {
     // Of several statements pg answers a list of results, which its types do not say.
-    return (await client.query(`BEGIN; ${statements}; COMMIT`)) as unknown as pg.QueryResult[];
+    return (await client.query(`BEGIN ISOLATION LEVEL READ COMMITTED; ${statements}; COMMIT`)) as unknown as pg.QueryResult[];
   } catch (error) {
     // On a broken connection there is nothing to roll back, and the first error is the one that says why.
     await client.query('ROLLBACK').catch(() => undefined);

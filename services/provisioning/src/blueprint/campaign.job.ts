@@ -70,7 +70,7 @@ export class CampaignJob extends JobHandler<CampaignParams> {
     const generation = target.tenantId === null ? null : target.generation;
     try {
       await client.query(
-        `BEGIN; SET LOCAL lock_timeout = ${integer(lockTimeoutMs)}; SET LOCAL statement_timeout = ${STATEMENT_TIMEOUT_MS};
+        `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = ${integer(lockTimeoutMs)}; SET LOCAL statement_timeout = ${STATEMENT_TIMEOUT_MS};
          ${changeApp(target, steps, work, from, generation)} COMMIT`,
       );
     } catch (error) {

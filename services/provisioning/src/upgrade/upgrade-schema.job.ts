@@ -56,7 +56,9 @@ export class UpgradeSchemaJob extends JobHandler {
         detail: `The schema has the version ${from ?? 'of nothing'}, which this installation never had; is a newer release at work?`,
       });
     try {
-      await client.query(`BEGIN; SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}; ${upgradeScript(place, from, versions)} COMMIT`);
+      await client.query(
+        `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}; ${upgradeScript(place, from, versions)} COMMIT`,
+      );
     } catch (error) {
       await client.query('ROLLBACK');
       // Somebody else has done it meanwhile.
