@@ -15,10 +15,10 @@ import { part as c } from './event-log/c-reading.js';
 import { part as d } from './event-log/d-projecting.js';
 import { part as e } from './event-log/e-rebuild.js';
 import { part as f } from './event-log/f-relay.js';
-import { part as g } from './event-log/g-kurrentdb.js';
+import { part as g, visiblePart as gd } from './event-log/g-kurrentdb.js';
 
 /** In the order in which they run; a part that cannot run here (no KurrentDB server named) gives null and says so. */
-const parts: Record<string, (bench: BenchContext) => Promise<Part | null>> = { a, b, c, d, e, f, g };
+const parts: Record<string, (bench: BenchContext) => Promise<Part | null>> = { a, b, c, d, e, f, g, gd };
 
 const { values } = parseArgs({ options: { parts: { type: 'string' }, quick: { type: 'boolean', default: false } } });
 const chosen = values.parts === undefined ? Object.keys(parts) : values.parts.split(',');
