@@ -1,6 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { readIfThere, writeWhole } from './files.js';
 
 const EVERY_MS = 5_000;
+/** A system that has just come up may lose a process again: its first copy is waited for, for a while. */
+const FIRST_WITHIN_MS = 60_000;
+const FIRST_EVERY_MS = 250;
 
 /** Certificates are verified with the copy when the system is away, or gone: so it follows the keys, which are rotated. */
 export class PublicKeysCopy {
@@ -14,9 +18,9 @@ export class PublicKeysCopy {
     private readonly say: (text: string) => void,
   ) {}
 
-  /** @throws Error where there is no first copy */
+  /** @throws Error where there is no first copy within a minute */
   async start(gatewayUrl: string): Promise<void> {
-    await this.copy(gatewayUrl);
+    await this.first(gatewayUrl);
     const again = () => {
       this.copying = this.copy(gatewayUrl)
         .then(
@@ -36,6 +40,17 @@ export class PublicKeysCopy {
       if (!this.stopped.signal.aborted) this.timer = setTimeout(again, EVERY_MS).unref();
     };
     this.timer = setTimeout(again, EVERY_MS).unref();
+  }
+
+  private async first(gatewayUrl: string): Promise<void> {
+    for (const endMs = performance.now() + FIRST_WITHIN_MS; ; ) {
+      try {
+        return await this.copy(gatewayUrl);
+      } catch (error) {
+        if (this.stopped.signal.aborted || performance.now() > endMs) throw error;
+        await sleep(FIRST_EVERY_MS);
+      }
+    }
   }
 
   async stop(): Promise<void> {

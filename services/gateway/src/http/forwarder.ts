@@ -56,13 +56,15 @@ export class Forwarder {
   /** Never rejects: a refusal is an outcome too. */
   private async forward(endpoint: Endpoint, input: RouteInput, command: CommandContext): Promise<Outcome> {
     const asked = (input.params as { tenantId?: string }).tenantId;
+    const isChange = endpoint.method !== 'GET';
     try {
-      await faultPoint('forward.before');
+      // Where it dies with a question, there is nothing that could be half done.
+      if (isChange) await faultPoint('forward.before');
       // A change is not begun where the tenant is gone; a question is asked meanwhile, and its answer thrown away.
       const look = this.refuseErased(endpoint, asked);
-      if (endpoint.method !== 'GET') await look;
+      if (isChange) await look;
       const [answer] = await Promise.all([this.rpc.forward(endpoint.route, input, command), look]);
-      await faultPoint('forward.done');
+      if (isChange) await faultPoint('forward.done');
       return { rendered: renderAnswer(endpoint, answer), secret: answer.secret, tenantId: asked ?? answer.position?.tenantId };
     } catch (refusal) {
       const error = await this.ofErased(endpoint, refusal, asked);
