@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
 import { tenantSortColumns } from '@tenantry/contracts/tenant/bodies';
-import { startPostgres } from '@tenantry/testing/postgres';
+import { urlFor } from '@tenantry/tenancy/login-secret';
+import { startPlatform } from '@tenantry/tenancy/spec/platform';
 import { drizzle } from 'drizzle-orm/node-postgres';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -20,11 +20,8 @@ let pool: pg.Pool;
 const parent = randomUUID();
 
 beforeAll(async () => {
-  const server = await startPostgres();
-  pool = new pg.Pool({ connectionString: server.url, max: 4 });
-  const folder = new URL('../../migrations/service/', import.meta.url);
-  const files = await Promise.all((await readdir(folder)).sort().map((file) => readFile(new URL(file, folder), 'utf8')));
-  await pool.query(`CREATE SCHEMA provisioning; SET search_path = provisioning; ${files.join(';\n')}; RESET search_path;`);
+  const platform = await startPlatform();
+  pool = new pg.Pool({ connectionString: urlFor(platform.server.url, 'tenantry'), max: 4 });
   await pool.query(
     `INSERT INTO provisioning.tenants (tenant_id, name, slug, status, plan, plan_version, priority, isolation, region, domain, timezone, locale,
        language, currency, theme, tags, activation, created_at, updated_at, version, position, parent_id, price_minor)
@@ -50,7 +47,7 @@ beforeAll(async () => {
   list = async (query) => (await rpc.handle({ query, command: { principal: {} } } as never)).body as never;
   stop = async () => {
     await pool.end();
-    await server.stop();
+    await platform.stop();
   };
 }, 120_000);
 afterAll(() => stop?.());
