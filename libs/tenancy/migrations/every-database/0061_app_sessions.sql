@@ -4,22 +4,25 @@
 -- Runs statements on a schema of the product, as the role that owns its tables. In a function of that role's: there PostgreSQL refuses
 -- what would end it (SET ROLE, RESET ROLE, SET SESSION AUTHORIZATION, COMMIT). Answers how many rows the last statement had.
 -- `given`: the statements' $1. `telling`: errors are passed on as they are, for schemas without rows of tenants.
+-- `held`: tables whose locks the transaction had before, which say nothing of these statements; looked up unless given. Reading all locks costs
+-- half a millisecond on a server that has room for many.
+-- The rights on schemas stay as they are: each change of one makes a session plan everything again, and plans are kept from one schema to the next.
 -- TG006: one of them failed; says its number, the SQLSTATE, and names that the schema or the SQL has; never what a row holds.
 -- TG007: they touched other schemas of the product, or would go on after their end.
-CREATE FUNCTION tenancy.run_app(app_schema text, tenant uuid, statements text[], given text[] DEFAULT NULL, telling boolean DEFAULT false) RETURNS bigint
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION tenancy.run_app(app_schema text, tenant uuid, statements text[], given text[] DEFAULT NULL, telling boolean DEFAULT false, held oid[] DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   home oid := (SELECT n.oid FROM pg_namespace n WHERE n.nspname = app_schema);
-  -- Opened before and read after: the catalogue as it was, and the locks as they are, so that what was dropped is seen too.
-  touched CURSOR (own oid, held oid[]) FOR
+  -- What was dropped: opened before and read after, it sees the catalogue as it was, and the locks as they are.
+  touched CURSOR FOR
     SELECT FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
       WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.relation <> ALL (held)
         AND c.relowner = (SELECT r.oid FROM pg_roles r WHERE r.rolname = current_user)
-        AND c.relnamespace NOT IN (own, 'pg_toast'::regnamespace)
+        AND c.relnamespace NOT IN (home, 'pg_toast'::regnamespace)
     UNION ALL
     SELECT FROM pg_locks l JOIN pg_proc p ON p.oid = l.objid
       WHERE l.pid = pg_backend_pid() AND l.locktype = 'object' AND l.classid = 'pg_proc'::regclass AND l.mode = 'AccessExclusiveLock'
-        AND p.pronamespace <> own;
+        AND p.pronamespace <> home;
   one record;
   statement text;
   at integer := 0;
@@ -29,9 +32,10 @@ DECLARE
   of_table text;
   of_column text;
   of_constraint text;
-  is_elsewhere boolean;
+  is_elsewhere boolean := false;
 BEGIN
-  OPEN touched (home, ARRAY(SELECT l.relation FROM pg_locks l WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation'));
+  held := coalesce(held, ARRAY(SELECT l.relation FROM pg_locks l WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation'));
+  OPEN touched;
   PERFORM set_config('app.tenant_id', coalesce(tenant::text, ''), true);
   BEGIN
     PERFORM set_config('search_path', quote_ident(app_schema), true);
@@ -60,9 +64,22 @@ BEGIN
   END;
   -- Whatever path and functions they have left: names from here on are PostgreSQL's own.
   PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
-  FETCH touched INTO one;
-  is_elsewhere := FOUND;
+  IF pg_stat_get_xact_tuples_deleted('pg_class'::regclass) + pg_stat_get_xact_tuples_deleted('pg_proc'::regclass) > 0 THEN
+    FETCH touched INTO one;
+    is_elsewhere := FOUND;
+  END IF;
   CLOSE touched;
+  is_elsewhere := is_elsewhere OR EXISTS (
+    SELECT FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+      WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.relation <> ALL (held)
+        AND c.relowner = (SELECT r.oid FROM pg_roles r WHERE r.rolname = current_user) AND c.relnamespace NOT IN (home, 'pg_toast'::regnamespace));
+  -- Functions take no such lock. Rows that this transaction sees although who wrote them is still at it are its own.
+  IF NOT is_elsewhere AND pg_stat_get_xact_tuples_inserted('pg_proc'::regclass) + pg_stat_get_xact_tuples_updated('pg_proc'::regclass) > 0 THEN
+    is_elsewhere := EXISTS (
+      SELECT FROM pg_proc p WHERE p.pronamespace <> home AND p.proowner = (SELECT r.oid FROM pg_roles r WHERE r.rolname = current_user)
+        AND age(p.xmin) <= age(pg_current_xact_id()::xid)
+        AND pg_xact_status((pg_current_xact_id()::text::numeric + age(pg_current_xact_id()::xid) - age(p.xmin))::text::xid8) = 'in progress');
+  END IF;
   IF is_elsewhere THEN
     RAISE SQLSTATE 'TG007' USING MESSAGE = 'the SQL reached for another schema of the product';
   END IF;
@@ -76,8 +93,9 @@ $$;
 -- What is not as the platform has it in a schema of the product: row-level security, rights, functions. Of objects of
 -- tenantry_app_owner, which blueprints make; `tenant` is null for app_shared. Found by their dependency on the schema, which has an index.
 CREATE FUNCTION tenancy.app_faults(app_schema text, tenant uuid, tenant_role text) RETURNS text[]
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  WITH space AS (SELECT oid FROM pg_namespace WHERE nspname = app_schema),
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+  RETURN (WITH space AS (SELECT oid FROM pg_namespace WHERE nspname = app_schema),
   owner AS (SELECT oid FROM pg_roles WHERE rolname = 'tenantry_app_owner'),
   member AS (SELECT d.classid, d.objid FROM pg_depend d, space
     WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = space.oid AND d.classid IN ('pg_class'::regclass, 'pg_proc'::regclass)),
@@ -122,14 +140,15 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     FROM member m JOIN pg_proc p ON p.oid = m.objid JOIN owner ON owner.oid = p.proowner JOIN pg_language l ON l.oid = p.prolang
     WHERE m.classid = 'pg_proc'::regclass AND (p.prosecdef OR p.proconfig IS NOT NULL OR l.lanname NOT IN ('sql', 'plpgsql'))
   )
-  SELECT coalesce(array_agg(line ORDER BY line), '{}') FROM fault
+  SELECT coalesce(array_agg(line ORDER BY line), '{}') FROM fault);
+END
 $$;
 
 -- Takes a schema of the product forward, in the caller's transaction: gate, ledger, SQL, and a look at what is there afterwards.
 -- `generation`: of the placement; null where nobody uses the schema yet. `advances`: [{blueprint, from, versions, checksums}].
 -- As advance_app and run_app; TG007 also where row-level security or rights are not as they must be, with what is wrong.
 CREATE FUNCTION tenancy.change_app(app_schema text, tenant uuid, generation bigint, tenant_role text, advances jsonb, statements text[]) RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   advance record;
   faults text[];
@@ -143,13 +162,14 @@ BEGIN
   FOR advance IN SELECT * FROM jsonb_to_recordset(advances) AS a (blueprint text, "from" integer, versions integer[], checksums text[]) LOOP
     PERFORM tenancy.advance_app(app_schema, advance.blueprint, advance."from", advance.versions, advance.checksums);
   END LOOP;
-  -- What would be made elsewhere has no right to be.
-  EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %I TO tenantry_app_owner', app_schema);
+  -- Once: each change of a schema's rights makes the session plan everything again.
+  IF NOT has_schema_privilege('tenantry_app_owner', app_schema, 'CREATE') OR NOT has_schema_privilege('tenantry_app_owner', app_schema, 'USAGE') THEN
+    EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %I TO tenantry_app_owner', app_schema);
+  END IF;
   -- What waits for the end of the transaction would run after the look.
-  PERFORM tenancy.run_app(app_schema, tenant, array_append(statements, 'SET CONSTRAINTS ALL IMMEDIATE'));
+  PERFORM tenancy.run_app(app_schema, tenant, array_append(statements, 'SET CONSTRAINTS ALL IMMEDIATE'), held => '{}');
   -- run_app has put the path right for itself; here it is what the SQL may have left.
   PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
-  EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM tenantry_app_owner', app_schema);
   faults := tenancy.app_faults(app_schema, tenant, tenant_role);
   IF cardinality(faults) > 0 THEN
     RAISE SQLSTATE 'TG007' USING MESSAGE = array_to_string(faults[1:5], '; ');
@@ -157,20 +177,13 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION tenancy.run_app(text, uuid, text[], text[], boolean), tenancy.app_faults(text, uuid, text),
+REVOKE ALL ON FUNCTION tenancy.run_app(text, uuid, text[], text[], boolean, oid[]), tenancy.app_faults(text, uuid, text),
   tenancy.change_app(text, uuid, bigint, text, jsonb, text[]) FROM PUBLIC;
 GRANT USAGE ON SCHEMA tenancy TO tenantry_blueprints;
-GRANT EXECUTE ON FUNCTION tenancy.run_app(text, uuid, text[], text[], boolean), tenancy.change_app(text, uuid, bigint, text, jsonb, text[]) TO tenantry_blueprints;
+GRANT EXECUTE ON FUNCTION tenancy.run_app(text, uuid, text[], text[], boolean, oid[]), tenancy.change_app(text, uuid, bigint, text, jsonb, text[]) TO tenantry_blueprints;
 
 -- Runs as its owner, who may be given a function in a schema where it may make one.
 GRANT CREATE ON SCHEMA tenancy TO tenantry_app_owner;
-ALTER FUNCTION tenancy.run_app(text, uuid, text[], text[], boolean) OWNER TO tenantry_app_owner;
+ALTER FUNCTION tenancy.run_app(text, uuid, text[], text[], boolean, oid[]) OWNER TO tenantry_app_owner;
 REVOKE CREATE ON SCHEMA tenancy FROM tenantry_app_owner;
-GRANT EXECUTE ON FUNCTION tenancy.run_app(text, uuid, text[], text[], boolean) TO tenantry_owner;
-
--- Only while a version is being applied may it make something.
-DO $$ DECLARE app text; BEGIN
-  FOR app IN SELECT nspname FROM pg_namespace WHERE nspname LIKE 'app\_%' AND nspowner = (SELECT oid FROM pg_roles WHERE rolname = current_user) LOOP
-    EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM tenantry_app_owner', app);
-  END LOOP;
-END $$;
+GRANT EXECUTE ON FUNCTION tenancy.run_app(text, uuid, text[], text[], boolean, oid[]) TO tenantry_owner;

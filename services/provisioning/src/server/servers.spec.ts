@@ -57,7 +57,7 @@ describe('servers', () => {
     await admin.connect();
     // As a database of an earlier release is.
     await admin.query(
-      `DROP TABLE tenancy.app_ledger; DROP FUNCTION tenancy.advance_app, tenancy.run_app, tenancy.run_app_since, tenancy.change_app, tenancy.app_faults;
+      `DROP TABLE tenancy.app_ledger; DROP FUNCTION tenancy.advance_app, tenancy.run_app, tenancy.change_app, tenancy.app_faults;
        REVOKE CONNECT ON DATABASE ${place.database} FROM tenantry_blueprints; DELETE FROM tenancy.migrations WHERE file ~ '^00(06|61)'`,
     );
     await platform.admin.query('UPDATE tenancy.placements SET schema_version = NULL WHERE tenant_id = $1', [place.tenantId]);
