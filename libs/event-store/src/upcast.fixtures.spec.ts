@@ -9,7 +9,7 @@ const written = [...eventTypes].flatMap(([type, { version }]) =>
 );
 
 describe('events of every release', () => {
-  it.each(written)('%s of version %i has a fixture (libs/testing/src/event-fixtures.ts)', (type, version) =>
+  it.each(written)('%s of version %i has a fixture (libs/testing/src/event-fixtures)', (type, version) =>
     expect(eventFixtures.filter((fixture) => fixture.type === type && fixture.version === version)).not.toEqual([]),
   );
   it.each(eventFixtures.map((fixture, index) => [fixture.type, fixture.version, index] as const))(
