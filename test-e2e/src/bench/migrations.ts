@@ -63,7 +63,7 @@ async function campaign(
   version: number,
   meanwhile: (succeeded: number) => Promise<void> = async () => undefined,
 ) {
-  const begun = performance.now();
+  const begun = Date.now();
   const { headers } = await ok(
     system.api.post(`${PLATFORM}/blueprints/${BLUEPRINT}/campaigns`, { toVersion: version, concurrency: CONCURRENCY }),
   );
@@ -73,7 +73,8 @@ async function campaign(
     if (status === 200) {
       if (!['pending', 'running'].includes(body.status)) {
         if (body.status !== 'succeeded' || body.counts.succeeded !== TENANTS) throw new Error(JSON.stringify(body));
-        const seconds = (performance.now() - begun) / 1000;
+        // Its end, not when it was seen here: both are clocks of one machine.
+        const seconds = (Date.parse(body.finishedAt) - begun) / 1000;
         return { seconds, rate: TENANTS / seconds, seen };
       }
       await meanwhile(body.counts.succeeded);

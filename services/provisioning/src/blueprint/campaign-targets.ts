@@ -56,12 +56,14 @@ export class CampaignTargets {
 
   /** Those of items `from` … `from + count - 1` of a job, as they are now, by ordinal. */
   async ofItems(blueprint: string, operationId: string, from: number, count: number): Promise<Map<number, CampaignTarget>> {
+    const items = 'i.operation_id = $2 AND i.ordinal >= $3 AND i.ordinal < $4';
+    // Apart: joined by one condition or the other, each item would be held against every tenant.
     const { rows } = await this.database.pool.query<CampaignTarget & { ordinal: number }>(
       `SELECT i.ordinal, ${columns} FROM provisioning.job_items i
-       JOIN (SELECT tenant_id, isolation, server, database, app_schema, role, generation FROM tenancy.placements WHERE ready AND isolation <> 'shared'
-             UNION ALL SELECT * FROM ${sharedPlaces} s) p
-         ON p.tenant_id = i.tenant_id OR (i.tenant_id IS NULL AND p.tenant_id IS NULL AND p.database || '.' || p.app_schema = i.target)
-       ${ledger} WHERE i.operation_id = $2 AND i.ordinal >= $3 AND i.ordinal < $4`,
+       JOIN tenancy.placements p ON p.tenant_id = i.tenant_id AND p.ready AND p.isolation <> 'shared' ${ledger} WHERE ${items}
+       UNION ALL
+       SELECT i.ordinal, ${columns} FROM provisioning.job_items i
+       JOIN ${sharedPlaces} p ON p.database || '.' || p.app_schema = i.target ${ledger} WHERE ${items} AND i.tenant_id IS NULL`,
       [blueprint, operationId, from, from + count],
     );
     return new Map(rows.map(({ ordinal, ...target }) => [ordinal, target]));

@@ -47,7 +47,7 @@ export class CampaignJob extends JobHandler<CampaignParams> {
     // Another attempt looks again: the tenant may be somewhere else by now.
     const target = await (item.attempt > 1
       ? this.targets.ofItems(params.blueprint, operationId, item.ordinal, 1)
-      : this.window(params.blueprint, operationId, Math.floor(item.ordinal / WINDOW))
+      : this.window(params.blueprint, operationId, item.ordinal)
     ).then((found) => found.get(item.ordinal));
     if (!target) return { status: 'skipped', why: { code: 'placement.not_found', detail: 'The tenant has no place of its own any more.' } };
     if (!target.isKnown)
@@ -104,9 +104,13 @@ export class CampaignJob extends JobHandler<CampaignParams> {
     });
   }
 
-  private window(blueprint: string, operationId: string, index: number): Promise<Map<number, CampaignTarget>> {
-    const load = () => this.targets.ofItems(blueprint, operationId, index * WINDOW, WINDOW);
-    return kept(this.windows, `${operationId} ${index}`, KEPT_WINDOWS, load);
+  private window(blueprint: string, operationId: string, ordinal: number): Promise<Map<number, CampaignTarget>> {
+    const index = Math.floor(ordinal / WINDOW);
+    const load = (at: number) =>
+      kept(this.windows, `${operationId} ${at}`, KEPT_WINDOWS, () => this.targets.ofItems(blueprint, operationId, at * WINDOW, WINDOW));
+    // Where it fails, whoever needs it meets that.
+    if (ordinal % WINDOW >= WINDOW / 2) load(index + 1).catch(() => undefined);
+    return load(index);
   }
 
   private stepsOf(blueprint: string, from: number, to: number): Promise<AppStep[]> {

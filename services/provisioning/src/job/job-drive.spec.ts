@@ -47,11 +47,12 @@ async function given(
   items: NewItem[],
   work: (item: JobItem, signal: AbortSignal) => Promise<ItemOutcome | undefined>,
   how: Partial<NewJob> = {},
+  Rows = JobRows,
 ) {
   const keyring = new MemoryKeyring();
   const log = new DefaultTenantLog(new MemoryEventStore(), keyring);
   const database = { pool, db: drizzle(pool) };
-  const rows = new JobRows(database);
+  const rows = new Rows(database);
   const jobs = new Jobs(log, rows, new OperationIndex(database), new SystemClock(), keyring, new OperationKinds());
   const seen: number[] = [];
   let atOnce = 0;
@@ -104,6 +105,29 @@ describe('working on a job', () => {
     expect((await job.items()).every(({ attempts, durationMs }) => attempts === 1 && (durationMs ?? 0) > 1)).toBe(true);
     await job.drive('a');
     expect(job.seen).toHaveLength(60);
+  });
+
+  it('begins the next items while it asks for more and writes what is over', async () => {
+    let busy = false;
+    const whileBusy: number[] = [];
+    class Slow extends JobRows {
+      override async claim(...args: Parameters<JobRows['claim']>) {
+        busy = true;
+        return super
+          .claim(...args)
+          .then((claimed) => soon(60).then(() => claimed))
+          .finally(() => (busy = false));
+      }
+    }
+    const work = async ({ ordinal }: JobItem) => {
+      if (busy) whileBusy.push(ordinal);
+      return soon(20);
+    };
+    const job = await given(tenants(40), work, { concurrency: 2 }, Slow);
+    await job.drive('a');
+    expect(job.seen).toHaveLength(40);
+    expect(job.peak.value).toBe(2);
+    expect(whileBusy.length).toBeGreaterThan(0);
   });
 
   it('is the same job when it is asked for again', async () => {

@@ -32,7 +32,7 @@ const LEASE_EVERY_MS = 5_000;
 /** Waiting for an item that is not due for longer than this is left to the effect's own schedule. */
 const WAIT_MS = 1_000;
 const BATCH = 100;
-/** As many items are claimed at a time as take about so long: each claim is a transaction, and nothing begins while it is made. */
+/** As many items are claimed at a time as take about so long: each claim is a transaction. */
 const CLAIM_MS = 500;
 /** An item at which the process died so often is why: since the third time it was alone. */
 const MAX_INTERRUPTIONS = 10;
@@ -47,6 +47,8 @@ export class JobDrive {
   private endings: ItemEnding[] = [];
   private lookedMs = performance.now();
   private leasedMs = performance.now();
+  /** Items that failed for good since it was last looked at how many have. */
+  private uncounted = 0;
   private canaryOver = false;
   private hasLooked = false;
   /** What an item took of late, on average. */
@@ -91,11 +93,10 @@ export class JobDrive {
     try {
       for (;;) {
         await this.look();
-        // Retried meanwhile: who takes it up anew opens the failed items again.
-        if (this.stop.signal.aborted || !goesOn(this.known.state) || this.known.state.round !== this.round) break;
-        if (this.queue.length === 0) this.queue = await this.claim(requested.concurrency);
-        while (this.running.size < requested.concurrency && this.queue.length > 0)
-          void this.begin(this.queue.shift() as ClaimedItem, handler, running);
+        if (!this.mayBegin()) break;
+        // Before the last ones have begun: those that run are followed by others while this asks for more.
+        if (this.queue.length < requested.concurrency) this.queue.push(...(await this.claim(requested.concurrency)));
+        this.fill(handler, running);
         if (this.running.size > 0) await this.somethingHappens(LOOK_MS);
         else if (this.endings.length === 0 && (await this.nothingToClaim())) break;
       }
@@ -118,23 +119,36 @@ export class JobDrive {
     if (this.stop.signal.aborted) throw new ComeBack(0);
   }
 
+  /** Nothing that this knows of keeps items from beginning. Where it was retried meanwhile, who takes it up anew opens the failed items again. */
+  private mayBegin(): boolean {
+    return !this.stop.signal.aborted && goesOn(this.known.state) && this.known.state.round === this.round;
+  }
+
+  /** Also as soon as an item has ended, so that none waits for what this asks or writes meanwhile. */
+  private fill(handler: JobHandler, running: RunningJob): void {
+    const { concurrency = 0, stopAfterFailures = null } = this.known.state.requested ?? {};
+    if (!this.mayBegin() || (stopAfterFailures !== null && this.uncounted > 0)) return;
+    while (this.running.size < concurrency && this.queue.length > 0) void this.begin(this.queue.shift() as ClaimedItem, handler, running);
+  }
+
   /** Writes outcomes, and sees what was decided meanwhile. */
   private async look(): Promise<void> {
     const now = performance.now();
     await this.prolong();
-    const mayStop =
-      this.known.state.requested?.stopAfterFailures != null &&
-      this.endings.some(({ status }) => status === 'failed' || status === 'quarantined');
+    const mayStop = this.known.state.requested?.stopAfterFailures != null && this.uncounted > 0;
     if (!mayStop && this.endings.length < BATCH && this.running.size > 0 && now - this.lookedMs < LOOK_MS) return;
     this.lookedMs = now;
     // Who drove it before may have died between an outcome and the pause that followed from it.
-    const failed = (await this.write()) || !this.hasLooked;
+    const failed = await this.write();
+    const mustCount = failed > 0 || !this.hasLooked;
     this.hasLooked = true;
     this.known = await load(this.parts.log, this.id);
     const { requested, failedBefore } = this.known.state;
     const limit = requested?.stopAfterFailures ?? null;
-    if (!failed || limit === null || !goesOn(this.known.state)) return;
-    if ((await this.parts.rows.failed(this.id)) - failedBefore >= limit) await this.decide('pause', this.pauseFor('failures'));
+    if (mustCount && limit !== null && goesOn(this.known.state)) {
+      if ((await this.parts.rows.failed(this.id)) - failedBefore >= limit) await this.decide('pause', this.pauseFor('failures'));
+    }
+    this.uncounted -= failed;
   }
 
   private async prolong(): Promise<void> {
@@ -149,7 +163,7 @@ export class JobDrive {
     const few = 4 * concurrency;
     const most = this.itemMs === null ? few : Math.max(few, Math.floor((concurrency * CLAIM_MS) / Math.max(1, this.itemMs)));
     const claimed = await rows.claim(this.id, driver, Math.min(BATCH, most), !this.canaryIsOver());
-    if (claimed.length > 0 || this.running.size > 0) return claimed;
+    if (claimed.length > 0 || this.queue.length > 0 || this.running.size > 0) return claimed;
     return rows.claim(this.id, driver, 1, !this.canaryIsOver(), true);
   }
 
@@ -184,7 +198,9 @@ export class JobDrive {
     const tookMs = performance.now() - begun;
     this.itemMs = this.itemMs === null ? tookMs : 0.9 * this.itemMs + 0.1 * tookMs;
     this.endings.push({ ...ending, ordinal: item.ordinal, claims: item.claims, durationMs: Math.round(tookMs * 10) / 10 });
+    if (hasFailed(ending)) this.uncounted += 1;
     this.running.delete(item);
+    this.fill(handler, running);
     this.wake();
   }
 
@@ -216,14 +232,14 @@ export class JobDrive {
     }
   }
 
-  /** @returns whether an item failed for good */
-  private async write(): Promise<boolean> {
+  /** @returns how many of them failed for good */
+  private async write(): Promise<number> {
     const endings = this.endings;
-    if (endings.length === 0) return false;
+    if (endings.length === 0) return 0;
     this.endings = []; // those that come while this is written wait for the next time
     await this.parts.rows.settle(this.id, endings, this.round);
     await faultPoint('item.recorded');
-    return endings.some(({ status }) => status === 'failed' || status === 'quarantined');
+    return endings.filter(hasFailed).length;
   }
 
   private async giveBack(): Promise<void> {
@@ -266,4 +282,5 @@ export class JobDrive {
   }
 }
 
+const hasFailed = ({ status }: Pick<ItemEnding, 'status'>): boolean => status === 'failed' || status === 'quarantined';
 const load = (log: TenantLog, id: string) => log.load(job, { tenant: PLATFORM_LOG, stream: `operation-${id}` });
