@@ -1,16 +1,18 @@
 import { tenantKey } from '@tenantry/contracts/ids';
 import type { PoolClient } from 'pg';
+import { notesOfTenant } from './move/notes.js';
 import { onDatabase } from './move/side.js';
 import { OWNER, SHARED_APP_SCHEMA, SHARED_ROLE, SHARED_SCHEMA } from './names.js';
 import { inOneMessage, type PlaceContext } from './place-context.js';
 import type { Placement } from './placement.js';
 import { DEFAULT_SERVER, onServer } from './servers.js';
-import { identifier, uuidLiteral } from './sql.js';
+import { identifier, literal, uuidLiteral } from './sql.js';
 
 type Where = Pick<Placement, 'isolation' | 'server' | 'database'>;
 
 /**
- * How much is left of a tenant's places, whatever level it lived on: schemas, roles, databases, what is recorded of them, rows of the shared tables.
+ * How much is left of a tenant's places, whatever level it lived on: schemas, roles, databases, what is recorded of them, what moves have
+ * noted, rows of the shared tables.
  * @param elsewhere where it has ever lived, other than in the control plane's database or in one of its own beside it
  */
 export async function leftInPlace(context: PlaceContext, tenantId: string, elsewhere: readonly Where[]): Promise<number> {
@@ -24,7 +26,8 @@ export async function leftInPlace(context: PlaceContext, tenantId: string, elsew
           + (SELECT count(*) FROM tenancy.server_places WHERE tenant_id = $1)
           + (SELECT count(*) FROM tenancy.database_places WHERE tenant_id = $1)
           + (SELECT count(*) FROM tenancy.tenant_gate WHERE tenant_id = $1)
-          + (SELECT count(*) FROM tenancy.app_ledger WHERE app_schema = $3) AS found`,
+          + (SELECT count(*) FROM tenancy.app_ledger WHERE app_schema = $3)
+          + ${notesLeft(tenantId)} AS found`,
     [tenantId, `t_${key}`, `app_${key}`, `tenantry_t_${key}`],
   );
   const servers = [...new Set(elsewhere.map(({ server }) => server))].filter((server) => server !== DEFAULT_SERVER);
@@ -65,13 +68,19 @@ async function inOtherDatabases(context: PlaceContext, tenantId: string, places:
             `SET LOCAL ROLE ${OWNER};
              SELECT (SELECT count(*) FROM pg_namespace WHERE nspname IN ('t_${key}', 'app_${key}'))
                   + (SELECT count(*) FROM tenancy.tenant_gate WHERE tenant_id = ${uuidLiteral(tenantId)})
-                  + (SELECT count(*) FROM tenancy.app_ledger WHERE app_schema = 'app_${key}') AS found`,
+                  + (SELECT count(*) FROM tenancy.app_ledger WHERE app_schema = 'app_${key}')
+                  + ${notesLeft(tenantId)} AS found`,
           ),
         ),
       ),
   );
   return found.reduce((sum, results) => sum + Number(results[2]?.rows[0]?.found), 0);
 }
+
+/** They hold keys of the tenant's rows. */
+const notesLeft = (tenantId: string) =>
+  `(SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'tenancy' AND c.relkind = 'r' AND starts_with(c.relname, ${literal(notesOfTenant(tenantId).tables)}))`;
 
 /** In the tenant's own context, as any of its transactions; in one statement over all tables. */
 async function sharedRows(client: PoolClient, tenantId: string): Promise<number> {

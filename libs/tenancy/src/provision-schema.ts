@@ -286,7 +286,11 @@ export async function dropDatabase(context: PlaceContext, place: Placement, { wi
       client,
       withRole
         ? `DROP ROLE IF EXISTS ${role}`
-        : `DO $do$ BEGIN EXECUTE format('REVOKE %I FROM %I', ${literal(place.role)}, session_user); END $do$`,
+        : `DO $do$ BEGIN
+             IF EXISTS (SELECT FROM pg_roles WHERE rolname = ${literal(place.role)}) THEN
+               EXECUTE format('REVOKE %I FROM %I', ${literal(place.role)}, session_user);
+             END IF;
+           END $do$`,
     );
   });
 }

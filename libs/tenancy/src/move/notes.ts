@@ -105,6 +105,32 @@ export async function endNotes(client: Client, place: Placement): Promise<void> 
   );
 }
 
+/** The names of what moves of a tenant have noted, and with what, whichever place it was for. */
+export const notesOfTenant = (tenantId: string) => ({
+  tables: `changes_${tenantKey(tenantId)}_`,
+  functions: `note_${tenantKey(tenantId)}_`,
+});
+
+/** Of whichever moves there were, also where nobody knows any more which. */
+export async function endAllNotes(client: Client, tenantId: string): Promise<void> {
+  const { tables, functions } = notesOfTenant(tenantId);
+  const work = <T>(run: () => Promise<T>) => patiently(() => asOwner(client, { tenantId }, run, { lockTimeoutMs }));
+  const found = await work(() =>
+    client.query<{ drop: string; last: boolean }>(
+      `SELECT format('DROP TRIGGER IF EXISTS %I ON %s', t.tgname, t.tgrelid::regclass) AS drop, false AS last
+         FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+         WHERE p.pronamespace = 'tenancy'::regnamespace AND starts_with(p.proname, $1)
+       UNION ALL SELECT format('DROP FUNCTION IF EXISTS %s', p.oid::regprocedure), true FROM pg_proc p
+         WHERE p.pronamespace = 'tenancy'::regnamespace AND starts_with(p.proname, $1)
+       UNION ALL SELECT format('DROP TABLE IF EXISTS %s', c.oid::regclass), true FROM pg_class c
+         WHERE c.relnamespace = 'tenancy'::regnamespace AND c.relkind = 'r' AND starts_with(c.relname, $2)
+       ORDER BY last`,
+      [functions, tables],
+    ),
+  );
+  for (const { drop } of found.rows) await work(() => client.query(drop));
+}
+
 export interface Notes {
   ids: string[];
   /** Tables to be copied as a whole. */

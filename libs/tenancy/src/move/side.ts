@@ -56,7 +56,7 @@ export const onBoth = <T>(
  */
 export async function asOwner<T>(
   client: pg.ClientBase,
-  { tenantId }: Placement,
+  { tenantId }: Pick<Placement, 'tenantId'>,
   work: () => Promise<T>,
   { snapshot = false, path = 'pg_catalog', lockTimeoutMs = 0 }: { snapshot?: boolean; path?: string; lockTimeoutMs?: number } = {},
 ): Promise<T> {

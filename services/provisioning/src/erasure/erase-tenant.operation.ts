@@ -17,7 +17,7 @@ import { Database } from '@tenantry/service/database';
 import { keepOut } from '@tenantry/tenancy/erased-fence';
 import type { OperationContext, OperationStep, OperationType } from '../operation/operation-type.js';
 import { OperationTypes } from '../operation/operation-types.js';
-import type { Facts } from '../operation/stepped.js';
+import { type Facts, stepped } from '../operation/stepped.js';
 import { everIn, placement } from '../placement/placement.js';
 import { registered, tenant as tenantAggregate } from '../tenant/tenant.js';
 import { markErased } from './erasure.js';
@@ -66,10 +66,15 @@ export class EraseTenant implements OperationType {
     types.add(this);
   }
 
-  /** A move that has begun makes what the erasure would look for: it ends first. What it then keeps of the old place goes with the new one. */
+  /**
+   * A move that is at work makes what the erasure would look for: it ends first. What it then keeps of the old place goes with the new one.
+   * One that has ended half done goes on only where somebody has it tried again: nobody need do that, since both its places go.
+   */
   private async moving({ tenantId }: OperationContext): Promise<number> {
     const { state } = await this.log.load(placement, { tenant: tenantId });
-    return state.placed && state.moving !== null && state.moving.to.generation > state.generation ? LOOK_AGAIN_MS : 0;
+    if (!state.placed || state.moving === null || state.moving.to.generation <= state.generation) return 0;
+    const move = await this.log.load(stepped, { tenant: tenantId, stream: `operation-${state.moving.operationId}` });
+    return move.state.ended === null ? LOOK_AGAIN_MS : 0;
   }
 
   private async export({ tenantId, operationId }: OperationContext): Promise<Facts> {

@@ -9,14 +9,16 @@ import { Environment } from '@tenantry/service/environment';
 import { TenantStore } from '@tenantry/service/tenant-store';
 import { leftInPlace } from '@tenantry/tenancy/left-in-place';
 import { alone } from '@tenantry/tenancy/move/alone';
-import { removePlace } from '@tenantry/tenancy/move/places';
-import { placementFor } from '@tenantry/tenancy/names';
+import { dropMove, dropNotes } from '@tenantry/tenancy/move/drop';
+import { CONTROL_PLANE_DATABASE, placementFor } from '@tenantry/tenancy/names';
 import type { PlaceContext } from '@tenantry/tenancy/place-context';
 import type { Placement } from '@tenantry/tenancy/placement';
 import { dropPlace } from '@tenantry/tenancy/provision-schema';
 import { DEFAULT_SERVER, isControlPlane } from '@tenantry/tenancy/servers';
 import { everIn, type Place, type PlacementState, placement, unplace } from '../placement/placement.js';
 import { systemCommand } from '../saga/system-command.js';
+
+const controlPlane = { server: DEFAULT_SERVER, database: CONTROL_PLANE_DATABASE };
 
 /** Where the tenant lives: its rows, schemas, database and role, and the record of it. */
 @Injectable()
@@ -44,11 +46,13 @@ export class TenantSchemas extends TenantStore {
 
   private async eraseAlone(tenantId: string): Promise<void> {
     const { state } = await this.log.load(placement, { tenant: tenantId });
+    const elsewhere = await this.elsewhere(tenantId);
+    await dropNotes(this.places, tenantId, [controlPlane, ...elsewhere.filter(({ isolation }) => isolation !== 'isolated')]);
     if (state.placed) await this.drop(tenantId, state);
     // Something was found nevertheless: wherever the tenant may have been, each is a look where there is nothing.
     else {
       const { generation } = state;
-      for (const { isolation, server, database } of await this.elsewhere(tenantId))
+      for (const { isolation, server, database } of elsewhere)
         await dropPlace(this.places, placementFor(tenantId, isolation, { generation, server, database }));
       for (const isolation of Isolation.options) await dropPlace(this.places, placementFor(tenantId, isolation, { generation }));
     }
@@ -56,12 +60,11 @@ export class TenantSchemas extends TenantStore {
     await this.log.transact(placement, { tenant: tenantId, command }, unplace);
   }
 
-  /** The place, and what a move that has had its effect still keeps of the one before. */
+  /** The place; or, where a move has not come to its end and nobody goes on with it, both: the log need not know at which the tenant lives. */
   private async drop(tenantId: string, { placed: _, moving, ...at }: Extract<PlacementState, { placed: true }>): Promise<void> {
     const place = (of: Place): Placement => ({ tenantId, ...of, ready: false });
-    const others = moving === null ? [] : [moving.from, moving.to].filter(({ generation }) => generation !== at.generation);
-    for (const other of others) await removePlace(this.places, place(other), place(at));
-    await dropPlace(this.places, place(at));
+    if (moving === null) await dropPlace(this.places, place(at));
+    else await dropMove(this.places, { from: place(moving.from), to: place(moving.to) });
   }
 
   override async count(tenantId: string): Promise<number> {

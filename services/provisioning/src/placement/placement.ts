@@ -2,6 +2,7 @@ import { DomainError, invalidField } from '@tenantry/contracts/errors';
 import type { EventOf } from '@tenantry/contracts/events';
 import { placementEvents } from '@tenantry/contracts/placement/events';
 import { aggregate } from '@tenantry/event-store/aggregate';
+import { lastGenerationOf } from '@tenantry/tenancy/move/generations';
 
 type PlacementEvent = EventOf<typeof placementEvents>;
 export type Place = Extract<PlacementEvent, { type: 'TenantPlaced' }>['data'];
@@ -61,8 +62,12 @@ export const place =
   (state: PlacementState): PlacementEvent[] =>
     state.placed ? [] : [{ type: 'TenantPlaced', data: { ...chosen, generation: state.generation + 1 } }];
 
+/** Of a move that has stopped half way a place may be ahead of the log. */
+const lastGeneration = (state: PlacementState): number =>
+  state.placed && state.moving !== null ? Math.max(state.generation, lastGenerationOf(state.moving)) : state.generation;
+
 export const unplace = (state: PlacementState): PlacementEvent[] =>
-  state.placed ? [{ type: 'TenantUnplaced', data: { generation: state.generation } }] : [];
+  state.placed ? [{ type: 'TenantUnplaced', data: { generation: lastGeneration(state) } }] : [];
 
 /** @param chosen where to, by what the caller asked for */
 export const startMove =
