@@ -5,12 +5,16 @@ import type { ConfigChange } from '@tenantry/contracts/config/events';
 import { DomainError } from '@tenantry/contracts/errors';
 import { derivedId } from '@tenantry/contracts/ids';
 import type { Answer, CommandContext } from '@tenantry/contracts/route';
+import type { tenantEvents } from '@tenantry/contracts/tenant/events';
+import type { Decision } from '@tenantry/event-store/aggregate';
 import { newStream, TenantLog } from '@tenantry/event-store/tenant-log';
 import { changeOf } from '../config/change.js';
 import type { Planned } from '../config/config-changes.js';
+import type { Tenant } from '../tenant/tenant.js';
 import { approval, deciderOf, known, type Requested, request } from './approval.js';
 import { ApprovalIndex } from './approval-index.js';
 import { type Demand, demandOf, Policies, touchedBy } from './policies.js';
+import { unapproved, unapprovedPlan } from './unapproved.js';
 
 type Waiting = Required<Pick<Answer<ApprovalPending>, 'body' | 'location' | 'position'>> & { status: 202 };
 const HOUR_MS = 3_600_000;
@@ -37,17 +41,37 @@ export class Holding {
   }
 
   /**
-   * The answer 202 where the change has to wait; null where it may be made, and where there is nothing to make.
+   * The answer 202 where the change has to wait. Else it is cleared: to be made as long as it comes to nothing that others have to approve,
+   * also where there is nothing to make as things stand.
    * Its id comes from the command's, so that a repeated request doesn't wait twice.
    * @throws DomainError `precondition.failed` where the caller expects another version
    */
-  async hold(tenantId: string, command: ApprovableCommand, planned: Planned, context: CommandContext): Promise<Waiting | null> {
-    if (planned.tenantEvents.length + planned.configEvents.length === 0) return null;
+  async hold(
+    tenantId: string,
+    command: ApprovableCommand,
+    planned: Planned,
+    context: CommandContext,
+  ): Promise<{ held: Waiting } | { held: null; cleared: Planned }> {
+    const items = await this.policies.current();
     const change = changeOf(planned.tenantEvents, planned.configEvents);
-    const demand = await this.demand(change, command);
-    if (!demand) return null;
+    const isChange = planned.tenantEvents.length + planned.configEvents.length > 0;
+    const demand = isChange ? demandOf(items, touchedBy(change, command)) : null;
+    if (!demand) return { held: null, cleared: unapprovedPlan(planned, items, command) };
     const version = (planned.ofConfig ?? planned.ofTenant)?.before.version ?? -1;
-    return this.wait(tenantId, { command, change, body: null }, demand, context, version);
+    return { held: await this.wait(tenantId, { command, change, body: null }, demand, context, version) };
+  }
+
+  /** The change, to be made as long as it comes to nothing that others have to approve: nothing waits. */
+  async cleared(planned: Planned, command: ApprovableCommand): Promise<Planned> {
+    return unapprovedPlan(planned, await this.policies.current(), command);
+  }
+
+  /** As `cleared`, of a decision on a tenant's life. @param commandOf what it does to such a tenant; null: nothing that policies speak of */
+  async clearedDecision(
+    decide: Decision<Tenant, typeof tenantEvents>,
+    commandOf: (state: Tenant) => ApprovableCommand | null,
+  ): Promise<Decision<Tenant, typeof tenantEvents>> {
+    return unapproved(decide, await this.policies.current(), commandOf, (events) => changeOf(events, []));
   }
 
   /** As `hold`, of what is no change of the configuration: `body` is what it is asked with. */

@@ -3,7 +3,6 @@ import { invalidField } from '@tenantry/contracts/errors';
 import type { BulkSettings } from '@tenantry/contracts/platform/bulk';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Holding } from '../approval/holding.js';
-import { changeOf } from '../config/change.js';
 import { config } from '../config/config.js';
 import { ConfigChanges } from '../config/config-changes.js';
 import { configChangeOf } from '../config/config-input.js';
@@ -12,7 +11,6 @@ import { TenantHistory } from '../history/tenant-history.js';
 import { itemCommand } from '../job/item-command.js';
 import { type ItemOutcome, JobHandler, type JobItem, type NewItem, type RunningJob } from '../job/job-handler.js';
 import type { NewJob } from '../job/jobs.js';
-import { refuseUnapproved } from './approval-needed.js';
 
 /** What each tenant gets, without who gets it first. */
 export const configPart = ({ canary: _c, pauseAfterCanary: _p, ...part }: BulkSettings) => part;
@@ -53,8 +51,8 @@ export class ChangeSettings extends JobHandler<BulkSettings> {
     const head = await this.history.head(tenantId);
     const [{ body: current }, { state }] = await Promise.all([this.views.at(tenantId, head), this.log.load(config, { tenant: tenantId })]);
     const planned = await this.changes.plan(tenantId, configChangeOf(configPart(job.params), current, state));
-    await refuseUnapproved(this.holding, changeOf(planned.tenantEvents, planned.configEvents), 'settings');
-    await this.changes.make(tenantId, planned, itemCommand(job, item));
+    // What one may not do alone to one tenant, one may not do alone to many either.
+    await this.changes.make(tenantId, await this.holding.cleared(planned, 'settings'), itemCommand(job, item));
     return { status: 'succeeded' };
   }
 }

@@ -5,14 +5,11 @@ import { invalidField } from '@tenantry/contracts/errors';
 import type { Decision } from '@tenantry/event-store/aggregate';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Holding } from '../approval/holding.js';
-import { changeOf } from '../config/change.js';
 import { itemCommand } from '../job/item-command.js';
 import { type ItemOutcome, JobHandler, type JobItem, type RunningJob } from '../job/job-handler.js';
 import type { PlanVersion } from '../plan/plans.js';
-import { wouldChange } from '../tenant/approved-transitions.js';
 import { changePlan, living, type Tenant, tenant, update, type Why } from '../tenant/tenant.js';
 import { transitions } from '../tenant/transitions.js';
-import { refuseUnapproved } from './approval-needed.js';
 
 type Decide<P> = (params: P, now: string) => Decision<Tenant, typeof tenant.events>;
 
@@ -33,10 +30,10 @@ class TenantDecision<P> extends JobHandler<P> {
     const target = { tenant: item.tenantId as string, command: itemCommand(job, item) };
     const decide = this.decide(job.params, this.clock.now());
     const before = await this.log.load(tenant, { tenant: target.tenant });
-    // What it may not become any more is for the log to say: it may have been made before the process died.
-    if (this.approvable && wouldChange(decide, before.state))
-      await refuseUnapproved(this.holding, changeOf(decide(before.state), []), this.approvable);
-    await this.log.transact(tenant, target, decide, before);
+    // What one may not do alone to one tenant, one may not do alone to many either.
+    const { approvable } = this;
+    const cleared = approvable === null ? decide : await this.holding.clearedDecision(decide, () => approvable);
+    await this.log.transact(tenant, target, cleared, before);
     return { status: 'succeeded' };
   }
 }

@@ -45,7 +45,7 @@ describe('a transition of many tenants', () => {
     await own(register(registration(draft({ name: 'Acme' }), found)));
     await own(markProvisioned('op-1', clock.now()));
     await own(activate({ cause: 'manual' }, clock.now()));
-    const holding = { demand: async () => null } as unknown as Holding;
+    const holding = { clearedDecision: async (decide: unknown) => decide } as unknown as Holding;
     const handlers = tenantDecisions.map(({ useFactory }) => useFactory(log, holding, clock) as JobHandler);
     const suspending = handlers.find(({ type }) => type === 'bulk.suspend')!;
     const item: JobItem = { ordinal: 0, tenantId, target: null, wave: 0, retries: 0, attempt: 1 };

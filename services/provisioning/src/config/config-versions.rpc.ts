@@ -69,9 +69,9 @@ export class ConfigVersionsRpc {
         detail: 'Feature flags would change too: the permission feature:update is needed',
         extensions: { permission: 'feature:update' },
       });
-    const held = await this.holding.hold(tenantId, 'rollback', planned, command);
-    if (held) return held;
-    const { tenant: first, config: second } = await this.changes.make(tenantId, planned, command);
+    const hold = await this.holding.hold(tenantId, 'rollback', planned, command);
+    if (hold.held) return hold.held;
+    const { tenant: first, config: second } = await this.changes.make(tenantId, hold.cleared, command);
     const position = Math.max(head, first?.position ?? -1, second?.position ?? -1);
     const [last] = await this.versions.page(tenantId, position, Number.MAX_SAFE_INTEGER, 1);
     if (!last) throw new Error('a configuration that was rolled back has no version');

@@ -29,9 +29,10 @@ import { draft, registration } from '../tenant/registration.js';
 import { markProvisioned, register, tenant } from '../tenant/tenant.js';
 import type { TenantRetry } from '../tenant/tenant-retry.js';
 import { TenantTransitions } from '../tenant/tenant-transitions.js';
-import { activate } from '../tenant/transitions.js';
+import { activate, reactivate, suspend } from '../tenant/transitions.js';
 import { TransitionsRpc } from '../tenant/transitions.rpc.js';
 import { UpdateTenantRpc } from '../tenant/update-tenant.rpc.js';
+import { type ClearChange, nothingChanged } from './change.js';
 import { config, initialize } from './config.js';
 import { ConfigChanges } from './config-changes.js';
 import { ConfigVersions } from './config-versions.js';
@@ -69,7 +70,24 @@ async function given({ used = {} }: { used?: Record<string, number> } = {}) {
     call: async () => ({ items: Object.entries(used).map(([resource, amount]) => ({ resource, used: amount })) }),
   } as unknown as RpcClient;
   const changes = new ConfigChanges(log, keyring, plans, clock);
-  const holding = new Holding(log, new Policies(log), index, clock);
+  /** Done once, right after the next change was looked at and before it is decided. */
+  let quicker: (() => Promise<unknown>) | null = null;
+  class Late extends Policies {
+    override async current() {
+      const found = await super.current();
+      const [first] = [quicker];
+      quicker = null;
+      await first?.();
+      return found;
+    }
+  }
+  /** As what was approved is made. */
+  const force = async (change: Partial<ClearChange>) =>
+    changes.make(tenantId, await changes.plan(tenantId, { ...nothingChanged, ...change }), system());
+  const meanwhile = (work: () => Promise<unknown>) => {
+    quicker = work;
+  };
+  const holding = new Holding(log, new Late(log), index, clock);
   const providers: { instance: unknown }[] = [];
   const approved = new ApprovedChanges(log, changes, keyring, clock, { getProviders: () => providers } as unknown as DiscoveryService);
   const previews = new Previews(history, sensitive, holding, keyring, rpc, clock);
@@ -138,7 +156,7 @@ async function given({ used = {} }: { used?: Record<string, number> } = {}) {
   };
   const demand = (...items: ApprovalPolicy[]) => log.transact(policies, { tenant: PLATFORM_LOG, command: system() }, setPolicies(items));
   const types = async () => (await log.readLog(tenantId, 0)).events.map(({ type }) => type);
-  return { tenantId, log, clock, approved, demand, as, types, publish, ...as('ada') };
+  return { tenantId, log, clock, approved, demand, as, types, publish, meanwhile, force, own, ...as('ada') };
 }
 
 describe('sensitive settings', () => {
@@ -380,6 +398,28 @@ describe('an approval', () => {
     expect((await set('session_timeout_minutes', 1440)).status).toBe(200);
     expect((await set('motto', 'second')).status).toBe(200);
     expect((await feature('beta', { enabled: false })).status).toBe(202);
+  });
+
+  it('is needed for what was so already when it was looked at, and is not any more', async () => {
+    const { demand, meanwhile, force, set, get, put, feature, toStatus, own, clock, log, tenantId } = await given();
+    const policy = { approvers: 1, expiresHours: 1 };
+    await demand({ ...policy, keys: ['motto'] }, { ...policy, commands: ['features', 'suspend'] });
+    const needed = { code: 'approval.needed' };
+    const motto = (value: string) => () =>
+      force({ settings: [{ key: 'motto', value: JSON.stringify(value), type: 'string', category: 'general', encrypted: false }] });
+    const beta = (enabled: boolean) => () => force({ features: [{ flag: 'beta', enabled, percentage: 100, at: null }] });
+    meanwhile(motto('theirs'));
+    await expect(set('motto', 'first')).rejects.toMatchObject(needed);
+    meanwhile(motto('first'));
+    await expect(put({ settings: { motto: 'theirs' } })).rejects.toMatchObject(needed);
+    expect((await get('motto')).body.value).toBe('first');
+    await beta(true)();
+    meanwhile(beta(false));
+    await expect(feature('beta', { enabled: true })).rejects.toMatchObject(needed);
+    await own(suspend({ cause: 'manual' }, clock.now()) as never);
+    meanwhile(() => own(reactivate({ cause: 'manual' }, clock.now()) as never));
+    await expect(toStatus('suspended')).rejects.toMatchObject(needed);
+    expect((await log.load(tenant, { tenant: tenantId })).state.status).toBe('active');
   });
 
   it('holds whichever way the change comes', async () => {

@@ -33,9 +33,9 @@ export class PutConfigRpc {
     const change = await this.changeOf(tenantId, body);
     refuseUnpermitted(change, command.principal.permissions);
     const planned = await this.changes.plan(tenantId, change);
-    const held = await this.holding.hold(tenantId, 'settings', planned, command);
-    if (held) return held;
-    await this.changes.make(tenantId, planned, command);
+    const hold = await this.holding.hold(tenantId, 'settings', planned, command);
+    if (hold.held) return hold.held;
+    await this.changes.make(tenantId, hold.cleared, command);
     return this.views.at(tenantId, await this.history.head(tenantId));
   }
 

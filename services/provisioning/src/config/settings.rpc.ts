@@ -71,9 +71,9 @@ export class SettingsRpc {
     if (isRegional(key)) {
       const { value } = settingFor(key, body, null);
       const planned = await this.changes.plan(tenantId, { ...nothingChanged, tenant: { [key]: JSON.parse(value) } });
-      const held = await this.holding.hold(tenantId, 'settings', planned, command);
-      if (held) return held;
-      const { tenant: done } = await this.changes.make(tenantId, planned, command);
+      const hold = await this.holding.hold(tenantId, 'settings', planned, command);
+      if (hold.held) return hold.held;
+      const { tenant: done } = await this.changes.make(tenantId, hold.cleared, command);
       const { events } = await this.log.load(tenant, { tenant: tenantId });
       if (!done) throw new Error('a change of a field of the tenant made nothing of the tenant');
       const until = events.filter(({ streamVersion }) => streamVersion <= done.version);
@@ -82,9 +82,9 @@ export class SettingsRpc {
     const before = await this.log.load(config, { tenant: tenantId });
     const setting = settingFor(key, body, settingOf(before.state, key));
     const planned = await this.changes.plan(tenantId, { ...nothingChanged, settings: [setting] });
-    const held = await this.holding.hold(tenantId, 'settings', planned, command);
-    if (held) return held;
-    const { config: done } = await this.changes.make(tenantId, planned, command);
+    const hold = await this.holding.hold(tenantId, 'settings', planned, command);
+    if (hold.held) return hold.held;
+    const { config: done } = await this.changes.make(tenantId, hold.cleared, command);
     if (!done) throw new Error('a change of a setting made nothing of the configuration');
     return answer(tenantId, await settingView(this.keyring, tenantId, done.state.settings[key] as StoredSetting), done);
   }
@@ -92,9 +92,9 @@ export class SettingsRpc {
   @Handles(removeSetting)
   async remove({ tenantId, params: { key }, command }: Call<typeof removeSetting>): Reply<typeof removeSetting> {
     const planned = await this.changes.plan(tenantId, { ...nothingChanged, removed: [{ key }] });
-    const held = await this.holding.hold(tenantId, 'settings', planned, command);
-    if (held) return held;
-    const { config: done } = await this.changes.make(tenantId, planned, command);
+    const hold = await this.holding.hold(tenantId, 'settings', planned, command);
+    if (hold.held) return hold.held;
+    const { config: done } = await this.changes.make(tenantId, hold.cleared, command);
     if (!done) throw new Error('the removal of a setting made nothing of the configuration');
     const { version, position, events } = done;
     if (version < 0) return { status: 200, body: { key, removed: false } };

@@ -63,9 +63,9 @@ export class FeaturesRpc {
     command: CommandContext,
   ): Promise<RouteAnswer<typeof putFeature>> {
     const planned = await this.changes.plan(tenantId, wanted);
-    const held = await this.holding.hold(tenantId, 'features', planned, command);
-    if (held) return held;
-    const { config: done } = await this.changes.make(tenantId, planned, command);
+    const hold = await this.holding.hold(tenantId, 'features', planned, command);
+    if (hold.held) return hold.held;
+    const { config: done } = await this.changes.make(tenantId, hold.cleared, command);
     if (!done) throw new Error('a change of a feature made nothing of the configuration');
     const owner = registered((await this.log.load(tenant, { tenant: tenantId })).state);
     const body = featureOf(owner, done.state, flag, this.clock.now());

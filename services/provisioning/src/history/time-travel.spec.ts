@@ -50,7 +50,11 @@ async function given(permissions?: string[]) {
   const sensitive = new Sensitive(log);
   const current = async (id: (typeof planIds)[number]) => plan(id);
   const plans = { current, of: ({ id }: { id: (typeof planIds)[number] }) => current(id) } as unknown as Plans;
-  const unheld = { hold: async () => null, holdCommand: async () => null } as unknown as Holding;
+  const unheld = {
+    hold: async (_t: string, _c: string, cleared: unknown) => ({ held: null, cleared }),
+    holdCommand: async () => null,
+    clearedDecision: async (decide: unknown) => decide,
+  } as unknown as Holding;
   const status = new TransitionsRpc(log, new TenantTransitions({} as TenantRetry, clock), keyring, clock, unheld);
   const changes = new ConfigChanges(log, keyring, plans, clock);
   const settings = new SettingsRpc(log, keyring, changes, unheld);

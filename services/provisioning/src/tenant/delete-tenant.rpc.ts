@@ -26,7 +26,7 @@ export class DeleteTenantRpc {
     const { begins, before } = await this.deletions.plan(tenantId, body, command);
     const held = begins ? await this.holding.holdCommand(tenantId, 'delete', body, command, before.version) : null;
     if (held) return held;
-    const done = await this.deletions.begin(tenantId, body, command);
+    const done = await this.deletions.begin(tenantId, body, command, (decide) => this.holding.clearedDecision(decide, () => 'delete'));
     const state = registered(done.state);
     const { version, position } = done;
     const view = await tenantView(this.keyring, tenantId, state, { version, position });

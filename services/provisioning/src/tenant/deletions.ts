@@ -13,6 +13,8 @@ import { hasChildren, Resellers } from './resellers.js';
 import { tenant } from './tenant.js';
 
 type Body = z.infer<typeof DeletionBody>;
+type Decide = ReturnType<typeof scheduleDeletion>;
+type Clear = (decide: Decide) => Promise<Decide>;
 
 /** The beginning of a deletion. */
 @Injectable()
@@ -25,16 +27,17 @@ export class Deletions {
   ) {}
 
   /** What it would do, on the tenant as it is. @throws DomainError where it is refused */
-  async plan(tenantId: string, body: Body, { id }: CommandContext) {
+  async plan(tenantId: string, body: Body, { id }: CommandContext, clear: Clear = async (decide) => decide) {
     const operationId = derivedId('operation', tenantId, 'deletion', id);
-    const decide = scheduleDeletion({ ...body, cause: body.cause ?? ('manual' as const), operationId }, this.clock.now());
+    const decide = await clear(scheduleDeletion({ ...body, cause: body.cause ?? ('manual' as const), operationId }, this.clock.now()));
     const before = await this.log.load(tenant, { tenant: tenantId });
     return { operationId, decide, before, begins: decide(before.state).length > 0 };
   }
 
-  async begin(tenantId: string, body: Body, command: CommandContext) {
+  /** @param clear refuses what others have to approve; without it that was approved */
+  async begin(tenantId: string, body: Body, command: CommandContext, clear?: Clear) {
     // Looked at first: who isn't a tenant, or goes already, gets no operation.
-    const { operationId, decide, before, begins } = await this.plan(tenantId, body, command);
+    const { operationId, decide, before, begins } = await this.plan(tenantId, body, command, clear);
     if (begins) await this.resellers.requireNoChildren(tenantId);
     if (begins) await this.operations.add(operationId, tenantId, DELETION);
     const done = await this.log.transact(tenant, { tenant: tenantId, command }, decide, before);

@@ -44,7 +44,7 @@ async function given() {
   const tenantId = newId();
   const childless = { requireNoChildren: async () => undefined, settleChildren: async () => 0 } as unknown as Resellers;
   const index = { add: async () => undefined } as unknown as OperationIndex;
-  const unheld = { holdCommand: async () => null } as unknown as Holding;
+  const unheld = { holdCommand: async () => null, clearedDecision: async (decide: unknown) => decide } as unknown as Holding;
   /** A process: after its death another one knows what the log says. */
   const start = () => {
     const log = new DefaultTenantLog(store, keyring);

@@ -32,6 +32,7 @@ type Asked = Pick<Call<typeof suspendTenant>, 'tenantId' | 'command'> & {
   /** With the reseller that asks, where one does: who it was has to be known once others have approved it. */
   body: Call<typeof suspendTenant>['body'] & { resellerId?: string };
 };
+const approvable = (name: TransitionCommand): Exclude<TransitionCommand, 'retry'> | null => (name === 'retry' ? null : name);
 type Accepted = TenantBody & { operation: { id: string; url: string } };
 
 /** The commands of a tenant's life, by their own names or as the status that is wanted; now, or scheduled. */
@@ -92,7 +93,8 @@ export class TransitionsRpc {
     const asked = { tenantId, body: { ...body, resellerId: reseller }, command };
     const held = wouldChange(decide, now) ? await this.held(transitionTo(status, now), asked) : null;
     if (held) return held;
-    const { state, version, position } = await this.log.transact(tenant, { tenant: tenantId, command }, decide);
+    const cleared = await this.holding.clearedDecision(decide, (state) => approvable(transitionTo(status, state)));
+    const { state, version, position } = await this.log.transact(tenant, { tenant: tenantId, command }, cleared);
     const view = await tenantView(this.keyring, tenantId, registered(state), { version, position });
     return { status: 200, body: view, version, position: { tenantId, position } };
   }
@@ -107,7 +109,8 @@ export class TransitionsRpc {
     if (held) return held;
     if (body.at !== undefined) return this.schedule(name, body.at, asked);
     const decide = await this.transitions.decision(tenantId, name, whyOf(body), command.id);
-    const done = await this.log.transact(tenant, { tenant: tenantId, command }, decide);
+    const cleared = await this.holding.clearedDecision(decide, () => approvable(name));
+    const done = await this.log.transact(tenant, { tenant: tenantId, command }, cleared);
     const state = registered(done.state);
     if (state.status === 'pending' && !state.provisioned) return accepted(this.keyring, tenantId, state, done);
     const { version, position } = done;

@@ -30,9 +30,9 @@ export class UpdateTenantRpc {
         extensions: { permission: 'billing:update' },
       });
     const planned = await this.changes.plan(tenantId, tenantChangeOf(body), typeof body.plan === 'object' ? 'plan.id' : 'plan');
-    const held = await this.holding.hold(tenantId, 'update', planned, command);
-    if (held) return held;
-    const { tenant: made } = await this.changes.make(tenantId, planned, command);
+    const hold = await this.holding.hold(tenantId, 'update', planned, command);
+    if (hold.held) return hold.held;
+    const { tenant: made } = await this.changes.make(tenantId, hold.cleared, command);
     // A body that names nothing changes nothing.
     const { state, version, position } = made ?? (await this.log.load(tenant, { tenant: tenantId }));
     const view = await tenantView(this.keyring, tenantId, registered(state), { version, position });

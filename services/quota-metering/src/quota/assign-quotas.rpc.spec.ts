@@ -181,6 +181,18 @@ describe('limits that are set', () => {
     const late = rpc().override({ tenantId, limits: { users: 10 }, command: { ...approved, id: newId() } });
     await expect(late).rejects.toMatchObject({ code: 'precondition.failed' });
   });
+  it('that were so already are not set where somebody else changes them a moment later', async () => {
+    await assign();
+    const call = async ({ name }: { name: string }) => {
+      if (name === 'approvals.hold') return { held: null };
+      // Between the look and the decision.
+      await put({ users: 1 });
+      return { impacts: [{ kind: 'approval', detail: '' }] };
+    };
+    const asked = rpc(ledger, call).put({ tenantId, body: { limits: { users: 2 } }, command: command() } as never);
+    await expect(asked).rejects.toMatchObject({ code: 'approval.needed' });
+    expect((await meter.standing(tenantId, 'users')).limit).toBe(1);
+  });
   it('by work over many are refused where others have to approve them, unless there is nothing left to do', async () => {
     await assign();
     const item = { id: newId(), actor: { kind: 'staff' as const, id: 'somebody' } };

@@ -38,9 +38,9 @@ export class LimitsRpc {
   async put({ tenantId, body, command }: Call<typeof putLimits>): Reply<typeof putLimits> {
     const before = await this.meter.standings(tenantId);
     const limits = limitsInUnits('limits', body.limits);
-    const held = await this.held(tenantId, limits, command);
+    const { held, unapproved } = await this.held(tenantId, limits, command);
     if (held) return held;
-    const { state, version, position } = await this.set(tenantId, limits, command);
+    const { state, version, position } = await this.set(tenantId, limits, command, unapproved);
     const items = state.status === 'assigned' ? state.quotas : [];
     return { status: 200, body: { items, impacts: limitImpacts(before, items) }, version, position: { tenantId, position } };
   }
@@ -84,12 +84,18 @@ export class LimitsRpc {
     return this.ledger.over(tenantIds, Object.fromEntries(bounds), this.clock.now());
   }
 
-  /** What a policy has others approve waits for them, unless it would be refused, or change nothing. */
+  /**
+   * What a policy has others approve waits for them, unless it would be refused, or change nothing. `unapproved`: it changes nothing, and
+   * would wait if it did, as it may by the time that it is decided.
+   */
   private async held(tenantId: string, limits: Limits, request: CommandContext) {
     const [plan, { state, version }] = await Promise.all([this.plan(tenantId, limits), this.log.load(quotas, { tenant: tenantId })]);
-    if (override(limits, plan, this.clock.now())(state).length === 0) return null;
+    if (override(limits, plan, this.clock.now())(state).length === 0) {
+      const { impacts } = await this.rpc.call(approvalImpacts, { command: 'limits' });
+      return { held: null, unapproved: impacts.length > 0 };
+    }
     const { held } = await this.rpc.call(holdCommand, { tenantId, command: 'limits', body: { limits }, version, request });
-    return held;
+    return { held, unapproved: false };
   }
 
   /** One append and one statement; where the process dies in between, the effect of the event writes the rows. */
@@ -125,7 +131,9 @@ const refusingChanges =
   (decide: ReturnType<typeof override>): ReturnType<typeof override> =>
   (state) => {
     if (decide(state).length === 0) return [];
-    throw new DomainError('approval.needed', { detail: 'A policy has others approve this change: ask for it for the tenant alone.' });
+    throw new DomainError('approval.needed', {
+      detail: 'A policy has others approve this change: ask for it, or ask again, for the tenant alone.',
+    });
   };
 
 /** With the version that was expected, where one was, it is a request that the log checks. */
