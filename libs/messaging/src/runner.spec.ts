@@ -1,126 +1,12 @@
-import type { NatsConnection } from '@nats-io/transport-node';
-import { newId, tenantKey } from '@tenantry/contracts/ids';
-import { MemoryEventStore } from '@tenantry/event-store/adapters/memory/memory-event-store';
+import { newId } from '@tenantry/contracts/ids';
 import { command } from '@tenantry/event-store/conformance/given';
 import { silentLogger } from '@tenantry/observability/logger';
-import { type EventuallyOptions, eventually } from '@tenantry/testing/eventually';
-import { type RunningNats, startNats } from '@tenantry/testing/nats';
-import { type RunningPostgres, startPostgres } from '@tenantry/testing/postgres';
-import { integer, pgSchema, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core';
-import pg from 'pg';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { connectNats } from './nats.js';
-import { PostgresRunnerStorage } from './postgres-storage.js';
-import { add, effect, type ProcessManager, type Projection, patch, processManager, projection, upsert } from './projection.js';
-import { Runner, type RunnerParts } from './runner.js';
+import { describe, expect, it } from 'vitest';
+import { namesOf, pages, serviceWithRunners, until, welcome } from './runner.fixture.js';
 import { SystemScheduler } from './scheduler.js';
-import { createServiceSchema, SchemaTenants } from './spec-support.js';
-import { ReadPosition } from './wait.js';
 import { NatsWakeUps } from './wake-ups.js';
 
-const own = pgSchema('svc');
-const names = own.table('names', {
-  tenantId: uuid('tenant_id').primaryKey(),
-  name: text('name').notNull(),
-  updates: integer('updates').notNull().default(0),
-});
-const notes = pgTable(
-  'svc_notes',
-  { tenantId: uuid('tenant_id').notNull(), position: integer('position').notNull(), type: text('type').notNull() },
-  (table) => [primaryKey({ columns: [table.tenantId, table.position] })],
-);
-const ownTables =
-  "CREATE TABLE names (tenant_id uuid PRIMARY KEY, name text NOT NULL CHECK (name <> 'refused'), updates int NOT NULL DEFAULT 0)";
-const pageTable = 'CREATE TABLE pages (tenant_id uuid, position int, PRIMARY KEY (tenant_id, position))';
-const tenantTables = 'CREATE TABLE svc_notes (tenant_id uuid, position int, type text NOT NULL, PRIMARY KEY (tenant_id, position))';
-
-const namesOf = (version = 1): Projection =>
-  projection({
-    name: 'names',
-    version,
-    placement: 'service',
-    tables: [names],
-    on: {
-      TenantRegistered: ({ data }) => upsert(names, { name: data.name }),
-      TenantUpdated: ({ data, tenantId }) => {
-        if (data.name === 'poison') throw new Error('cannot take this');
-        return patch(names, { tenantId }, { name: data.name, updates: add(1) });
-      },
-    },
-  });
-const pageRows = own.table('pages', { tenantId: uuid('tenant_id').notNull(), position: integer('position').notNull() }, (table) => [
-  primaryKey({ columns: [table.tenantId, table.position] }),
-]);
-const pages = projection({
-  name: 'pages',
-  version: 1,
-  placement: 'service',
-  tables: [pageRows],
-  on: { TenantUpdated: ({ position }) => upsert(pageRows, { position }) },
-});
-const welcome: ProcessManager = processManager({
-  name: 'welcome',
-  on: { TenantRegistered: ({ data }) => effect('welcome', { name: data.name }) },
-});
-const everything = projection({
-  name: 'notes',
-  version: 1,
-  placement: 'tenant',
-  tables: [notes],
-  on: { '*': ({ position, type }) => upsert(notes, { position, type }) },
-});
-
-let postgres: RunningPostgres;
-let nats: RunningNats;
-let connection: NatsConnection;
-let pool: pg.Pool;
-let tenants: SchemaTenants;
-let store: MemoryEventStore;
-let storage: PostgresRunnerStorage;
-const scheduler = new SystemScheduler();
-const runners: Runner[] = [];
-
-const runner = async (parts: Partial<RunnerParts> = {}) => {
-  const { projections = [namesOf()], processes = [] } = parts;
-  const made = new Runner({ service: 'svc', storage, store, scheduler, logger: silentLogger, ...parts, projections, processes });
-  runners.push(made);
-  await made.start();
-  return made;
-};
-const append = async (tenantId: string, type: string, data: unknown, stream = newId()) =>
-  (await store.append(command(tenantId, { stream, events: [{ type, data }] }))).events[0]?.position as number;
-/** Until the expectations hold. */
-const until = (check: () => Promise<void>, options?: EventuallyOptions) =>
-  eventually(async () => {
-    await check();
-    return true;
-  }, options);
-const rows = async (sql: string, values: unknown[] = []) => (await pool.query(sql, values)).rows;
-const wake = (tenantId: string, type: string, data: unknown) =>
-  connection.publish(`tenantry.events.${tenantId}.tenant.${type}`, JSON.stringify(data));
-const notesOf = (tenantId: string) => rows(`SELECT type FROM t_${tenantKey(tenantId)}.svc_notes ORDER BY position`);
-const nameOf = async (tenantId: string) => (await rows('SELECT name, updates FROM svc.names WHERE tenant_id = $1', [tenantId]))[0];
-
-beforeAll(async () => {
-  [postgres, nats] = await Promise.all([startPostgres(), startNats({ jetstream: false })]);
-  connection = await connectNats({ url: nats.url, process: 'svc', logger: silentLogger });
-  pool = new pg.Pool({ connectionString: postgres.url, max: 10, pipeline: true } as pg.PoolConfig);
-  await pool.query(
-    'CREATE SCHEMA tenancy; CREATE TABLE tenancy.placements (tenant_id uuid PRIMARY KEY, generation bigint NOT NULL); CREATE SCHEMA log; CREATE TABLE log.heads (tenant_id uuid PRIMARY KEY, position bigint NOT NULL, recorded_at timestamptz NOT NULL DEFAULT now())',
-  );
-  await createServiceSchema(pool, 'svc', `${ownTables}; ${pageTable}`);
-  tenants = new SchemaTenants(pool, tenantTables);
-  store = new MemoryEventStore();
-  storage = new PostgresRunnerStorage(pool, 'svc', tenants);
-}, 90_000);
-afterEach(async () => {
-  await Promise.all(runners.splice(0).map((each) => each.stop()));
-});
-afterAll(async () => {
-  await connection?.close();
-  await pool?.end();
-  await Promise.all([nats?.stop(), postgres?.stop()]);
-});
+const { on, store, runner, append, rows, wake, nameOf, freeze } = serviceWithRunners();
 
 describe("rows in the service's own schema", () => {
   it('follow the logs of many tenants, checkpoints included', async () => {
@@ -169,9 +55,9 @@ describe("rows in the service's own schema", () => {
     before.appended([id]);
     await until(async () => expect(await nameOf(id)).toEqual({ name: 'w', updates: 1 }));
     await before.stop();
-    await pool.query("UPDATE svc.names SET name = 'broken', updates = 7 WHERE tenant_id = $1", [id]);
-    await pool.query('DELETE FROM svc.effects WHERE tenant_id = $1', [id]);
-    await pool.query('INSERT INTO log.heads VALUES ($1, 1)', [id]);
+    await on.pool.query("UPDATE svc.names SET name = 'broken', updates = 7 WHERE tenant_id = $1", [id]);
+    await on.pool.query('DELETE FROM svc.effects WHERE tenant_id = $1', [id]);
+    await on.pool.query('INSERT INTO log.heads VALUES ($1, 1)', [id]);
     // Nobody tells it: the sweep at its start finds that the hint is of another version.
     await runner({ projections: [namesOf(2)], processes: [welcome] });
     await until(async () => expect(await nameOf(id)).toEqual({ name: 'w', updates: 1 }));
@@ -185,8 +71,8 @@ describe("rows in the service's own schema", () => {
     first.appended([id]);
     await until(async () => expect(await nameOf(id)).toEqual({ name: 'old', updates: 0 }));
     await first.stop();
-    await pool.query('UPDATE svc.checkpoints SET event_id = gen_random_uuid(), position = 5 WHERE tenant_id = $1', [id]);
-    await pool.query("UPDATE svc.names SET name = 'of another history' WHERE tenant_id = $1", [id]);
+    await on.pool.query('UPDATE svc.checkpoints SET event_id = gen_random_uuid(), position = 5 WHERE tenant_id = $1', [id]);
+    await on.pool.query("UPDATE svc.names SET name = 'of another history' WHERE tenant_id = $1", [id]);
     const second = await runner();
     second.appended([id]);
     await until(async () => expect(await nameOf(id)).toEqual({ name: 'old', updates: 0 }));
@@ -251,9 +137,9 @@ describe('a rebuild', () => {
     await until(async () => expect(await effectsOf()).toHaveLength(1));
     const [before] = await effectsOf();
     await first.stop();
-    await pool.query('DELETE FROM svc.effects WHERE tenant_id = $1', [id]);
-    await pool.query('UPDATE svc.checkpoints SET event_id = gen_random_uuid() WHERE tenant_id = $1', [id]);
-    await pool.query("UPDATE svc.names SET name = 'of another history' WHERE tenant_id = $1", [id]);
+    await on.pool.query('DELETE FROM svc.effects WHERE tenant_id = $1', [id]);
+    await on.pool.query('UPDATE svc.checkpoints SET event_id = gen_random_uuid() WHERE tenant_id = $1', [id]);
+    await on.pool.query("UPDATE svc.names SET name = 'of another history' WHERE tenant_id = $1", [id]);
     const second = await runner({ processes: [welcome], scheduler: new Later() });
     second.appended([id]);
     await until(async () => expect(await nameOf(id)).toEqual({ name: 'r', updates: 0 }));
@@ -271,15 +157,15 @@ describe('what an operator has left out', () => {
     running.appended([id]);
     const parked = async () => (await rows('SELECT event_id, type FROM svc.parked WHERE tenant_id = $1', [id]))[0];
     await until(async () => expect(await parked()).toMatchObject({ type: 'TenantUpdated' }), { timeoutMs: 15_000 });
-    await pool.query(
+    await on.pool.query(
       `WITH gone AS (DELETE FROM svc.parked WHERE tenant_id = $1 RETURNING consumer, tenant_id, event_id, position)
        INSERT INTO svc.skipped SELECT consumer, tenant_id, event_id, position, 'a test', 'tester' FROM gone`,
       [id],
     );
     await until(async () => expect(await nameOf(id)).toEqual({ name: 'after', updates: 1 }));
     await running.stop();
-    await pool.query('INSERT INTO log.heads VALUES ($1, 2)', [id]);
-    await pool.query("UPDATE svc.names SET name = 'broken' WHERE tenant_id = $1", [id]);
+    await on.pool.query('INSERT INTO log.heads VALUES ($1, 2)', [id]);
+    await on.pool.query("UPDATE svc.names SET name = 'broken' WHERE tenant_id = $1", [id]);
     await runner({ projections: [namesOf(2)] });
     await until(async () => expect(await nameOf(id)).toEqual({ name: 'after', updates: 1 }));
   }, 30_000);
@@ -292,15 +178,12 @@ describe('a checkpoint that somebody else has locked', () => {
     for (const id of [locked, free]) await append(id, 'TenantRegistered', { name: 'first' });
     running.appended([locked, free]);
     await until(async () => expect(await nameOf(locked)).toEqual({ name: 'first', updates: 0 }));
-    const frozen = await pool.connect();
-    await frozen.query('BEGIN');
-    await frozen.query('SELECT FROM svc.checkpoints WHERE tenant_id = $1 FOR UPDATE', [locked]);
+    const thaw = await freeze('SELECT FROM svc.checkpoints WHERE tenant_id = $1 FOR UPDATE', [locked]);
     for (const id of [locked, free]) await append(id, 'TenantUpdated', { name: 'second' });
     running.appended([locked, free]);
     await until(async () => expect(await nameOf(free)).toEqual({ name: 'second', updates: 1 }));
     expect(await nameOf(locked)).toEqual({ name: 'first', updates: 0 });
-    await frozen.query('ROLLBACK');
-    frozen.release();
+    await thaw();
     await until(async () => expect(await nameOf(locked)).toEqual({ name: 'second', updates: 1 }), { timeoutMs: 2_000 });
   });
 });
@@ -322,7 +205,7 @@ describe('what the database refuses', () => {
 describe('wake-ups', () => {
   it('come from the bus, on the subjects of what is handled', async () => {
     const id = newId();
-    await runner({ wakeUps: new NatsWakeUps(connection, silentLogger) });
+    await runner({ wakeUps: new NatsWakeUps(on.connection, silentLogger) });
     await append(id, 'TenantRegistered', { name: 'woken' });
     wake(id, 'TenantRegistered', {});
     await until(async () => expect(await nameOf(id)).toEqual({ name: 'woken', updates: 0 }));
@@ -330,9 +213,9 @@ describe('wake-ups', () => {
 
   it('are believed nothing: what a message says of an event is not applied', async () => {
     const id = newId();
-    await runner({ wakeUps: new NatsWakeUps(connection, silentLogger) });
+    await runner({ wakeUps: new NatsWakeUps(on.connection, silentLogger) });
     wake(id, 'TenantRegistered', { name: 'forged' });
-    connection.publish('tenantry.events.not-a-tenant.tenant.TenantRegistered', '{}');
+    on.connection.publish('tenantry.events.not-a-tenant.tenant.TenantRegistered', '{}');
     await append(id, 'TenantActivated', {});
     wake(id, 'TenantUpdated', {});
     await new Promise((resolve) => setTimeout(resolve, 200));
@@ -343,112 +226,7 @@ describe('wake-ups', () => {
     const id = newId();
     await runner({ options: { sweepMs: 100 } });
     await append(id, 'TenantRegistered', { name: 'found' });
-    await pool.query('INSERT INTO log.heads VALUES ($1, 0)', [id]);
+    await on.pool.query('INSERT INTO log.heads VALUES ($1, 0)', [id]);
     await until(async () => expect(await nameOf(id)).toEqual({ name: 'found', updates: 0 }));
-  });
-});
-
-describe("rows in the tenant's schema", () => {
-  it('wait for the place to be there, and catch up when its step is said to be done', async () => {
-    const id = newId();
-    await runner({ projections: [everything], wakeUps: new NatsWakeUps(connection, silentLogger), options: { tenantDelayMs: 50 } });
-    await append(id, 'TenantRegistered', { name: 'x' });
-    wake(id, 'TenantRegistered', {});
-    await new Promise((resolve) => setTimeout(resolve, 200));
-    await tenants.place(id);
-    wake(id, 'TenantRegistered', {});
-    await new Promise((resolve) => setTimeout(resolve, 200));
-    expect(await notesOf(id)).toEqual([]);
-    await append(id, 'ProvisioningStepCompleted', { step: 'isolate' });
-    wake(id, 'ProvisioningStepCompleted', { step: 'isolate' });
-    await until(async () => expect(await notesOf(id)).toHaveLength(2));
-  });
-
-  it('are filled again in another place when the tenant has moved', async () => {
-    const id = newId();
-    await tenants.place(id);
-    const running = await runner({ projections: [everything], options: { sweepMs: 100 } });
-    const at = await append(id, 'TenantRegistered', { name: 'x' });
-    await pool.query('INSERT INTO log.heads VALUES ($1, $2)', [id, at]);
-    running.appended([id]);
-    await until(async () => expect(await notesOf(id)).toHaveLength(1));
-    await until(async () => expect(await rows('SELECT generation FROM svc.hints WHERE tenant_id = $1', [id])).toEqual([{ generation: 1 }]));
-    await tenants.move(id, 'svc_notes');
-    await until(async () => expect(await notesOf(id)).toHaveLength(1));
-    await until(async () => expect(await rows('SELECT generation FROM svc.hints WHERE tenant_id = $1', [id])).toEqual([{ generation: 2 }]));
-  });
-
-  it('of a tenant whose database is silent hold up nobody else', async () => {
-    const [silent, ...others] = Array.from({ length: 9 }, newId) as [string, ...string[]];
-    for (const id of [silent, ...others]) await tenants.place(id);
-    const running = await runner({ projections: [everything], options: { concurrency: 1 } });
-    const schema = `t_${tenantKey(silent)}`;
-    const holder = await pool.connect();
-    await holder.query(`BEGIN; LOCK TABLE ${schema}.checkpoints`);
-    for (const id of [silent, ...others]) await append(id, 'TenantRegistered', { name: 'x' });
-    running.appended([silent]);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    running.appended(others);
-    await until(async () => {
-      for (const id of others) expect(await notesOf(id)).toHaveLength(1);
-    });
-    expect(await notesOf(silent)).toEqual([]);
-    await holder.query('ROLLBACK');
-    holder.release();
-    await until(async () => expect(await notesOf(silent)).toHaveLength(1));
-  });
-
-  it('take many events with few transactions, each once, with two replicas', async () => {
-    const id = newId();
-    await tenants.place(id);
-    const replicas = await Promise.all([runner({ projections: [everything] }), runner({ projections: [everything] })]);
-    const before = tenants.transactions;
-    for (let n = 0; n < 200; n++) {
-      await append(id, 'TenantUpdated', { name: `n${n}` });
-      for (const replica of replicas) replica.appended([id]);
-    }
-    await until(async () =>
-      expect((await rows(`SELECT count(*)::int AS n FROM t_${id.replaceAll('-', '')}.svc_notes`))[0]).toEqual({ n: 200 }),
-    );
-    expect(tenants.transactions - before).toBeLessThan(12);
-  });
-});
-
-describe('waiting for a position', () => {
-  const position = (running: Runner | undefined, projections: Projection[]) =>
-    new ReadPosition({ service: 'svc', storage, store, scheduler, projections, processes: [], runner: running });
-
-  it('hurries the runner, and is over when the rows are there', async () => {
-    const id = newId();
-    await tenants.place(id);
-    const running = await runner({ projections: [everything] });
-    const at = await append(id, 'TenantRegistered', { name: 'x' });
-    expect(await position(running, [everything]).waitFor('tenant', id, at)).toBe(true);
-    expect((await rows(`SELECT count(*)::int AS n FROM t_${id.replaceAll('-', '')}.svc_notes`))[0]).toEqual({ n: 1 });
-  });
-
-  it('does not wait for events that the rows have nothing to do with', async () => {
-    const id = newId();
-    const at = await append(id, 'TenantActivated', {});
-    expect(await position(undefined, [namesOf()]).waitFor('service', id, at)).toBe(true);
-  });
-
-  it("gives up in time where the tenant's database keeps silent", async () => {
-    const id = newId();
-    await tenants.place(id);
-    const at = await append(id, 'TenantRegistered', { name: 'x' });
-    const holder = await pool.connect();
-    await holder.query(`BEGIN; LOCK TABLE t_${tenantKey(id)}.checkpoints`);
-    const begun = performance.now();
-    expect(await position(undefined, [everything]).waitFor('tenant', id, at, 200)).toBe(false);
-    expect(performance.now() - begun).toBeLessThan(1_000);
-    await holder.query('ROLLBACK');
-    holder.release();
-  });
-
-  it('gives up in time where nobody applies the events', async () => {
-    const id = newId();
-    const at = await append(id, 'TenantRegistered', { name: 'x' });
-    expect(await position(undefined, [namesOf()]).waitFor('service', id, at, 150)).toBe(false);
   });
 });

@@ -1,19 +1,17 @@
 import { PLATFORM_LOG, PLATFORM_SECURITY_LOG } from '@tenantry/contracts/ids';
 import type { EventStore } from '@tenantry/event-store/port';
 import type { Logger } from '@tenantry/observability/logger';
-import { errorText } from '@tenantry/observability/redact';
 import { Caution } from './caution.js';
 import { type Consumer, consumerOf, wakeSubjects } from './consumer.js';
 import type { RunnerStorage } from './consumer-rows.js';
-import { type Calm, DirtyQueue, type Outcome } from './dirty-queue.js';
 import { Failures } from './failures.js';
 import { Hints } from './hints.js';
-import type { Progress } from './progress.js';
+import type { Lane } from './lane.js';
 import type { ProcessManager, Projection } from './projection.js';
 import type { Scheduler, Timer } from './scheduler.js';
-import { ServicePass } from './service-pass.js';
+import { type ServiceLaneOptions, serviceLane } from './service-lane.js';
 import type { Behind } from './sweep.js';
-import { TenantPass, type TenantWork } from './tenant-pass.js';
+import { type TenantLaneOptions, tenantLane } from './tenant-lane.js';
 import type { WakeUp, WakeUps } from './wake-ups.js';
 
 export interface RunnerParts {
@@ -34,20 +32,7 @@ export interface RunnerParts {
   options?: Partial<RunnerOptions>;
 }
 
-export interface RunnerOptions {
-  /** Tenants of one pass over the service's own rows. */
-  batch: number;
-  /** Tenants whose own schemas are written at once. */
-  concurrency: number;
-  /** At least this long from one pass over a tenant to its next, unless somebody waits for it. */
-  serviceIntervalMs: number;
-  /** From the start of one pass over the service's own rows to the next: tenants that become dirty one after the other go together. */
-  serviceGapMs: number;
-  tenantIntervalMs: number;
-  /** From the first wake-up of a tenant to the pass over its own schema, where many have something to do: what follows goes along. */
-  tenantDelayMs: number;
-  /** While all that is due in the tenants' schemas is done at once, a tenant's first event is applied without that delay. */
-  calm: Calm;
+export interface RunnerOptions extends ServiceLaneOptions, TenantLaneOptions {
   sweepMs: number;
 }
 
@@ -61,29 +46,10 @@ const defaults: RunnerOptions = {
   calm: { lateMs: 25, intervalMs: 20, maxIntervalMs: 80 },
   sweepMs: 5_000,
 };
-/** So long a tenant's pass has a slot; and so many may go on without one. */
-const overtimeMs = 1_000;
-const maxOvertime = 4;
 /** Its rows are elsewhere now, with checkpoints of their own. */
 const movedSubject = 'tenantry.events.*.tenant.TenantMoved';
 /** The step after which a tenant's tables exist. Only a wake-up: whether they do, `withTenant` says. */
 const placedSubject = 'tenantry.events.*.tenant.ProvisioningStepCompleted';
-
-interface Lane {
-  /** One tenant's rows, now. Gives the number of events. */
-  rebuild: (tenantId: string) => Promise<number>;
-  consumer: Consumer;
-  queue: DirtyQueue;
-  /** What this process believes of the tenant is wrong: its checkpoint has to be read. */
-  forget: (tenantId: string) => void;
-  progress: Progress;
-  pump: () => void;
-  timer?: Timer;
-  /** No pass begins before this. */
-  notBeforeMs: number;
-  /** Of whoever waits for a tenant to be looked at. */
-  waiters: Map<string, Set<() => void>>;
-}
 
 /**
  * Keeps a service's read models and process managers up with the logs. One per process. Messages only say *that* a log grew;
@@ -107,8 +73,22 @@ export class Runner {
     this.hints = new Hints(parts.storage.hints);
     this.failures = new Failures(parts.storage.parked, parts.scheduler, parts.logger);
     this.caution = new Caution(parts.storage.attempts, parts.owner ?? null, this.failures, parts.scheduler, parts.logger);
-    this.service = this.serviceLane();
-    this.tenant = this.tenantLane();
+    const host = { isStopped: () => this.stopped, track: (running: Promise<void>) => this.track(running) };
+    const { failures, caution, hints, options } = this;
+    const onEffects = () => this.parts.onEffects?.();
+    const passParts = (consumer: Consumer) => ({
+      ...parts,
+      rows: parts.storage.rows(consumer),
+      consumer,
+      failures,
+      caution,
+      hints,
+      onEffects,
+    });
+    const of = (placement: Projection['placement']) => consumerOf(parts.service, placement, parts.projections, parts.processes);
+    const [service, tenant] = [of('service'), of('tenant')];
+    this.service = service && serviceLane(passParts(service), options, host);
+    this.tenant = tenant && tenantLane(passParts(tenant), options, host);
   }
 
   /** Subscribes, sweeps once over everything, and goes on. Does nothing where the service has neither projections nor processes. */
@@ -134,7 +114,7 @@ export class Runner {
     this.stopped = true;
     for (const unsubscribe of this.subscriptions.splice(0)) unsubscribe();
     for (const timer of this.timers.splice(0)) timer.cancel();
-    for (const lane of this.lanes()) lane.timer?.cancel();
+    for (const lane of this.lanes()) lane.turns.cancel();
     await this.sweeping;
     await Promise.allSettled(this.inFlight);
     await Promise.all([this.hints.flush(), this.caution.end()]).catch((error: unknown) =>
@@ -151,19 +131,7 @@ export class Runner {
   async look(placement: Projection['placement'], tenantId: string, timeoutMs: number): Promise<void> {
     const lane = placement === 'service' ? this.service : this.tenant;
     if (!lane || this.stopped) return;
-    await new Promise<void>((resolve) => {
-      const waiters = lane.waiters.get(tenantId) ?? new Set();
-      lane.waiters.set(tenantId, waiters);
-      const done = () => {
-        timer.cancel();
-        waiters.delete(done);
-        resolve();
-      };
-      const timer = this.parts.scheduler.setTimeout(done, timeoutMs);
-      waiters.add(done);
-      lane.queue.mark(tenantId, this.nowMs(), { urgent: true });
-      this.schedule(lane);
-    });
+    await lane.turns.look(tenantId, timeoutMs);
   }
 
   /** Rebuilds one tenant's rows from its log, beside what goes on: the checkpoint's lock is between them. @throws CheckpointLocked, RebuildFailure, Refused */
@@ -180,166 +148,13 @@ export class Runner {
     return (placement === 'service' ? this.service : this.tenant)?.progress.scannedTo(tenantId) ?? -1;
   }
 
-  private nowMs(): number {
-    return this.parts.scheduler.nowMs();
-  }
-
   private lanes(): Lane[] {
     return [this.service, this.tenant].filter((lane) => lane !== null);
   }
 
-  private serviceLane(): Lane | null {
-    const { service, projections, processes, storage } = this.parts;
-    const consumer = consumerOf(service, 'service', projections, processes);
-    if (!consumer) return null;
-    const pass = new ServicePass({
-      ...this.parts,
-      rows: storage.rows(consumer),
-      consumer,
-      failures: this.failures,
-      caution: this.caution,
-      hints: this.hints,
-      onEffects: () => this.parts.onEffects?.(),
-    });
-    let running = false;
-    const lane: Lane = {
-      consumer,
-      queue: new DirtyQueue(0, this.options.serviceIntervalMs),
-      progress: pass.progress,
-      rebuild: (tenantId) => pass.rebuildNow(tenantId, 'requested'),
-      forget: (tenantId) => pass.progress.forget(tenantId),
-      waiters: new Map(),
-      notBeforeMs: 0,
-      // One pass at a time: what becomes dirty meanwhile is the next batch.
-      pump: () => {
-        const nowMs = this.nowMs();
-        if (running || this.stopped) return;
-        if (nowMs < lane.notBeforeMs) return this.schedule(lane);
-        const tenantIds = lane.queue.take(this.options.batch, nowMs);
-        if (tenantIds.length === 0) return this.schedule(lane);
-        running = true;
-        lane.notBeforeMs = tenantIds.length === this.options.batch ? nowMs : nowMs + this.options.serviceGapMs;
-        this.track(
-          pass
-            .run(tenantIds)
-            .catch((error: unknown) => this.unexpected(error, tenantIds))
-            .then((outcomes) => {
-              running = false;
-              for (const tenantId of tenantIds) this.settle(lane, tenantId, outcomes.get(tenantId) ?? { next: 'again', delayMs: 1_000 });
-              lane.pump();
-            }),
-        );
-      },
-    };
-    return lane;
-  }
-
-  private tenantLane(): Lane | null {
-    const { service, projections, processes, storage } = this.parts;
-    const consumer = consumerOf(service, 'tenant', projections, processes);
-    if (!consumer) return null;
-    const pass = new TenantPass({
-      ...this.parts,
-      rows: storage.rows(consumer),
-      consumer,
-      failures: this.failures,
-      caution: this.caution,
-      hints: this.hints,
-    });
-    const ready: TenantWork[] = [];
-    let reading = false;
-    let running = 0;
-    let overtime = 0;
-    // A tenant that takes long (its database is silent, or a rebuild) gives its slot away, so that others don't wait behind it.
-    const holdSlot = () => {
-      let held = true;
-      running += 1;
-      const timer = this.parts.scheduler.setTimeout(() => {
-        if (overtime >= maxOvertime) return;
-        held = false;
-        running -= 1;
-        overtime += 1;
-        lane.pump();
-      }, overtimeMs);
-      return () => {
-        timer.cancel();
-        if (held) running -= 1;
-        else overtime -= 1;
-      };
-    };
-    const read = async (tenantIds: string[]) => {
-      const { work, outcomes } = await pass.read(tenantIds);
-      ready.push(...work);
-      const withWork = new Set(work.map(({ tenantId }) => tenantId));
-      for (const tenantId of tenantIds) {
-        if (!withWork.has(tenantId)) this.settle(lane, tenantId, outcomes.get(tenantId) ?? { next: 'again', delayMs: 1_000 });
-      }
-    };
-    const lane: Lane = {
-      consumer,
-      queue: new DirtyQueue(this.options.tenantDelayMs, this.options.tenantIntervalMs, this.options.calm),
-      progress: pass.progress,
-      rebuild: (tenantId) => pass.rebuildNow(tenantId),
-      forget: (tenantId) => pass.forget(tenantId),
-      waiters: new Map(),
-      notBeforeMs: 0,
-      // Reading is for many at once; writing is one transaction per tenant, some at a time, so that a slow one holds up nobody else.
-      pump: () => {
-        if (this.stopped) return;
-        while (running < this.options.concurrency && ready.length > 0) {
-          const work = ready.shift() as TenantWork;
-          const free = holdSlot();
-          this.track(
-            pass
-              .run(work)
-              .catch((error: unknown) => this.unexpected(error, [work.tenantId]).get(work.tenantId) as Outcome)
-              .then((outcome) => {
-                free();
-                this.settle(lane, work.tenantId, outcome);
-                lane.pump();
-              }),
-          );
-        }
-        if (reading || ready.length > 0) return;
-        const tenantIds = lane.queue.take(this.options.batch, this.nowMs());
-        if (tenantIds.length === 0) return this.schedule(lane);
-        reading = true;
-        this.track(
-          read(tenantIds)
-            .catch((error: unknown) => {
-              for (const [tenantId, outcome] of this.unexpected(error, tenantIds)) this.settle(lane, tenantId, outcome);
-            })
-            .then(() => {
-              reading = false;
-              lane.pump();
-            }),
-        );
-      },
-    };
-    return lane;
-  }
-
   private mark(lane: Lane, tenantId: string): void {
     if (lane === this.tenant && isPlatformLog(tenantId)) return;
-    lane.queue.mark(tenantId, this.nowMs());
-    this.schedule(lane);
-  }
-
-  /** Pumps when something is due. Never sooner than the current turn's end, so that wake-ups that come together are taken together. */
-  private schedule(lane: Lane): void {
-    if (this.stopped) return;
-    const inMs = lane.queue.nextInMs(this.nowMs());
-    if (inMs === null) return;
-    lane.timer?.cancel();
-    lane.timer = this.parts.scheduler.setTimeout(lane.pump, Math.ceil(Math.max(inMs, lane.notBeforeMs - this.nowMs())));
-  }
-
-  private settle(lane: Lane, tenantId: string, outcome: Outcome): void {
-    lane.queue.done(tenantId, outcome, this.nowMs());
-    const waiters = lane.waiters.get(tenantId);
-    if (!waiters) return;
-    lane.waiters.delete(tenantId);
-    for (const done of waiters) done();
+    lane.turns.mark(tenantId);
   }
 
   private subscribe(): void {
@@ -355,8 +170,8 @@ export class Runner {
     this.subscriptions.push(
       wakeUps.subscribe(placedSubject, ({ tenantId, body }) => {
         if (!body().includes('"isolate"')) return;
-        tenant.queue.resume(tenantId, this.nowMs());
-        this.schedule(tenant);
+        tenant.turns.resume(tenantId);
+        tenant.turns.schedule();
       }),
       wakeUps.subscribe(movedSubject, ({ tenantId }) => {
         tenant.forget(tenantId);
@@ -392,8 +207,8 @@ export class Runner {
   /** Operators want these to be tried again. */
   private release(tenants: { consumer: string; tenantId: string }[]): void {
     for (const lane of this.lanes()) {
-      for (const { consumer, tenantId } of tenants) if (consumer === lane.consumer.name) lane.queue.release(tenantId, this.nowMs());
-      this.schedule(lane);
+      for (const { consumer, tenantId } of tenants) if (consumer === lane.consumer.name) lane.turns.release(tenantId);
+      lane.turns.schedule();
     }
   }
 
@@ -410,19 +225,13 @@ export class Runner {
         continue;
       }
       this.mark(lane, tenantId);
-      lane.queue.resume(tenantId, this.nowMs());
+      lane.turns.resume(tenantId);
     }
-    this.schedule(lane);
+    lane.turns.schedule();
   }
 
   private flushHints(): void {
     this.hints.flush().catch((error: unknown) => this.parts.logger.warn({ err: error }, 'Hints were not written'));
-  }
-
-  private unexpected(error: unknown, tenantIds: string[]): Map<string, Outcome> {
-    const text = errorText(error);
-    this.parts.logger.error({ tenants: tenantIds.length, error: text }, 'A pass failed');
-    return new Map(tenantIds.map((tenantId) => [tenantId, { next: 'hold', delayMs: 1_000 }]));
   }
 
   private track(running: Promise<void>): void {
