@@ -25,6 +25,7 @@ import { fileFaces, fileRoutes } from './tenant/file-routes.js';
 import { historyFaces, historyRoutes } from './tenant/history-routes.js';
 import { lifecycleFaces, lifecycleRoutes } from './tenant/lifecycle-routes.js';
 import { metricsFaces, metricsRoutes } from './tenant/metrics-routes.js';
+import { operationFaces, operationRoutes } from './tenant/operation-routes.js';
 import { tenantFaces, tenantRoutes } from './tenant/routes.js';
 
 /** Every route of the platform surface. */
@@ -49,6 +50,7 @@ export const routes: Route[] = [
   ...signingRoutes,
   ...keyRoutes,
   ...eventSubscriptionRoutes,
+  ...operationRoutes,
   ...consumerRoutes,
   startBulkOperation,
   ...maintenanceRoutes,
@@ -76,4 +78,5 @@ export const faces: Face[] = [
   ...eventSubscriptionFaces,
   ...fileFaces,
   ...maintenanceFaces,
+  ...operationFaces,
 ];

@@ -71,6 +71,21 @@ describe('a reseller', () => {
     expect((await reseller.as.post(`${path}/status/active`)).body.tenant_status).toBe('active');
     await eventually(async () => (await child.as.get('/api/tenants/current')).status === 200, { timeoutMs: 1_000, intervalMs: 20 });
   });
+  it('follows the provisioning of its child, and sees no other work', async () => {
+    const created = await reseller.as.post('/api/tenants', { organization_name: unique('Followed'), isolation: 'shared' });
+    const path = `/api/tenants/${created.body.tenant_id}/operations`;
+    const { id } = created.body.operation;
+    await settled(api, created.body.tenant_id);
+    const listed = await reseller.as.get(path, { 'tenantry-min-position': created.headers.get('tenantry-position') as string });
+    expect(listed.body).toEqual([expect.objectContaining({ id, type: 'provisioning', tenant_id: created.body.tenant_id })]);
+    expect(listed.headers.get('x-total-count')).toBe('1');
+    const one = await reseller.as.get(`${path}/${id}`);
+    expect(one.body).toMatchObject({ id, status: 'succeeded', error_code: null, finished_at: expect.any(String) });
+    expect(one.body.steps[0]).toMatchObject({ name: 'register', status: 'succeeded', attempt: 1, error_code: null });
+    expect((await reseller.as.get(`/api/tenants/${child.id}/operations/${id}`)).body.code).toBe('operation.not_found');
+    expect((await rival.as.get(`${path}/${id}`)).status).toBe(404);
+    expect((await reseller.as.get(`${PLATFORM}/operations/${id}`)).status).toBe(403);
+  });
   it('reaches nothing of a child that the platform has suspended', async () => {
     const own = await childOf(reseller);
     const path = `/api/tenants/${own.id}`;

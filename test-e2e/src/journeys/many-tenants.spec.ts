@@ -71,6 +71,23 @@ describe('one thing done to many tenants', () => {
     expect((await statuses()).every((status) => status !== 'suspended')).toBe(true);
   });
 
+  it('is found again in the list of operations, as it stands', async () => {
+    const { body } = await api.post(BULK, { action: 'tags', filter: { tag }, params: { add: ['listed'] } });
+    const { status, finishedAt } = await ended(body.id);
+    await eventually(
+      async () => {
+        const { items } = (await api.get(`${PLATFORM}/operations?type=bulk.tags&status=${status}&limit=200`)).body;
+        const found = items.find(({ id }: { id: string }) => id === body.id);
+        return expect(found).toMatchObject({ type: 'bulk.tags', tenantId: null, status: 'succeeded', error: null, finishedAt });
+      },
+      { timeoutMs: 5_000, what: 'the operation to be in the list' },
+    );
+    const ofOne = (await api.get(`${PLATFORM}/operations?tenantId=${ids[0]}`)).body.items;
+    expect(ofOne).toEqual([expect.objectContaining({ type: 'provisioning', tenantId: ids[0], status: 'succeeded' })]);
+    for (const query of ['cursor=1', 'status=done', 'limit=201', 'tenantId=me'])
+      expect([query, (await api.get(`${PLATFORM}/operations?${query}`)).body.errors?.[0]?.field]).toEqual([query, query.split('=')[0]]);
+  });
+
   it('tells which tenants it failed for, and tries those again', async () => {
     const nobody = newId();
     const { body } = await api.post(BULK, { action: 'tags', tenantIds: [...ids, nobody], params: { add: ['touched'], remove: ['none'] } });

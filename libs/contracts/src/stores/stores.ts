@@ -148,6 +148,7 @@ export const stores: Store[] = [
   { ...kept('provisioning', 'erased', 'that it was erased, so that nothing of it comes back'), name: 'tenancy.erased' },
   kept('provisioning', 'tenant_figures', 'how much of its limits it used, and when: numbers, until the next look', { exported: whole }),
   kept('provisioning', 'operations', 'ids and kinds of operations', { exported: whole }),
+  kept('provisioning', 'operation_list', 'ids, kinds, times and outcomes of operations, with codes of errors', { exported: whole }),
   kept(
     'provisioning',
     'tenants',

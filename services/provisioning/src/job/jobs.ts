@@ -18,6 +18,7 @@ import {
   OperationKinds,
   type ShownOperation,
 } from '../operation/operation-kinds.js';
+import { itemsFailed, pausedByFailures } from './items-failed.js';
 import { cancel, type Job, job, jobId, pause, request, resume, retryFailed } from './job.js';
 import type { NewItem } from './job-handler.js';
 import { JobRows, rowsKeptDays } from './job-rows.js';
@@ -144,12 +145,7 @@ export class Jobs implements OperationKind {
 
 function why({ paused, cancelled, ended }: Job, reason: string | null): OperationView['error'] {
   if (cancelled) return { code: 'operation.cancelled', detail: reason ?? 'cancelled on request' };
-  if (ended)
-    return ended.counts.failed > 0
-      ? { code: 'operation.items_failed', detail: `${ended.counts.failed} items failed; see the items` }
-      : null;
+  if (ended) return ended.counts.failed > 0 ? itemsFailed(ended.counts.failed, 'items') : null;
   if (paused && reason !== null) return { code: 'operation.paused', detail: reason };
-  if (paused?.cause === 'failures')
-    return { code: 'operation.items_failed', detail: 'It paused because items failed; see the items, then resume, retry or cancel it.' };
-  return null;
+  return paused?.cause === 'failures' ? pausedByFailures : null;
 }

@@ -1,6 +1,5 @@
 import { Controller } from '@nestjs/common';
 import { Clock } from '@tenantry/contracts/clock';
-import { invalidField } from '@tenantry/contracts/errors';
 import { PLATFORM_LOG } from '@tenantry/contracts/ids';
 import {
   endMaintenanceWindow,
@@ -15,19 +14,15 @@ import { Handles } from '@tenantry/messaging/handles';
 import type { Call, Reply } from '@tenantry/messaging/rpc';
 import { permits } from '@tenantry/service/authorize';
 import { Database } from '@tenantry/service/database';
-import { and, asc, desc, eq, gt, inArray, sql } from 'drizzle-orm';
+import { newestFirst, pageOf } from '@tenantry/service/newest-first';
+import { and, asc, eq, gt, inArray } from 'drizzle-orm';
 import { registered, tenant } from '../tenant/tenant.js';
 import { windows } from './maintenance-windows.projection.js';
 import { MaintenanceWindows, windowView } from './windows.js';
 
 const DEFAULT_LIMIT = 50;
 
-function decodeCursor(cursor: string): { startsAt: string; windowId: string } {
-  const [startsAt, windowId] = Buffer.from(cursor, 'base64url').toString().split('|');
-  if (!startsAt || !windowId || Number.isNaN(Date.parse(startsAt)) || !/^[0-9a-f-]{36}$/.test(windowId))
-    throw invalidField('cursor', 'cursor', 'must be the nextCursor of the page before');
-  return { startsAt, windowId };
-}
+const { us, order, after } = newestFirst(windows.startsAt, windows.windowId);
 
 @Controller()
 export class ReadWindowsRpc {
@@ -42,22 +37,14 @@ export class ReadWindowsRpc {
   @Handles(listMaintenanceWindows)
   async list({ query }: Call<typeof listMaintenanceWindows>): Reply<typeof listMaintenanceWindows> {
     const { status, cursor, limit = DEFAULT_LIMIT } = query;
-    const after = cursor === undefined ? undefined : decodeCursor(cursor);
-    const rows = await this.database.db
-      .select()
+    const found = await this.database.db
+      .select({ row: windows, us })
       .from(windows)
-      .where(
-        and(
-          status && eq(windows.status, status),
-          after && sql`(${windows.startsAt}, ${windows.windowId}) < (${after.startsAt}::timestamptz, ${after.windowId}::uuid)`,
-        ),
-      )
-      .orderBy(desc(windows.startsAt), desc(windows.windowId))
+      .where(and(status && eq(windows.status, status), after(cursor)))
+      .orderBy(...order)
       .limit(limit + 1);
-    const shown = rows.slice(0, limit);
-    const last = rows.length > limit ? shown.at(-1) : undefined;
-    const nextCursor = last ? Buffer.from(`${last.startsAt}|${last.windowId}`).toString('base64url') : null;
-    return { status: 200, body: { items: shown.map(shownRow), nextCursor } };
+    const { rows, nextCursor } = pageOf(found, limit, ({ row }) => row.windowId);
+    return { status: 200, body: { items: rows.map(({ row }) => shownRow(row)), nextCursor } };
   }
 
   @Handles(getMaintenanceWindow)

@@ -4,8 +4,10 @@ import { TenantRetry } from '../tenant/tenant-retry.js';
 import { CancelOperationRpc } from './cancel-operation.rpc.js';
 import { GetOperationRpc } from './get-operation.rpc.js';
 import { ListItemsRpc } from './list-items.rpc.js';
+import { ListOperationsRpc } from './list-operations.rpc.js';
 import { OperationIndex } from './operation-index.js';
 import { OperationKinds } from './operation-kinds.js';
+import { operations } from './operation-list.projection.js';
 import { OperationTypes } from './operation-types.js';
 import { Operations } from './operations.js';
 import { PauseOperationRpc } from './pause-operation.rpc.js';
@@ -16,7 +18,15 @@ import { RunOperation } from './run-operation.effect.js';
 import { retriedOperations } from './stepped.process.js';
 
 @Module({
-  controllers: [GetOperationRpc, ListItemsRpc, RetryOperationRpc, CancelOperationRpc, PauseOperationRpc, RollBackOperationRpc],
+  controllers: [
+    GetOperationRpc,
+    ListOperationsRpc,
+    ListItemsRpc,
+    RetryOperationRpc,
+    CancelOperationRpc,
+    PauseOperationRpc,
+    RollBackOperationRpc,
+  ],
   providers: [
     Operations,
     OperationIndex,
@@ -26,6 +36,7 @@ import { retriedOperations } from './stepped.process.js';
     OperationTypes,
     RunOperation,
     provide(retriedOperations),
+    provide(operations),
   ],
   exports: [Operations, OperationIndex, OperationKinds, OperationTypes, TenantRetry],
 })

@@ -90,7 +90,7 @@ export function givenUp(state: Operation): { step: ProvisioningStep; reason: Fai
   return { step: nextStep(state) ?? 'activate', reason: cancellation(null) };
 }
 
-const cancellation = (reason: string | null): Failure => ({ code: 'operation.cancelled', detail: reason ?? 'cancelled on request' });
+export const cancellation = (reason: string | null): Failure => ({ code: 'operation.cancelled', detail: reason ?? 'cancelled on request' });
 
 export const completeStep =
   (progress: Progress) =>

@@ -256,7 +256,8 @@ export function steppedView(
   const now = course(state);
   const known = state.type === null ? steps.map(pendingStep) : state.steps;
   const started = known.some((step) => step.status !== 'pending');
-  const status = state.ended ? state.ended.status : now.go === 'back' ? 'compensating' : started ? 'running' : 'pending';
+  const undoing = now.go === 'back' || (now.go === 'end' && now.status !== 'succeeded' && !state.committed);
+  const status = state.ended ? state.ended.status : undoing ? 'compensating' : started ? 'running' : 'pending';
   const why = state.ended?.error ?? state.givenUp?.reason ?? null;
   return {
     id: at.id,

@@ -5,6 +5,7 @@ import { isRebuildState, oversightOf } from '@tenantry/contracts/platform/consum
 import type { ServiceName } from '@tenantry/contracts/route';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { RpcClient } from '@tenantry/messaging/rpc';
+import { itemsFailed } from '../job/items-failed.js';
 import {
   type ItemsPage,
   type OperationAddress,
@@ -58,8 +59,7 @@ export class RebuildOperations implements OperationKind {
         status,
         steps: [],
         counts,
-        error:
-          ended && ended.failed > 0 ? { code: 'operation.items_failed', detail: `${ended.failed} tenants failed; see the items` } : null,
+        error: ended && ended.failed > 0 ? itemsFailed(ended.failed, 'tenants') : null,
         createdAt: requestedAt,
         finishedAt: ended?.at ?? null,
       },
