@@ -76,6 +76,7 @@ export const errorCodes = {
   'event_subscription.broker_unavailable': { status: 503, title: 'The broker did not do what the event subscription needs' },
   'placement.not_found': { status: 404, title: 'The tenant has no place yet' },
   'placement.unavailable': { status: 503, title: "The tenant's database does not answer" },
+  'placement.busy': { status: 503, title: "The tenant's database has no connection free" },
   'placement.closed': { status: 503, title: 'The tenant is being moved' },
   'file.not_found': { status: 404, title: 'There is no such file' },
   'file.busy': { status: 409, title: 'The file is being changed by somebody else' },
@@ -106,6 +107,7 @@ export const errorCodes = {
   'blueprint.campaign_running': { status: 409, title: 'A campaign of the blueprint is under way' },
   'schema.unknown_version': { status: 409, title: 'The tenant’s tables are of a release that is not known here' },
   'keys.other_master_key': { status: 409, title: 'Identity wraps keys with another master key' },
+  'keys.not_opened': { status: 409, title: 'Some keys cannot be opened with the master key that wraps them' },
   'keys.destroyed': { status: 410, title: "The tenant's keys were destroyed" },
 } as const satisfies Record<string, { status: number; title: string }>;
 

@@ -83,6 +83,7 @@ it('everything is wrapped anew as an operation, and what wraps is shown', async 
   );
   expect(operation).toMatchObject({ type: 'rewrap-keys', status: 'succeeded', counts: { total: 17, succeeded: 17 } });
   const { body } = await api.get(`${PLATFORM}/master-key`);
-  expect(body).toMatchObject({ current: started.body.masterKey, known: [started.body.masterKey] });
+  expect(body).toMatchObject({ current: started.body.masterKey, known: [started.body.masterKey], removable: [] });
+  expect(body.unopened).toEqual({ keys: 0, items: [] });
   expect(body.wrapped).toEqual([{ masterKey: body.current, keys: expect.any(Number) }]);
 });

@@ -34,7 +34,7 @@ export const listTenantKeyVersions = route({
 export const getMasterKey = route({
   ...common,
   name: 'master-key.get',
-  summary: 'Which master keys there are, by name, and how many keys each of them wraps',
+  summary: 'Which master keys there are, by name, how many keys each of them wraps, and which of them nothing needs any more',
   permission: 'master-key:read',
   method: 'GET',
   path: `${base}/master-key`,
@@ -45,6 +45,23 @@ export const getMasterKey = route({
       wrapped: z.array(
         z.object({ masterKey: z.string().nullable().describe('null: wrapped before that was written down'), keys: z.number().int() }),
       ),
+      removable: z.array(z.string()).describe('Of the known ones: no key needs them any more'),
+      unopened: z
+        .object({
+          keys: z.number().int(),
+          items: z
+            .array(
+              z.object({
+                tenantId: Uuid.nullable(),
+                keyVersion: z.number().int().nullable(),
+                signingKeyId: z.string().nullable(),
+                masterKey: z.string().nullable().describe('That is said to have wrapped it'),
+                since: InstantText,
+              }),
+            )
+            .max(100),
+        })
+        .describe('Keys that could not be opened when everything was wrapped anew last; at most 100 are named'),
     }),
   },
 });

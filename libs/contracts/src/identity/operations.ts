@@ -140,9 +140,12 @@ export const masterKeyState = operation({
   input: z.object({}),
   output: z.object({ current: z.string() }),
 });
+/** Where a batch has ended. `id`: of a tenant, or of a signing key. */
+const RewrapCursor = z.object({ id: z.string().max(100), version: z.number().int() });
 /**
  * Wraps a batch of what another master key has wrapped by `to`: of the signing keys where `portion` is null, else of the tenants whose id
- * ends in that hexadecimal digit. Idempotent. @throws `keys.other_master_key` where the process that answers has another current one
+ * ends in that hexadecimal digit. What can't be opened stays as it is, and is named. Idempotent.
+ * @throws `keys.other_master_key` where the process that answers has another current one
  */
 export const rewrapKeys = operation({
   name: 'master-key.rewrap',
@@ -151,7 +154,12 @@ export const rewrapKeys = operation({
   input: z.object({
     to: z.string().max(64),
     portion: z.number().int().min(0).max(15).nullable(),
-    from: Uuid.nullable().describe('As the batch before has answered'),
+    from: RewrapCursor.nullable().describe('As the batch before has answered'),
   }),
-  output: z.object({ rewrapped: z.number().int(), from: Uuid.nullable(), isLast: z.boolean() }),
+  output: z.object({
+    rewrapped: z.number().int(),
+    unopened: z.array(RewrapCursor).describe('Keys that the master key which is said to have wrapped them does not open'),
+    from: RewrapCursor.nullable(),
+    isLast: z.boolean(),
+  }),
 });

@@ -198,16 +198,30 @@ export class KeyStore {
     }));
   }
 
-  /** Tenants whose newest key is older than that, the oldest first; the platform's own logs are among them. */
+  /**
+   * Tenants whose newest key is older than that, the oldest first; the platform's own logs are among them. Those that were put off come
+   * when their time is over, after the others.
+   */
   async olderThan(days: number, limit: number): Promise<{ tenantId: string; keyVersion: number }[]> {
     const { rows } = await this.pool.query<{ tenant_id: string; version: number }>(
       `SELECT tenant_id, version FROM identity.tenant_keys t
-       WHERE wrapped IS NOT NULL AND created_at < now() - make_interval(days => $1)
+       WHERE wrapped IS NOT NULL AND created_at < now() - make_interval(days => $1) AND (rotate_after IS NULL OR rotate_after <= now())
          AND NOT EXISTS (SELECT 1 FROM identity.tenant_keys newer WHERE newer.tenant_id = t.tenant_id AND newer.version > t.version)
-       ORDER BY created_at LIMIT $2`,
+       ORDER BY rotate_after NULLS FIRST, created_at LIMIT $2`,
       [days, limit],
     );
     return rows.map(({ tenant_id, version }) => ({ tenantId: tenant_id, keyVersion: version }));
+  }
+
+  /** They could not be rotated: they are old again after a minute, then two, four, at most a day. Replicas that say so at once count once. */
+  async putOff(keys: readonly { tenantId: string; keyVersion: number }[]): Promise<void> {
+    await this.pool.query(
+      `UPDATE identity.tenant_keys t SET rotation_failures = rotation_failures + 1,
+         rotate_after = now() + least(interval '1 day', interval '1 minute' * power(2, least(rotation_failures, 11)))
+       FROM unnest($1::uuid[], $2::int[]) AS failed(tenant_id, version)
+       WHERE t.tenant_id = failed.tenant_id AND t.version = failed.version AND (rotate_after IS NULL OR rotate_after <= now())`,
+      [keys.map(({ tenantId }) => tenantId), keys.map(({ keyVersion }) => keyVersion)],
+    );
   }
 
   /**

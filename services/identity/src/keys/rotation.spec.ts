@@ -12,6 +12,8 @@ import { DatabaseKeyring } from './database-keyring.js';
 import { KeyStore } from './key-store.js';
 import { MasterKeys } from './master-keys.js';
 
+type Batch = Awaited<ReturnType<MasterKeys['rewrap']>>;
+
 let database: Awaited<ReturnType<typeof identityDatabase>>;
 let folder: string;
 let kms: LocalKms;
@@ -156,15 +158,21 @@ describe('a master key that is replaced', () => {
   async function rewrapAll(keys: MasterKeys, portions = Array.from({ length: 16 }, (_, n): number | null => n).concat(null)) {
     let rewrapped = 0;
     for (const portion of portions) {
-      let from: string | null = null;
+      let from: Batch['from'] = null;
       for (let isLast = false; !isLast; ) {
-        const batch = await keys.rewrap(keys.current, portion, from);
+        const batch: Batch = await keys.rewrap(keys.current, portion, from);
         ({ from, isLast } = batch);
         rewrapped += batch.rewrapped;
       }
     }
     return rewrapped;
   }
+  /** As a fault of a disk, or a restored row of another installation, would leave it. */
+  const spoil = (tenantId: string, version = 1) =>
+    database.pool.query(`UPDATE identity.tenant_keys SET wrapped = '\\x00'::bytea || wrapped WHERE tenant_id = $1 AND version = $2`, [
+      tenantId,
+      version,
+    ]);
 
   it('can be removed once everything is wrapped anew, and not before', async () => {
     const tenants = [PLATFORM_LOG, ...Array.from({ length: 40 }, () => newId())];
@@ -227,6 +235,79 @@ describe('a master key that is replaced', () => {
       ]),
     );
   }, 30_000);
+
+  it('goes on past keys that it does not open: they are named, need their master key, and are wrapped anew once they are put back', async () => {
+    const tenants = Array.from({ length: 4 }, () => `${newId().slice(0, -1)}7`).toSorted();
+    for (const tenantId of tenants) await store().ensure(tenantId, ['x']);
+    await store().rotate(tenants[1] as string, randomUUID());
+    const { kid } = await new SigningKeys(database.pool, kms).current();
+    const sound = await database.pool.query('SELECT * FROM identity.tenant_keys WHERE tenant_id = $1 AND version = 1', [tenants[0]]);
+    await spoil(tenants[0] as string);
+    await spoil(tenants[1] as string, 2);
+    await database.pool.query(`UPDATE identity.signing_keys SET wrapped = '\\x00'`);
+    const both = await replaced();
+    const keys = keysOf(database.pool, both);
+
+    const first = await keys.rewrap(both.current, 7, null);
+    const bad = [
+      { id: tenants[0], version: 1 },
+      { id: tenants[1], version: 2 },
+    ];
+    expect(first).toMatchObject({ rewrapped: 3, unopened: bad, isLast: true });
+    expect(await keys.rewrap(both.current, null, null)).toMatchObject({ rewrapped: 0, unopened: [{ id: kid }], isLast: true });
+    // Again, as a second process or a retry does it: the rest is done, these are found once more, and since when is kept.
+    const seen = (await keys.state()).unopened;
+    expect(await keys.rewrap(both.current, 7, null)).toMatchObject({ rewrapped: 0, unopened: bad });
+    const state = await keys.state();
+    expect(state.unopened).toEqual(seen);
+    expect(state).toMatchObject({
+      removable: [],
+      wrapped: expect.arrayContaining([
+        { masterKey: kms.current, keys: 3 },
+        { masterKey: both.current, keys: 3 },
+      ]),
+      unopened: {
+        keys: 3,
+        items: [
+          { tenantId: tenants[0], keyVersion: 1, signingKeyId: null, masterKey: kms.current },
+          { tenantId: tenants[1], keyVersion: 2, signingKeyId: null },
+          { tenantId: null, keyVersion: null, signingKeyId: kid },
+        ],
+      },
+    });
+
+    await database.pool.query('UPDATE identity.tenant_keys SET wrapped = $2 WHERE tenant_id = $1', [tenants[0], sound.rows[0].wrapped]);
+    await store().destroy(tenants[1] as string);
+    expect(await keys.rewrap(both.current, 7, null)).toMatchObject({ rewrapped: 1, unopened: [] });
+    expect(await keys.state()).toMatchObject({ removable: [], unopened: { keys: 1, items: [{ signingKeyId: kid }] } });
+    await database.pool.query('DELETE FROM identity.signing_keys');
+    expect(await keys.state()).toMatchObject({ removable: [kms.current], unopened: { keys: 0, items: [] } });
+  });
+
+  it('goes on past more such keys than a batch has, also where one tenant has them all', async () => {
+    const [spoilt, fine] = [`${newId().slice(0, -1)}7`, 'ffffffff-ffff-4fff-bfff-fffffffffff7'];
+    for (const tenantId of [spoilt, fine]) await store().ensure(tenantId, ['x']);
+    await database.pool.query(
+      `INSERT INTO identity.tenant_keys (tenant_id, version, wrapped, master_key) SELECT $1, n, '\\x00', $2 FROM generate_series(2, 450) n`,
+      [spoilt, kms.current],
+    );
+    const both = await replaced();
+    const keys = keysOf(database.pool, both);
+    expect(await rewrapAll(keys, [7])).toBe(2);
+    expect((await keys.state()).unopened.keys).toBe(449);
+  });
+
+  it('is asked of the keys of which nobody wrote down what wrapped them, as long as any of them says so', async () => {
+    const tenants = [newId(), newId()];
+    for (const tenantId of tenants) await store().ensure(tenantId, ['x']);
+    await database.pool.query('UPDATE identity.tenant_keys SET master_key = NULL');
+    await spoil(tenants[0] as string);
+    const keys = keysOf(database.pool, await replaced());
+    await keys.demandAll();
+    expect((await keys.state()).removable).toEqual([]);
+    await spoil(tenants[1] as string);
+    await expect(keys.demandAll()).rejects.toThrow('No master key that is there');
+  });
 
   it('is not wrapped by a process that has another one', async () => {
     const both = await replaced();

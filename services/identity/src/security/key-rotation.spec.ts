@@ -120,5 +120,53 @@ it('tries the others where one of them cannot be rotated, and says so', async ()
   const job = new RotateByAge(keys, rotation as never, of.log, silentLogger, { values: {} as never });
   await expect(job.rotateOlderThan(365)).rejects.toThrow('1 of 2 keys');
   expect(await of.rotated(fine)).toHaveLength(1);
-  expect(await keys.olderThan(365, 10)).toMatchObject([{ tenantId: broken }]);
+  const dueIn = async () => {
+    const { rows } = await database.pool.query<{ s: number }>(
+      'SELECT extract(epoch FROM rotate_after - now())::float AS s FROM identity.tenant_keys WHERE tenant_id = $1',
+      [broken],
+    );
+    return rows[0]?.s;
+  };
+  // Longer each time, and not for ever.
+  for (const seconds of [60, 120, 240]) {
+    expect(await keys.olderThan(365, 10)).toEqual([]);
+    expect(await dueIn()).toBeGreaterThan(seconds - 30);
+    expect(await dueIn()).toBeLessThanOrEqual(seconds);
+    await database.pool.query('UPDATE identity.tenant_keys SET rotate_after = now() WHERE tenant_id = $1', [broken]);
+    expect(await keys.olderThan(365, 10)).toMatchObject([{ tenantId: broken }]);
+    const rounds = await Promise.allSettled([job.rotateOlderThan(365), job.rotateOlderThan(365)]);
+    expect(rounds.map(({ status }) => status)).toContain('rejected');
+  }
+  await database.pool.query('UPDATE identity.tenant_keys SET rotation_failures = 2000, rotate_after = now() WHERE tenant_id = $1', [
+    broken,
+  ]);
+  await expect(job.rotateOlderThan(365)).rejects.toThrow(broken);
+  expect(await dueIn()).toBeLessThanOrEqual(86_400);
+  expect(await dueIn()).toBeGreaterThan(80_000);
+});
+
+it('goes past the oldest in the next round, however many of them cannot be rotated', async () => {
+  const broken = new Set(Array.from({ length: 25 }, () => newId()));
+  const fine = newId();
+  const of = await given(...broken, fine);
+  const aged = (tenants: string[], days: number) =>
+    database.pool.query(`UPDATE identity.tenant_keys SET created_at = now() - make_interval(days => $2) WHERE tenant_id = ANY($1)`, [
+      tenants,
+      days,
+    ]);
+  await aged([...broken], 500);
+  await aged([fine], 400);
+  const rotation = {
+    rotate: (tenantId: string, ...rest: [never, never]) =>
+      broken.has(tenantId) ? Promise.reject(new Error('its database is down')) : of.rotation.rotate(tenantId, ...rest),
+  };
+  const job = new RotateByAge(keys, rotation as never, of.log, silentLogger, { values: {} as never });
+  await expect(job.rotateOlderThan(365)).rejects.toThrow('20 of 20 keys');
+  expect(await of.rotated(fine)).toEqual([]);
+  await expect(job.rotateOlderThan(365)).rejects.toThrow('5 of 6 keys');
+  expect(await of.rotated(fine)).toHaveLength(1);
+  // Nor in front of those that have become old meanwhile, once it is their time again.
+  await aged([fine], 400);
+  await database.pool.query('UPDATE identity.tenant_keys SET rotate_after = now() WHERE rotate_after IS NOT NULL');
+  expect(await keys.olderThan(365, 1)).toMatchObject([{ tenantId: fine }]);
 });

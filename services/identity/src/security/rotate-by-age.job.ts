@@ -27,7 +27,7 @@ export class RotateByAge implements OnApplicationBootstrap, OnApplicationShutdow
   onApplicationBootstrap(): void {
     const { TENANTRY_ROLE: role, TENANTRY_KEY_ROTATION_DAYS: days } = this.environment.values;
     if (role === 'api' || days === 0) return;
-    const failed = (error: unknown) => this.logger.warn({ err: error }, 'old keys could not be rotated; the next round tries again');
+    const failed = (error: unknown) => this.logger.warn({ err: error }, 'old keys could not be rotated; they are tried again later');
     this.end = every(EVERY_MS, () => this.rotateOlderThan(days), failed);
   }
   async onApplicationShutdown(): Promise<void> {
@@ -47,8 +47,12 @@ export class RotateByAge implements OnApplicationBootstrap, OnApplicationShutdow
         return this.rotation.rotate(tenantId, 'age', { id, actor: { kind: 'service', id: 'identity' } });
       }),
     );
-    const failed = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
-    // One of them must not hold up the others; what has failed is still old in the next round.
-    if (failed.length > 0) throw new AggregateError(failed, `${failed.length} of ${old.length} keys could not be rotated`);
+    const reasons = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
+    if (reasons.length === 0) return;
+    const failed = old.filter((_, index) => results[index]?.status === 'rejected');
+    // They must not hold up the others: the next round goes on with those behind them.
+    await this.keys.putOff(failed);
+    const named = failed.map(({ tenantId }) => tenantId).join(', ');
+    throw new AggregateError(reasons, `${failed.length} of ${old.length} keys could not be rotated: of the tenants ${named}`);
   }
 }
