@@ -35,6 +35,7 @@ export function isTransient(error: unknown): boolean {
     if (
       code === 'placement.closed' ||
       code === 'placement.unavailable' ||
+      code === 'placement.busy' ||
       code === 'tenant.busy' ||
       code === 'service.unavailable' ||
       code === 'service.timeout'

@@ -21,6 +21,7 @@ export interface TenantDatabase {
    * Runs `work` in one transaction in the tenant's context, on the product's own tables, wherever the tenant lives; commits when it resolves.
    * While the tenant is being moved the caller waits.
    * @throws Error with the `code` `placement.not_found`, `placement.closed` (a move that takes longer than 5 s, or too many who wait), `placement.unavailable`
+   * (its database does not answer), `placement.busy` (all connections to it are in use), `tenant.busy` (too many transactions of it at once)
    */
   withTenant<T>(tenantId: string, work: (tx: Pick<TenantTransaction, 'db' | 'client'>) => Promise<T>): Promise<T>;
   close(): Promise<void>;

@@ -92,6 +92,17 @@ export function platformModule(service: ServiceName, parts: PlatformParts, keyri
           () => tenants.standing().refused,
           true,
         );
+        observed(
+          'tenantry_database_connections_waiting',
+          'Transactions that wait for a connection to a database other than the control plane’s',
+          () => tenants.turns().waiting,
+        );
+        observed(
+          'tenantry_database_connections_refused_total',
+          'Transactions refused because all connections to such a database were in use',
+          () => tenants.turns().refused,
+          true,
+        );
         return tenants;
       },
     },

@@ -23,6 +23,16 @@ describe('the breaker', () => {
     expect(breaker.enter('a', 1_001)).toBe(0);
   });
 
+  it('says how long it stays open to whoever only wants to know, who then has not found out for the others', () => {
+    const breaker = new Breaker(1_000, 8_000);
+    expect(breaker.left('a', 0)).toBe(0);
+    breaker.failed('a', 0);
+    expect(breaker.left('a', 400)).toBe(600);
+    expect(breaker.left('a', 1_000)).toBe(0);
+    expect(breaker.enter('a', 1_000)).toBe(0);
+    expect(breaker.left('a', 1_000)).toBe(1_000);
+  });
+
   it('stays open longer each time that one found nothing, up to a limit', () => {
     const breaker = new Breaker(1_000, 8_000);
     const open: number[] = [];

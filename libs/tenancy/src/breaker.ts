@@ -21,14 +21,20 @@ export class Breaker {
     private readonly longestMs: number,
   ) {}
 
-  /** Milliseconds until it is worth asking again; 0 for a caller that may go on, and then has to say how that ended. */
-  enter(database: string, nowMs: number): number {
+  /** Milliseconds until it is worth asking again; 0 where it is now. For whoever has to wait for something else before he asks. */
+  left(database: string, nowMs: number): number {
     const open = this.#open.get(database);
     if (!open) return 0;
     if (nowMs < open.untilMs) return open.untilMs - nowMs;
-    if (open.probing) return this.firstMs;
-    open.probing = true;
-    return 0;
+    return open.probing ? this.firstMs : 0;
+  }
+
+  /** The same of a caller who asks now: with 0 he may go on, and then has to say how that ended. */
+  enter(database: string, nowMs: number): number {
+    const leftMs = this.left(database, nowMs);
+    const open = this.#open.get(database);
+    if (open && leftMs === 0) open.probing = true;
+    return leftMs;
   }
 
   answered(database: string): void {
@@ -50,9 +56,6 @@ export function isUnreachable(error: unknown): boolean {
   if (/^(08...|57P0[0-9]|53300|55000)$/.test(sqlState(error) ?? '')) return true;
   return /timeout exceeded when trying to connect|Query read timeout|Connection terminated|not queryable/i.test(message ?? '');
 }
-
-/** All connections of the pool were in use for too long: where many tenants share it, that says nothing of the database. */
-export const isQueueTimeout = (error: unknown): boolean => /timeout exceeded when trying to connect/.test((error as Error).message ?? '');
 
 /** No answer came although the server ends statements by itself before that. */
 export const isSilence = (error: unknown): boolean => /Query read timeout/i.test((error as Error).message ?? '');

@@ -24,8 +24,8 @@ export interface DatabasePoolsOptions {
 /** Connections to one isolated database. */
 export const ISOLATED_POOL_SIZE = 2;
 /** To one that many tenants share: more than one tenant may have at once, so that another waits for one of them at most. */
-const SHARED_POOL_SIZE = 10;
-/** A server that answers at all takes a connection in this time. */
+export const SHARED_POOL_SIZE = 10;
+/** A server that answers at all takes a connection in this time: whoever asks the pool has had his turn, and waits for nobody else. */
 const connectTimeoutMs = 3_000;
 /** A server that is alive has ended a statement by itself before this is over. */
 const graceMs = 2_000;

@@ -2,10 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DomainError } from '@tenantry/contracts/errors';
 import { PLATFORM_LOG, tenantKey } from '@tenantry/contracts/ids';
+import { eventually } from '@tenantry/testing/eventually';
 import { type RunningPostgres, startPostgres } from '@tenantry/testing/postgres';
 import { sql } from 'drizzle-orm';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SHARED_POOL_SIZE } from './database-pools.js';
 import { leftInPlace } from './left-in-place.js';
 import { openLogin, urlFor } from './login-secret.js';
 import { abandon, catchUp, copy, fence, finish, prepare, retire, switchBack, switchOver, verify } from './move/move.js';
@@ -165,6 +167,49 @@ describe('a database that many tenants share', () => {
     await impatient.close();
     await on(ABROAD, 'DELETE FROM tenancy.tenant_gate WHERE tenant_id = $1', [tenantId]);
     await dropPlace(platform.places, place);
+  });
+
+  it('lets so many in and so many wait in their order; the next hear at once that it is busy, and nobody that it is away', async () => {
+    const [crowd, other] = [dedicatedIn(SECOND), dedicatedIn(SECOND)];
+    await Promise.all([createPlace(platform.places, crowd), createPlace(platform.places, other)]);
+    const connections = { inUse: SHARED_POOL_SIZE };
+    const busy = new PostgresTenants({
+      ...{ pool, url: platform.urlOf('billing'), keys: testKeys, connections },
+      turns: { waiting: 3, waitMs: 400 },
+    });
+    try {
+      const leave: (() => void)[] = [];
+      const inside = Array.from({ length: SHARED_POOL_SIZE }, () =>
+        busy.withTenant(crowd.tenantId, () => new Promise<void>((resolve) => leave.push(resolve))),
+      );
+      await eventually(async () => leave.length === SHARED_POOL_SIZE, { timeoutMs: 4_000, what: 'all connections to be in use' });
+      const order: number[] = [];
+      const asked = Array.from({ length: 4 }, (_, n) =>
+        busy
+          .withTenant(other.tenantId, async () => {
+            order.push(n);
+          })
+          .then(
+            () => 'in',
+            (error: unknown) => error,
+          ),
+      );
+      expect(await asked[3]).toMatchObject({ code: 'placement.busy', retryAfterSeconds: 1 });
+      leave.shift()?.();
+      expect(await Promise.all(asked.slice(0, 3))).toEqual(['in', 'in', 'in']);
+      expect(order).toEqual([0, 1, 2]);
+      // Again with nobody leaving: whoever waits too long hears the same.
+      const last = busy.withTenant(other.tenantId, () => new Promise<void>((resolve) => leave.push(resolve)));
+      await eventually(async () => leave.length === SHARED_POOL_SIZE, { timeoutMs: 2_000, what: 'all connections to be in use again' });
+      expect(await refusal(busy.withTenant(other.tenantId, async () => undefined))).toBe('placement.busy');
+      for (const go of leave) go();
+      await Promise.all([...inside, last]);
+      expect(await refusal(busy.withTenant(other.tenantId, async () => undefined))).toBe('none');
+    } finally {
+      await busy.close();
+    }
+    await dropPlace(platform.places, crowd);
+    await dropPlace(platform.places, other);
   });
 
   it('stays open to the others where a session of one tenant is ended', async () => {

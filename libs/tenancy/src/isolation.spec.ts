@@ -68,7 +68,11 @@ describe('isolation', () => {
       const [down, other] = [await placed('isolated'), await placed('isolated')];
       await admit(down, false);
       await end(down);
-      expect((await timed(down.tenantId)).outcome).toMatchObject({ code: expect.stringMatching(/^(55000|57P01|08006|ECONN.*)$/) });
+      const { outcome: first } = await timed(down.tenantId);
+      expect(first).toMatchObject({
+        ...{ code: 'placement.unavailable', retryAfterSeconds: 1 },
+        cause: { code: expect.stringMatching(/^(55000|57P01|08006|ECONN.*)$/) },
+      });
       for (let n = 0; n < 20; n++) {
         const { outcome, tookMs } = await timed(down.tenantId);
         expect(outcome).toMatchObject({ code: 'placement.unavailable' });

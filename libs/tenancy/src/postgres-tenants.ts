@@ -1,9 +1,9 @@
 import { DomainError } from '@tenantry/contracts/errors';
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
 import type { Pool, PoolClient } from 'pg';
-import { Breaker, isQueueTimeout, isSilence, isUnreachable } from './breaker.js';
+import { Breaker, isSilence, isUnreachable } from './breaker.js';
 import { ClosedGates, type GateLimits } from './closed-gates.js';
-import { DatabasePools, ISOLATED_POOL_SIZE } from './database-pools.js';
+import { DatabasePools, ISOLATED_POOL_SIZE, SHARED_POOL_SIZE } from './database-pools.js';
 import { type LoginKeys, openLogin } from './login-secret.js';
 import type { Placement } from './placement.js';
 import { type PlacedLogin, Placements } from './placements.js';
@@ -38,28 +38,37 @@ export interface PostgresTenantsOptions {
   gate?: Partial<GateLimits>;
   /** Connections of one tenant at once, in this process. */
   connections?: Partial<SlotLimits>;
+  /** Who may wait for a connection to another database than the control plane's, for each of them, and how long. */
+  turns?: Partial<Omit<SlotLimits, 'inUse'>>;
   /** Errors of connections, told apart from queries; they are replaced by themselves. */
   onIdleError?: (error: Error) => void;
 }
 
-type Connected = { client: PoolClient };
+interface Connected {
+  client: PoolClient;
+  /** For when the connection is released: lets the next one have its turn. */
+  giveBack: () => void;
+}
 type Entered = ({ kind: 'in' } & Connected) | { kind: 'closed' | 'stale' | 'unknown'; cause: unknown };
 
 /** Tenants in PostgreSQL at all three levels of isolation: the same queries, the same context, one round trip to begin. */
 export class PostgresTenants extends Tenants {
-  readonly #options: Required<Omit<PostgresTenantsOptions, 'gate' | 'connections'>> & { gate: GateLimits };
+  readonly #options: Required<Omit<PostgresTenantsOptions, 'gate' | 'connections' | 'turns'>> & { gate: GateLimits };
   readonly #placements: Placements;
   readonly #gates: ClosedGates;
   readonly #others: DatabasePools;
   readonly #breaker: Breaker;
+  /** By tenant. */
   readonly #connections: Slots;
+  /** By database. */
+  readonly #turns: Slots;
   readonly #served = new WeakMap<PoolClient, Set<string>>();
   readonly #drizzle = new WeakMap<PoolClient, NodePgDatabase>();
   readonly #watched = new WeakSet<PoolClient>();
 
   constructor(options: PostgresTenantsOptions) {
     super();
-    const { connections, ...given } = options;
+    const { connections, turns, ...given } = options;
     this.#options = {
       path: 'platform',
       statementTimeoutMs: 10_000,
@@ -77,6 +86,8 @@ export class PostgresTenants extends Tenants {
     this.#placements = new Placements(pool, placementTtlMs, 'reveal' in keys);
     this.#gates = new ClosedGates(gate);
     this.#connections = new Slots({ inUse: 3, waiting: 250, waitMs: 5_000, ...connections });
+    // A tenant has only its share of these waiting, so that all who share a database come in the order of asking.
+    this.#turns = new Slots({ inUse: SHARED_POOL_SIZE, waiting: 1_000, waitMs: 5_000, ...turns }, databaseBusy);
     const servers = new ServerUrls(pool, url);
     this.#others = new DatabasePools({
       urlOf: (server) => servers.of(server),
@@ -128,12 +139,17 @@ export class PostgresTenants extends Tenants {
     return this.#connections.standing();
   }
 
+  /** The same of databases other than the control plane's; `tenants` stands for databases. */
+  turns(): ReturnType<Slots['standing']> {
+    return this.#turns.standing();
+  }
+
   override async close(): Promise<void> {
     await this.#others.close();
   }
 
   /** A connection with the tenant's transaction begun. Holds none while it waits before a closed gate. */
-  async #enter(tenantId: string): Promise<Connected & { placement: Placement; giveBack: () => void }> {
+  async #enter(tenantId: string): Promise<Connected & { placement: Placement }> {
     try {
       return await this.#tryToEnter(tenantId, performance.now() + this.#options.gate.waitMs);
     } catch (error) {
@@ -143,7 +159,7 @@ export class PostgresTenants extends Tenants {
     }
   }
 
-  async #tryToEnter(tenantId: string, until: number): Promise<Connected & { placement: Placement; giveBack: () => void }> {
+  async #tryToEnter(tenantId: string, until: number): Promise<Connected & { placement: Placement }> {
     let fresh = false;
     /** The generation that a gate has just refused as an old one. */
     let refused: number | null = null;
@@ -167,7 +183,8 @@ export class PostgresTenants extends Tenants {
       try {
         entered = await this.#begin(placed);
       } catch (error) {
-        if (!(await this.#hasMovedAway(placement))) throw error;
+        const isBusy = error instanceof DomainError && error.code === 'placement.busy';
+        if (isBusy || !(await this.#hasMovedAway(placement))) throw error;
       } finally {
         // What waits before a gate, or has failed, holds no connection.
         if (entered?.kind !== 'in') giveBack();
@@ -176,7 +193,14 @@ export class PostgresTenants extends Tenants {
       if (entered.kind === 'in') {
         this.#placements.keep(placed);
         this.#gates.open(tenantId);
-        return { client: entered.client, placement, giveBack };
+        const { client, giveBack: endTurn } = entered;
+        return {
+          ...{ client, placement },
+          giveBack: () => {
+            endTurn();
+            giveBack();
+          },
+        };
       }
       // The tenant has left: it may be at the next place already. Where that sends it back, both can't be right for long.
       if (entered.kind === 'stale' && refused !== placement.generation && performance.now() < until) {
@@ -222,9 +246,19 @@ export class PostgresTenants extends Tenants {
   }
 
   async #begin(placed: PlacedLogin): Promise<Entered> {
+    const giveBack = isControlPlane(placed.placement) ? () => undefined : await this.#turn(placed.placement);
+    let entered: Entered | undefined;
+    try {
+      entered = await this.#beginAtTurn(placed, giveBack);
+      return entered;
+    } finally {
+      if (entered?.kind !== 'in') giveBack();
+    }
+  }
+
+  async #beginAtTurn(placed: PlacedLogin, giveBack: () => void): Promise<Entered> {
     const { placement } = placed;
     const isElsewhere = !isControlPlane(placement);
-    if (isElsewhere) this.#guard(placement);
     let pool = this.#options.pool;
     let client: PoolClient;
     try {
@@ -234,7 +268,8 @@ export class PostgresTenants extends Tenants {
       if (isElsewhere) this.#heard(placement, error);
       // No such login, password or database, or no key that opens the password: the placement, or its secret, is an old one.
       const isErased = error instanceof DomainError && error.code === 'keys.destroyed';
-      if (!isElsewhere || !(isErased || ['28P01', '28000', '3D000', '42501'].includes(sqlState(error) ?? ''))) throw error;
+      if (!isElsewhere || !(isErased || ['28P01', '28000', '3D000', '42501'].includes(sqlState(error) ?? '')))
+        throw this.#unavailable(placement, error);
       await this.#others.forget(placed);
       return { kind: 'unknown', cause: error };
     }
@@ -242,26 +277,41 @@ export class PostgresTenants extends Tenants {
     try {
       await client.query(this.#context(placement));
       if (isElsewhere) this.#breaker.answered(databaseOf(placement));
-      return { kind: 'in', client };
+      return { kind: 'in', client, giveBack };
     } catch (error) {
       const kind = gateRefusals[sqlState(error) ?? ''];
       client.release(await this.#rollBack(client, placement, error));
       if (isElsewhere) this.#heard(placement, error);
-      if (kind === undefined) throw error;
+      if (kind === undefined) throw this.#unavailable(placement, error);
       return { kind, cause: error };
     }
   }
 
-  /** @throws DomainError `placement.unavailable` at once, where the database did not answer a moment ago */
-  #guard(placement: Placement): void {
-    const waitMs = this.#breaker.enter(databaseOf(placement), performance.now());
-    if (waitMs > 0) throw new DomainError('placement.unavailable', { retryAfterSeconds: Math.ceil(waitMs / 1_000) });
+  /**
+   * One's turn to have a connection to a database other than the control plane's, and to say then how that ended.
+   * @throws DomainError `placement.unavailable` at once, where the database did not answer a moment ago; `placement.busy`
+   */
+  async #turn(placement: Placement): Promise<() => void> {
+    const database = databaseOf(placement);
+    const awayMs = this.#breaker.left(database, performance.now());
+    if (awayMs > 0) throw away(awayMs);
+    const giveBack = await this.#turns.take(database, placement.isolation === 'isolated' ? ISOLATED_POOL_SIZE : undefined);
+    // It may have gone away while this one waited, and one of those who wait finds out for all when it is back.
+    const waitMs = this.#breaker.enter(database, performance.now());
+    if (waitMs === 0) return giveBack;
+    giveBack();
+    throw away(waitMs);
+  }
+
+  /** What a caller gets where the tenant's own or a shared database did not answer. Of the control plane's, which is not ours, what it said. */
+  #unavailable(placement: Placement, error: unknown): unknown {
+    if (isControlPlane(placement) || error instanceof DomainError || !isUnreachable(error)) return error;
+    return away(this.#breaker.left(databaseOf(placement), performance.now()), error);
   }
 
   /** Whoever was let through says how it ended: whatever else went wrong, the database has answered. */
   #heard(placement: Placement, error: unknown): void {
-    const isOnlyBusy = placement.isolation !== 'isolated' && isQueueTimeout(error);
-    if (isUnreachable(error) && !isOnlyBusy) this.#breaker.failed(databaseOf(placement), performance.now());
+    if (isUnreachable(error)) this.#breaker.failed(databaseOf(placement), performance.now());
     else this.#breaker.answered(databaseOf(placement));
   }
 
@@ -297,6 +347,14 @@ export class PostgresTenants extends Tenants {
     return served.size >= this.#options.tenantsPerConnection;
   }
 }
+
+const away = (waitMs: number, cause?: unknown) =>
+  new DomainError('placement.unavailable', { retryAfterSeconds: Math.max(1, Math.ceil(waitMs / 1_000)), cause });
+const databaseBusy = () =>
+  new DomainError('placement.busy', {
+    detail: "All connections to the tenant's database are in use, by it or by others that share it: ask again later",
+    retryAfterSeconds: 1,
+  });
 
 /** The same name may be on several servers. */
 const databaseOf = ({ server, database }: Placement): string => `${server}/${database}`;

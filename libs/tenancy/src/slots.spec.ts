@@ -1,3 +1,4 @@
+import { DomainError } from '@tenantry/contracts/errors';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Slots } from './slots.js';
@@ -41,6 +42,12 @@ describe('the slots of a tenant', () => {
     await expect(late).rejects.toMatchObject({ code: 'tenant.busy' });
     giveBack();
     expect(slots.standing()).toEqual({ tenants: 0, inUse: 0, waiting: 0, refused: 2 });
+  });
+  it('are refused in the words of whoever made them', async () => {
+    const slots = new Slots({ inUse: 1, waiting: 0, waitMs: 20 }, () => new DomainError('placement.busy', { retryAfterSeconds: 3 }));
+    await slots.take('a database');
+    await expect(slots.take('a database')).rejects.toMatchObject({ code: 'placement.busy', retryAfterSeconds: 3 });
+    expect(slots.standing().refused).toBe(1);
   });
   it('are given back once, however often that is said', async () => {
     const slots = new Slots({ inUse: 2, waiting: 5, waitMs: 1_000 });

@@ -1,9 +1,9 @@
 import { DomainError } from '@tenantry/contracts/errors';
 
 export interface SlotLimits {
-  /** What one tenant may have in use at once. */
+  /** What one tenant (or database) may have in use at once. */
   inUse: number;
-  /** Who may wait behind that, per tenant; the next is refused at once. */
+  /** Who may wait behind that, for each; the next is refused at once. */
   waiting: number;
   /** How long each waits. */
   waitMs: number;
@@ -15,24 +15,33 @@ interface Taken {
   waiting: Set<() => void>;
 }
 
+const tenantBusy = () =>
+  new DomainError('tenant.busy', { detail: 'Wait for answers before asking for more, or ask again later', retryAfterSeconds: 1 });
+
 /**
  * A tenant's share of something that all tenants use: what it has in use, and who waits for a share of it, are bounded. Whoever waits
- * holds nothing but a place in the queue, so that a tenant that asks for too much delays itself only.
+ * holds nothing but a place in the queue, so that a tenant that asks for too much delays itself only. The same for what else there is
+ * several of, such as databases.
  */
 export class Slots {
   readonly #taken = new Map<string, Taken>();
-  #refused = 0;
+  #refusals = 0;
 
-  constructor(private readonly limits: SlotLimits) {}
+  constructor(
+    private readonly limits: SlotLimits,
+    /** What those get that are refused. */
+    private readonly refused = tenantBusy,
+  ) {}
 
   /**
+   * @param of whose slots: a tenant's id, or the name of something else
    * @param atMost in use at once, where it is less than the limit
    * @returns what gives the slot back; further calls of it do nothing
-   * @throws DomainError `tenant.busy` when too many wait already, or after the wait
+   * @throws DomainError `tenant.busy`, or what else it was told, when too many wait already, or after the wait
    */
-  async take(tenantId: string, atMost = this.limits.inUse): Promise<() => void> {
-    const taken = this.#taken.get(tenantId) ?? { inUse: 0, waiting: new Set() };
-    this.#taken.set(tenantId, taken);
+  async take(of: string, atMost = this.limits.inUse): Promise<() => void> {
+    const taken = this.#taken.get(of) ?? { inUse: 0, waiting: new Set() };
+    this.#taken.set(of, taken);
     if (taken.inUse < Math.min(atMost, this.limits.inUse)) taken.inUse += 1;
     // Whoever gives a slot back hands it over: the number in use stays.
     else await this.#wait(taken);
@@ -40,13 +49,13 @@ export class Slots {
     return () => {
       if (given) return;
       given = true;
-      this.#giveBack(tenantId, taken);
+      this.#giveBack(of, taken);
     };
   }
 
   /** Whether the next one would be refused at once. */
-  isFull(tenantId: string): boolean {
-    const taken = this.#taken.get(tenantId);
+  isFull(of: string): boolean {
+    const taken = this.#taken.get(of);
     return taken !== undefined && taken.inUse >= this.limits.inUse && taken.waiting.size >= this.limits.waiting;
   }
 
@@ -54,13 +63,13 @@ export class Slots {
   standing(): { tenants: number; inUse: number; waiting: number; refused: number } {
     const all = [...this.#taken.values()];
     const sum = (of: (taken: Taken) => number) => all.reduce((total, taken) => total + of(taken), 0);
-    return { tenants: all.length, inUse: sum(({ inUse }) => inUse), waiting: sum(({ waiting }) => waiting.size), refused: this.#refused };
+    return { tenants: all.length, inUse: sum(({ inUse }) => inUse), waiting: sum(({ waiting }) => waiting.size), refused: this.#refusals };
   }
 
   /** The refusal, for whoever asks `isFull` first. */
   refusal(): DomainError {
-    this.#refused += 1;
-    return new DomainError('tenant.busy', { detail: 'Wait for answers before asking for more, or ask again later', retryAfterSeconds: 1 });
+    this.#refusals += 1;
+    return this.refused();
   }
 
   #wait({ waiting }: Taken): Promise<void> {
@@ -78,7 +87,7 @@ export class Slots {
     });
   }
 
-  #giveBack(tenantId: string, taken: Taken): void {
+  #giveBack(of: string, taken: Taken): void {
     const [next] = taken.waiting;
     if (next) {
       taken.waiting.delete(next);
@@ -86,6 +95,6 @@ export class Slots {
       return;
     }
     taken.inUse -= 1;
-    if (taken.inUse === 0) this.#taken.delete(tenantId);
+    if (taken.inUse === 0) this.#taken.delete(of);
   }
 }

@@ -14,7 +14,7 @@ export interface TenantTransaction {
 export abstract class Tenants {
   /**
    * Runs `work` in one transaction with the tenant's role, search path, `app.tenant_id` and statement timeout; commits when it resolves.
-   * @throws DomainError `placement.not_found` (no place yet, or its tables do not exist yet), `placement.closed` (being moved, after waiting), `placement.unavailable` (its own database does not answer; refused at once), `tenant.busy` (too many of its transactions wait for a connection)
+   * @throws DomainError `placement.not_found` (no place yet, or its tables do not exist yet), `placement.closed` (being moved, after waiting), `placement.unavailable` (its database does not answer; refused at once after the first), `placement.busy` (all connections to its database are in use), `tenant.busy` (too many of its transactions wait for a connection)
    */
   abstract withTenant<T>(tenantId: string, work: (tx: TenantTransaction) => Promise<T>): Promise<T>;
   /** Null where the tenant has no place. Cached; `fresh` reads again. */

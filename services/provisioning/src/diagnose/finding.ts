@@ -39,6 +39,7 @@ export async function findingOf({ check, look }: Check, lateMs = LOOK_MS): Promi
 const remedies: Partial<Record<DomainError['code'], string>> = {
   'placement.not_found': 'Retry the provisioning of the tenant: POST …/retry',
   'placement.closed': 'Wait for the move that is going on, or cancel its operation',
+  'placement.busy': 'Ask again when there is less to do; where it stays so, move tenants to another database',
   'placement.unavailable': "Bring the tenant's database back, or open its way to the services",
   'service.unavailable': 'Bring the process back that the detail names: npm run doctor says which are not ready',
   'service.timeout': 'Look at the load and the log of the process that did not answer',

@@ -19,6 +19,9 @@ describe('backoff', () => {
     expect(isAway(Object.assign(new Error('x'), { code: '57P01' }))).toBe(true);
     expect(isAway(new Error('Connection terminated unexpectedly'))).toBe(true);
     expect(isAway(Object.assign(new Error('x'), { code: '42501' }))).toBe(false);
+    for (const code of ['placement.unavailable', 'placement.busy', 'tenant.busy'] as const)
+      expect(isAway(new DomainError(code))).toBe(true);
+    expect(isAway(new DomainError('placement.not_found'))).toBe(false);
   });
   it('shows operators no internals', () => {
     expect(failure(new Error('password is hunter2')).detail).not.toContain('hunter2');

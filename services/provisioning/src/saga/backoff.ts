@@ -12,6 +12,9 @@ const away: ReadonlySet<string> = new Set<ErrorCode>([
   'service.timeout',
   'log.conflict',
   'placement.closed',
+  'placement.unavailable',
+  'placement.busy',
+  'tenant.busy',
   'erasure.incomplete',
 ]);
 /** Postgres: connection lost, shutting down, starting up, too many connections; Node: sockets. */
