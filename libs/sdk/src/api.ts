@@ -46,6 +46,8 @@ export interface EventSubscription {
   stream: string;
   consumers: { name: string; filterSubject: string }[];
   inboxPrefix: string | null;
+  /** When the credentials stop working; null: not by themselves. */
+  credentialsExpireAt?: string | null;
   createdAt: string;
   credentials?: string;
 }

@@ -342,6 +342,27 @@ describe('credentials', () => {
     expect(positions(await after.take(head + 1 - taken.length))).toEqual(upTo(head).slice(taken.length));
   });
 
+  it('end with the key that they were issued with; the subscription stays, and others go on where these were', async () => {
+    const permissions = ['event-subscription:create', 'event:read'];
+    const expiresAt = new Date(Date.now() + 9_000).toISOString();
+    const { body: ending } = await system.api.post(`${PLATFORM}/api-keys`, { name: 'contractor', permissions, expiresAt });
+    const body = { name: 'ends', tenants: [a?.id], contexts: 'all', from: 'first' };
+    const { status, body: issued } = await system.api.as(ending.key).post(of.create, body);
+    expect([status, issued.credentialsExpireAt]).toEqual([201, expiresAt]);
+    const before = await listen(issued);
+    const taken = await before.take(3);
+    await before.connection.closed();
+    expect(Date.now()).toBeGreaterThan(Date.parse(expiresAt) - 1_000);
+    // Within that second the broker lets them in, and out again.
+    await eventually(() => refusedToConnect(issued), { timeoutMs: 3_000, what: 'the credentials to be refused' });
+    expect((await system.api.get(of.one(issued.id))).body).toMatchObject({ status: 'active', credentialsExpireAt: expiresAt });
+    const rotated = (await system.api.post(`${of.one(issued.id)}/rotate`)).body;
+    expect(rotated.credentialsExpireAt).toBeNull();
+    const after = await listen(rotated);
+    const head = await headOf(a!);
+    expect(positions(await after.take(head + 1 - taken.length))).toEqual(upTo(head).slice(taken.length));
+  });
+
   it('of two rotations at once work for one only', async () => {
     const issued = await subscribe({ tenants: [a?.id] });
     const replies = await Promise.all([1, 2, 3].map(() => system.api.post(`${of.one(issued.id)}/rotate`)));

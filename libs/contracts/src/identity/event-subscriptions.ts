@@ -38,6 +38,7 @@ export const EventSubscription = z.object({
   stream: z.string(),
   consumers: z.array(z.object({ name: z.string(), filterSubject: z.string() })),
   inboxPrefix: z.string().nullable().describe('The only inbox that the credentials may listen to'),
+  credentialsExpireAt: z.string().nullable().describe('The end of the API key that the newest credentials were issued with'),
   createdAt: z.string(),
 });
 const Issued = EventSubscription.extend({ credentials: z.string().describe('The text of a NATS `.creds` file, shown this once') });
@@ -162,18 +163,26 @@ export const ofTenant = operations(
 );
 
 type Shown = z.infer<typeof EventSubscription> & { credentials?: string; lag?: z.infer<typeof Lag>[] | null };
-const row = ({ natsUrl, inboxPrefix, createdAt, consumers, lag, ...same }: Shown) => ({
+const row = ({ natsUrl, inboxPrefix, credentialsExpireAt, createdAt, consumers, lag, ...same }: Shown) => ({
   ...same,
   consumers: consumers.map(({ name, filterSubject }) => ({ name, filter_subject: filterSubject })),
   nats_url: natsUrl,
   inbox_prefix: inboxPrefix,
+  credentials_expire_at: credentialsExpireAt,
   created_at: createdAt,
   ...(lag === undefined ? {} : { lag: lag?.map(({ tenantId, ...rest }) => ({ tenant_id: tenantId, ...rest })) ?? null }),
 });
-const Row = EventSubscription.omit({ natsUrl: true, inboxPrefix: true, createdAt: true, consumers: true }).extend({
+const Row = EventSubscription.omit({
+  natsUrl: true,
+  inboxPrefix: true,
+  credentialsExpireAt: true,
+  createdAt: true,
+  consumers: true,
+}).extend({
   consumers: z.array(z.object({ name: z.string(), filter_subject: z.string() })),
   nats_url: z.string(),
   inbox_prefix: z.string().nullable(),
+  credentials_expire_at: z.string().nullable(),
   created_at: z.string(),
 });
 const IssuedRow = Row.extend({ credentials: z.string().describe('The text of a NATS `.creds` file, shown this once') });

@@ -33,5 +33,6 @@ import { RevokeTenantKeyRpc } from './revoke-tenant-key.rpc.js';
     People,
     BootstrapKey,
   ],
+  exports: [ApiKeyTable],
 })
 export class ApiKeyModule {}

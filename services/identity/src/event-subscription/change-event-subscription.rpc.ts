@@ -10,6 +10,7 @@ import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
 import type { Call } from '@tenantry/messaging/rpc';
 import { Database } from '@tenantry/service/database';
+import { ApiKeyTable } from '../api-key/api-key-table.js';
 import { Broker } from './broker.js';
 import { logOf, mayReadEvents } from './caller.js';
 import {
@@ -44,6 +45,7 @@ export class ChangeEventSubscriptionRpc {
     private readonly database: Database,
     private readonly broker: Broker,
     private readonly shown: Shown,
+    private readonly keys: ApiKeyTable,
     private readonly clock: Clock,
   ) {}
 
@@ -93,8 +95,9 @@ export class ChangeEventSubscriptionRpc {
     const { provisioner } = this.broker;
     const { state, ...recorded } = await this.record(change, rotate(this.clock.now()));
     const { logId, subscriptionId } = this.at(change);
-    const { of, inboxPrefix, text } = await provisioner.issue(logId, subscriptionId, existing(state).credentials);
-    return { status: 200, body: { ...(await this.shown.of(logId, of, inboxPrefix)), credentials: text }, ...recorded, secret: true };
+    const expiresAt = await this.keys.endOf(change.command.principal.id);
+    const { of, issued, text } = await provisioner.issue(logId, subscriptionId, existing(state).credentials, expiresAt);
+    return { status: 200, body: { ...(await this.shown.of(logId, of, issued)), credentials: text }, ...recorded, secret: true };
   }
 
   private async replay(change: Change & Pick<Call<typeof ofPlatform.replay>, 'body'>): Promise<RouteAnswer<typeof ofPlatform.replay>> {
@@ -118,11 +121,8 @@ export class ChangeEventSubscriptionRpc {
     const { state: _, ...recorded } = await this.record(change, decide);
     const { logId, subscriptionId } = this.at(change);
     const of = await provisioner.provision(logId, subscriptionId);
-    const [inboxes] = await Promise.all([
-      this.table.inboxPrefixes([subscriptionId]),
-      untilSeen(this.database, subscriptionId, recorded.version),
-    ]);
-    return { status: 200, body: await this.shown.of(logId, of, inboxes.get(subscriptionId) ?? null), ...recorded };
+    const [issued] = await Promise.all([this.table.newest([subscriptionId]), untilSeen(this.database, subscriptionId, recorded.version)]);
+    return { status: 200, body: await this.shown.of(logId, of, issued.get(subscriptionId)), ...recorded };
   }
 
   private async record({ tenantId, params, command }: Change, decide: Decision<EventSubscription, typeof identityEvents>) {

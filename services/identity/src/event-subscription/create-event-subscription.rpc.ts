@@ -11,6 +11,7 @@ import type { Call } from '@tenantry/messaging/rpc';
 import { Database } from '@tenantry/service/database';
 import { invalid } from '@tenantry/service/validation';
 import type { z } from 'zod';
+import { ApiKeyTable } from '../api-key/api-key-table.js';
 import { requireTenant } from '../require-tenant.js';
 import { Broker } from './broker.js';
 import { logOf, mayReadEvents } from './caller.js';
@@ -30,6 +31,7 @@ export class CreateEventSubscriptionRpc {
     private readonly broker: Broker,
     private readonly database: Database,
     private readonly shown: Shown,
+    private readonly keys: ApiKeyTable,
     private readonly clock: Clock,
   ) {}
 
@@ -60,11 +62,12 @@ export class CreateEventSubscriptionRpc {
       create({ subscriptionId, name: body.name, ...grant, from, startsAt, account: createAccount().getPublicKey(), createdAt: now }),
     );
     // As for API keys: after a crash between the event and the credentials, the retry makes and shows them.
-    const { of, inboxPrefix, text } = await provisioner.issue(logId, subscriptionId, 1);
+    const expiresAt = await this.keys.endOf(command.principal.id);
+    const { of, issued, text } = await provisioner.issue(logId, subscriptionId, 1, expiresAt);
     await untilSeen(this.database, subscriptionId, version);
     return {
       status: 201,
-      body: { ...(await this.shown.of(logId, of, inboxPrefix)), credentials: text },
+      body: { ...(await this.shown.of(logId, of, issued)), credentials: text },
       version,
       position: { tenantId: logId, position },
       secret: true,

@@ -5,6 +5,7 @@ import { Logger } from '@tenantry/observability/logger';
 import { Bus } from '@tenantry/service/bus';
 import { Database } from '@tenantry/service/database';
 import { Environment } from '@tenantry/service/environment';
+import { ApiKeyModule } from '../api-key/api-key.module.js';
 import { KeysModule } from '../keys/keys.module.js';
 import { ApplyEventSubscriptionEffect } from './apply-event-subscription.effect.js';
 import { Broker } from './broker.js';
@@ -25,7 +26,7 @@ import { SubscriptionTable } from './subscription-table.js';
 import { SubscriptionsStore } from './subscriptions.store.js';
 
 @Module({
-  imports: [KeysModule],
+  imports: [KeysModule, ApiKeyModule],
   controllers: [CreateEventSubscriptionRpc, ReadEventSubscriptionsRpc, ChangeEventSubscriptionRpc, ProbeEventSubscriptionsRpc],
   providers: [
     { provide: SubscriptionTable, inject: [Database], useFactory: ({ pool }: Database) => new SubscriptionTable(pool) },

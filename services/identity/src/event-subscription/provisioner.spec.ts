@@ -37,6 +37,7 @@ async function broker(remadeAt: 'never' | 'find' | 'create', has: Partial<Consum
   };
   const made = new Map<string, Beginning>();
   const remembered: Progress[] = [];
+  const issued: unknown[] = [];
   const consumers: Partial<Consumers> = {
     created: async () => stream,
     find: async (name) => {
@@ -59,6 +60,7 @@ async function broker(remadeAt: 'never' | 'find' | 'create', has: Partial<Consum
     credentials: async () => [],
     progress: async () => new Map([[old.consumer, old]]),
     remember: async (seen) => void remembered.push(...seen),
+    issue: async (_id, _credentials, _key, of) => issued.push(of) > 0,
   };
   const resolver: Partial<Resolver> = {
     find: async (sub) => ({ name: '', sub, iat: 0, nats: { exports: platformExports } as never }),
@@ -66,7 +68,8 @@ async function broker(remadeAt: 'never' | 'find' | 'create', has: Partial<Consum
   };
   const signer = new Signer({ operator: text(createOperator()), platform: text(createAccount()) });
   const provisioner = new Provisioner(log, table as SubscriptionTable, consumers as Consumers, resolver as Resolver, signer);
-  return { provision: () => provisioner.provision(PLATFORM_LOG, subscriptionId), made, remembered };
+  const issue = (expiresAt: string | null) => provisioner.issue(PLATFORM_LOG, subscriptionId, 1, expiresAt);
+  return { provision: () => provisioner.provision(PLATFORM_LOG, subscriptionId), issue, issued, made, remembered };
 }
 const anew = { code: 'event_subscription.broker_unavailable' };
 
@@ -103,5 +106,29 @@ describe('a consumer that is to be made again', () => {
     const { provision, remembered } = await broker('find', { label });
     await expect(provision()).rejects.toMatchObject(anew);
     expect(remembered).toEqual([]);
+  });
+});
+
+describe('credentials', () => {
+  /** What the broker reads of them. */
+  const claims = (creds: string) => {
+    const [, jwt] = /BEGIN NATS USER JWT-+\s+(\S+)/.exec(creds) ?? [];
+    return JSON.parse(Buffer.from((jwt as string).split('.')[1] as string, 'base64url').toString()) as { exp?: number };
+  };
+
+  it('end with the key that they are issued with, and say so', async () => {
+    const { issue, issued } = await broker('never');
+    const end = '2099-05-06T07:08:09.900Z';
+    const made = await issue(end);
+    expect(claims(made.text).exp).toBe(Math.floor(Date.parse(end) / 1000));
+    expect(issued).toEqual([made.issued]);
+    expect(made.issued).toMatchObject({ expiresAt: end, inboxPrefix: expect.stringMatching(/^_INBOX_/) });
+  });
+
+  it('have no end where that has none', async () => {
+    const { issue } = await broker('never');
+    const made = await issue(null);
+    expect(claims(made.text).exp).toBeUndefined();
+    expect(made.issued.expiresAt).toBeNull();
   });
 });

@@ -10,11 +10,11 @@ import { type Existing, eventSubscription, existing, streamOf } from './event-su
 import { type ConsumerPlan, consumersOf } from './grant.js';
 import type { Resolver } from './resolver.js';
 import { newInboxPrefix, type Signer } from './signer.js';
-import type { Lease, SubscriptionTable } from './subscription-table.js';
+import type { Issued, Lease, SubscriptionTable } from './subscription-table.js';
 
 const WAIT_MS = 8_000;
 const NOBODY_MS = 50;
-const PROBE_SECONDS = 60;
+const PROBE_MS = 60_000;
 
 /**
  * Makes the broker what the log says: an account and consumers for each active subscription, none for the others. What is right already
@@ -36,19 +36,27 @@ export class Provisioner {
 
   /**
    * Makes the credentials of that number, once; older ones are refused from then on.
+   * @param expiresAt the end of the key that they are issued with, or null: nobody who was let in until then reads on with them
    * @throws DomainError `idempotency.secret_already_shown`; `event_subscription.superseded`, `event_subscription.revoked`
    */
-  async issue(logId: string, subscriptionId: string, credentials: number): Promise<{ of: Existing; inboxPrefix: string; text: string }> {
+  async issue(
+    logId: string,
+    subscriptionId: string,
+    credentials: number,
+    expiresAt: string | null,
+  ): Promise<{ of: Existing; issued: Issued; text: string }> {
     return this.exclusively(subscriptionId, async (lease) => {
       const of = await this.apply(logId, subscriptionId, lease);
       if (of.status === 'revoked') throw new DomainError('event_subscription.revoked');
       if (of.credentials !== credentials) throw new DomainError('event_subscription.superseded');
       const inboxPrefix = newInboxPrefix();
-      const user = await this.signer.issueUser(subscriptionId, of.account, userPermissions(of, inboxPrefix));
+      const until = expiresAt === null ? [] : [Date.parse(expiresAt)];
+      const user = await this.signer.issueUser(subscriptionId, of.account, userPermissions(of, inboxPrefix), ...until);
+      const issued = { inboxPrefix, expiresAt };
       held(lease);
-      if (!(await this.table.issue(subscriptionId, credentials, user.publicKey, inboxPrefix)))
+      if (!(await this.table.issue(subscriptionId, credentials, user.publicKey, issued)))
         throw new DomainError('idempotency.secret_already_shown');
-      return { of, inboxPrefix, text: user.credentials };
+      return { of, issued, text: user.credentials };
     });
   }
 
@@ -59,7 +67,7 @@ export class Provisioner {
       of.subscriptionId,
       of.account,
       userPermissions(of, inboxPrefix),
-      PROBE_SECONDS,
+      Date.now() + PROBE_MS,
     );
     return { text, inboxPrefix };
   }

@@ -47,11 +47,11 @@ export class ReadEventSubscriptionsRpc {
 
   private async list(tenantId: string): Promise<RouteAnswer<typeof ofPlatform.list>> {
     const found = await subscriptionsOf(this.database, logOf(tenantId));
-    const inboxes = await this.table.inboxPrefixes(found.map(({ subscriptionId }) => subscriptionId));
+    const issued = await this.table.newest(found.map(({ subscriptionId }) => subscriptionId));
     const logId = logOf(tenantId);
     return {
       status: 200,
-      body: { items: await this.shown.all(logId, found, inboxes) },
+      body: { items: await this.shown.all(logId, found, issued) },
     };
   }
 
@@ -59,8 +59,8 @@ export class ReadEventSubscriptionsRpc {
     const { state, version } = await this.log.load(eventSubscription, { tenant: logOf(tenantId), stream: streamOf(subscriptionId) });
     const of = existing(state);
     const logId = logOf(tenantId);
-    const [inboxes, lag] = await Promise.all([this.table.inboxPrefixes([subscriptionId]), this.lag(of)]);
-    return { status: 200, body: { ...(await this.shown.of(logId, of, inboxes.get(subscriptionId) ?? null)), lag }, version };
+    const [issued, lag] = await Promise.all([this.table.newest([subscriptionId]), this.lag(of)]);
+    return { status: 200, body: { ...(await this.shown.of(logId, of, issued.get(subscriptionId))), lag }, version };
   }
 
   /** Null where the broker doesn't say: the rest is known all the same. */

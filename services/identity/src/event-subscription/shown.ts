@@ -7,6 +7,7 @@ import { EVENT_STREAM } from './account.js';
 import { Broker } from './broker.js';
 import type { Existing } from './event-subscription.js';
 import { consumersOf } from './grant.js';
+import type { Issued } from './subscription-table.js';
 
 /** Subscriptions as answers show them. */
 @Injectable()
@@ -16,16 +17,16 @@ export class Shown {
     private readonly keyring: Keyring,
   ) {}
 
-  async all(logId: string, found: readonly Existing[], inboxPrefixes: ReadonlyMap<string, string>) {
+  async all(logId: string, found: readonly Existing[], issued: ReadonlyMap<string, Issued>) {
     // One fetch for all keys.
     await this.keyring.opening(
       logId,
       found.flatMap(({ name }) => (isEncrypted(name) ? [parseKeyId(name).id] : [])),
     );
-    return Promise.all(found.map((of) => this.of(logId, of, inboxPrefixes.get(of.subscriptionId) ?? null)));
+    return Promise.all(found.map((of) => this.of(logId, of, issued.get(of.subscriptionId))));
   }
 
-  async of(logId: string, of: Existing, inboxPrefix: string | null): Promise<z.infer<typeof EventSubscription>> {
+  async of(logId: string, of: Existing, issued?: Issued): Promise<z.infer<typeof EventSubscription>> {
     return {
       id: of.subscriptionId,
       name: await this.keyring.reveal<string>(logId, of.name),
@@ -37,7 +38,8 @@ export class Shown {
       natsUrl: this.broker.natsUrl,
       stream: EVENT_STREAM,
       consumers: consumersOf(of.subscriptionId, of).map(({ name, filterSubject }) => ({ name, filterSubject })),
-      inboxPrefix,
+      inboxPrefix: issued?.inboxPrefix ?? null,
+      credentialsExpireAt: issued?.expiresAt ?? null,
       createdAt: of.createdAt,
     };
   }

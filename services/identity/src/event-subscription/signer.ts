@@ -39,12 +39,15 @@ export class Signer {
     return `${signed}.${base64url(this.operator.sign(utf8.encode(signed)))}`;
   }
 
-  /** A new user of the account, for so many seconds or for ever. The text of its `.creds` file is all that ever shows its seed. */
+  /**
+   * A new user of the account, until then (milliseconds since the epoch, to the second) or for ever: the broker itself ends its connections.
+   * The text of its `.creds` file is all that ever shows its seed.
+   */
   async issueUser(
     name: string,
     account: string,
     permissions: Permissions,
-    seconds?: number,
+    untilMs?: number,
   ): Promise<{ publicKey: string; credentials: string }> {
     const user = createUser();
     const jwt = await encodeUser(
@@ -52,7 +55,7 @@ export class Signer {
       user,
       this.platform,
       { ...{ subs: -1, data: -1, payload: -1 }, ...permissions, issuer_account: account },
-      seconds === undefined ? {} : { exp: Math.floor(Date.now() / 1000) + seconds },
+      untilMs === undefined ? {} : { exp: Math.floor(untilMs / 1000) },
     );
     return { publicKey: user.getPublicKey(), credentials: new TextDecoder().decode(fmtCreds(jwt, user)) };
   }

@@ -13,6 +13,12 @@ export interface Progress {
   acknowledgedUntil: string | null;
 }
 
+/** Credentials, without what makes them secret. */
+export interface Issued {
+  inboxPrefix: string;
+  expiresAt: string | null;
+}
+
 /** Held by one process at a time. After `untilMs` of its own clock the holder has to stop. */
 export interface Lease {
   untilMs: number;
@@ -37,22 +43,24 @@ export class SubscriptionTable {
     return rows;
   }
 
-  /** The inbox prefix of the newest credentials of each. */
-  async inboxPrefixes(subscriptionIds: readonly string[]): Promise<Map<string, string>> {
-    const { rows } = await this.pool.query<{ id: string; prefix: string }>(
-      `SELECT DISTINCT ON (subscription_id) subscription_id AS id, inbox_prefix AS prefix
+  /** The newest credentials of each, as far as they may be shown. */
+  async newest(subscriptionIds: readonly string[]): Promise<Map<string, Issued>> {
+    const { rows } = await this.pool.query<{ id: string; inbox_prefix: string; expires_at: Date | null }>(
+      `SELECT DISTINCT ON (subscription_id) subscription_id AS id, inbox_prefix, expires_at
        FROM identity.event_subscription_credentials WHERE subscription_id = ANY($1) ORDER BY subscription_id, credentials DESC`,
       [subscriptionIds],
     );
-    return new Map(rows.map(({ id, prefix }) => [id, prefix]));
+    return new Map(
+      rows.map(({ id, inbox_prefix: inboxPrefix, expires_at }) => [id, { inboxPrefix, expiresAt: expires_at?.toISOString() ?? null }]),
+    );
   }
 
   /** False where these credentials were issued already: their secret was shown to whoever inserted them. */
-  async issue(subscriptionId: string, credentials: number, userKey: string, inboxPrefix: string): Promise<boolean> {
+  async issue(subscriptionId: string, credentials: number, userKey: string, { inboxPrefix, expiresAt }: Issued): Promise<boolean> {
     const { rowCount } = await this.pool.query(
-      `INSERT INTO identity.event_subscription_credentials (subscription_id, credentials, user_key, inbox_prefix)
-       VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
-      [subscriptionId, credentials, userKey, inboxPrefix],
+      `INSERT INTO identity.event_subscription_credentials (subscription_id, credentials, user_key, inbox_prefix, expires_at)
+       VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
+      [subscriptionId, credentials, userKey, inboxPrefix, expiresAt],
     );
     return rowCount === 1;
   }
