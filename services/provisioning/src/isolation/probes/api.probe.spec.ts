@@ -71,6 +71,18 @@ describe('the API, tried', () => {
     ]);
   });
 
+  it('says nothing of what is below the path of a tenant that is not served', async () => {
+    const id = '6f1d3c52-7c0e-4c0a-9d5e-1f5a8f3c2b79';
+    const refused = (code: string) => (path: string, key: string | null) => {
+      if (path === `/api/tenants/${other}/operations` && key === other) return answer(200, [{ id }]);
+      return path === `/api/tenants/${own}/operations/${id}` ? answer(403, { code }) : null;
+    };
+    const at = (found: Awaited<ReturnType<typeof attempts>>) =>
+      found.find(({ attempt, target }) => attempt.includes('below its own path') && target.includes('operations'))?.outcome;
+    expect(at(await attempts(refused('tenant.suspended')))).toBe('not_applicable');
+    expect(at(await attempts(refused('auth.forbidden')))).toBe('breached');
+  });
+
   it('has given way where it believes credentials that nobody issued', async () => {
     const found = await attempts((path, key) => (key?.startsWith('tnt_') && path === `/api/tenants/${own}` ? answer(200, {}) : null));
     expect(breachedIn(found).map(({ boundary }) => boundary)).toEqual(['tokens']);

@@ -38,6 +38,7 @@ interface Request {
 /** Refused for who asks: any other refusal (of a parameter, of something that isn't there) would come after it got past the boundary. */
 const refusedAs = (code: ErrorCode) => (answer: ApiAnswer) =>
   answer.body?.code === code ? null : `it answered ${answer.status} ${answer.body?.code ?? ''}`.trimEnd();
+const closed: ReadonlySet<unknown> = new Set<ErrorCode>(['tenant.suspended', 'tenant.archived', 'tenant.deleting', 'tenant.maintenance']);
 const nameOf = ({ method, path }: Pick<Route | Face, 'method' | 'path'>) => `${method} ${path}`;
 
 /** The API: with this tenant's key for what is another's, and with another's key for what is this one's; every way that the registry names. */
@@ -142,7 +143,15 @@ export class ApiProbe extends Probe {
         const id = items.find((item) => item.id !== undefined)?.id;
         if (id === undefined) return { ...at, ...notApplicable(attempt, 'the other tenant has none') };
         const answer = await this.answer('GET', `${pathFor(list, tenantId)}/${id}`, { authorization: `Bearer ${own}` });
-        return { ...at, ...(answer.status === 404 ? held(attempt, 'it answered 404') : breached(attempt, `it answered ${answer.status}`)) };
+        if (answer.status === 404) return { ...at, ...held(attempt, 'it answered 404') };
+        // Who is closed, or under maintenance, is refused before anything is looked for.
+        const isClosed = closed.has(answer.body?.code);
+        return {
+          ...at,
+          ...(isClosed
+            ? notApplicable(attempt, `the tenant itself is not served (${answer.status})`)
+            : breached(attempt, `it answered ${answer.status}`)),
+        };
       }),
     );
   }
