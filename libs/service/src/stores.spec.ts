@@ -4,6 +4,7 @@ import { isOfErased, keepOut } from '@tenantry/tenancy/erased-fence';
 import { type Platform, startPlatform } from '@tenantry/tenancy/spec/platform';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { After } from './table-page.js';
 import { TableStores } from './table-stores.js';
 
 let platform: Platform;
@@ -82,9 +83,9 @@ describe('a table as a store', () => {
       [[tenantId, other]],
     );
     const seen: unknown[] = [];
-    let after: unknown = null;
+    let after: After = null;
     do {
-      const page = await as('quota-metering').page(usage, tenantId, after);
+      const page: Awaited<ReturnType<TableStores['page']>> = await as('quota-metering').page(usage, tenantId, after);
       seen.push(...page.rows.map((row) => row['used_after']));
       expect(page.rows[0]).not.toHaveProperty('request_hash');
       after = page.next;

@@ -1,10 +1,20 @@
 import type { ClientBase, Pool } from 'pg';
 
-type Row = Record<string, unknown>;
+/** Where a page ends: the texts of the row's primary key, or the place of the row where there is none. */
+export type After = string[] | null;
 export interface TablePage {
-  rows: Row[];
+  /** Each as JSON, as PostgreSQL writes it: a number that went through JavaScript might be another one. */
+  rows: string[];
   /** Goes into `after` for the next page; null: this was the last. */
-  next: Row | null;
+  next: After;
+}
+export interface TableSource {
+  /** SQL of our own, as the condition is; in that `$1` is `parameter`. */
+  table: string;
+  condition: string;
+  parameter: unknown;
+  /** Columns that are left out. */
+  without?: string[];
 }
 
 /** A page is a message on the bus, or a piece of a file. */
@@ -13,58 +23,83 @@ const PAGE_ROWS = 500;
 const PAGE_BLOCKS = 32;
 const BLOCK_BYTES = 8192;
 
+interface Column {
+  name: string;
+  type: string;
+  /** In the primary key; null for others. */
+  nth: number | null;
+}
+
 /**
  * Rows of a table in the order of its primary key, so that a page never repeats or leaves out what was there when the first was read; in the
- * order of its blocks where it has none. `table` and `condition` are SQL of our own; `$1` is `parameter`.
+ * order of their places where it has none. Which rows make a page is found by the sizes that they are stored with: of large ones, few are read.
  */
-export async function readTablePage(
-  on: Pool | ClientBase,
-  { table, condition, parameter, without = [] }: { table: string; condition: string; parameter: unknown; without?: string[] },
-  after: unknown,
-): Promise<TablePage> {
-  const key = await primaryKey(on, table);
-  if (key.length === 0) return readBlocks(on, { table, condition, parameter, without }, after);
-  const columns = key.map((column) => `t.${column}`).join(', ');
-  const beyond = key.map((column) => `a.${column}`).join(', ');
-  const named = key.map((column) => `'${column.replaceAll('"', '')}', t.${column}`).join(', ');
-  const { rows } = await on.query<{ row: Row; key: Row }>(
-    `SELECT to_jsonb(t) - $3::text[] AS row, jsonb_build_object(${named}) AS key FROM ${table} t
-     WHERE (${condition}) AND ($2::jsonb IS NULL OR (${columns}) > (SELECT ${beyond} FROM jsonb_populate_record(NULL::${table}, $2::jsonb) a))
-     ORDER BY ${columns} LIMIT ${PAGE_ROWS}`,
-    [parameter, after === null ? null : JSON.stringify(after), without],
-  );
-  let bytes = 0;
-  const cut = rows.findIndex(({ row }, index) => {
-    bytes += Buffer.byteLength(JSON.stringify(row));
-    return bytes > PAGE_BYTES && index > 0;
+export async function readTablePage(on: Pool | ClientBase, source: TableSource, after: After): Promise<TablePage> {
+  const columns = await columnsOf(on, source.table);
+  const key = columns.filter(({ nth }) => nth !== null).sort((a, b) => Number(a.nth) - Number(b.nth));
+  return key.length > 0 ? byKey(on, source, columns, key, after) : byPlace(on, source, columns, after);
+}
+
+async function byKey(on: Pool | ClientBase, source: TableSource, columns: Column[], key: Column[], after: After): Promise<TablePage> {
+  const beyond = key.map(({ type }, index) => `($2::text[])[${index + 1}]::${type}`).join(', ');
+  const { rows, cut, near } = await read(on, source, columns, after, {
+    at: key.map(({ name }) => name),
+    where: `($2::text[] IS NULL OR (${key.map(({ name }) => `t.${name}`).join(', ')}) > (${beyond}))`,
   });
-  const shown = cut === -1 ? rows : rows.slice(0, cut);
-  const more = cut !== -1 || rows.length === PAGE_ROWS;
-  return { rows: shown.map(({ row }) => row), next: more ? (shown.at(-1)?.key ?? null) : null };
+  return { rows: rows.map(({ row }) => row), next: cut || near === PAGE_ROWS ? (rows.at(-1)?.at ?? null) : null };
 }
 
-async function readBlocks(
+async function byPlace(on: Pool | ClientBase, source: TableSource, columns: Column[], after: After): Promise<TablePage> {
+  const from = after?.[0] ?? '(0,0)';
+  const until = Number(/^\((\d+),/.exec(from)?.[1] ?? 0) + PAGE_BLOCKS;
+  const { rows: sizes } = await on.query<{ size: string }>('SELECT pg_relation_size($1::regclass) AS size', [source.table]);
+  const { rows, cut, near } = await read(on, source, columns, [from], {
+    at: ['ctid'],
+    where: `t.ctid > ($2::text[])[1]::tid AND t.ctid < '(${until},0)'::tid`,
+  });
+  const more = until * BLOCK_BYTES < Number(sizes[0]?.size);
+  const next = cut || near === PAGE_ROWS ? rows.at(-1)?.at : more ? [`(${until},0)`] : null;
+  return { rows: rows.map(({ row }) => row), next: next ?? null };
+}
+
+/** @returns `cut`: there were more within sight; `near`: how many were in sight */
+async function read(
   on: Pool | ClientBase,
-  { table, condition, parameter, without }: { table: string; condition: string; parameter: unknown; without: string[] },
-  after: unknown,
-): Promise<TablePage> {
-  const from = Number((after as { block?: number } | null)?.block ?? 0);
-  const until = from + PAGE_BLOCKS;
-  const { rows } = await on.query<{ row: Row | null; size: string }>(
-    `SELECT pg_relation_size($5::regclass) AS size, to_jsonb(t) - $4::text[] AS row
-     FROM (SELECT) one LEFT JOIN ${table} t ON t.ctid >= $2::tid AND t.ctid < $3::tid AND (${condition})`,
-    [parameter, `(${from},0)`, `(${until},0)`, without, table],
+  { table, condition, parameter, without = [] }: TableSource,
+  columns: Column[],
+  after: After,
+  { at, where }: { at: string[]; where: string },
+): Promise<{ rows: { row: string; at: string[] }[]; cut: boolean; near: number }> {
+  const bytes = columns.map(({ name }) => `coalesce(pg_column_size(t.${name}), 0)`).join(' + ') || '0';
+  const own = at.map((_, index) => `k${index}`).join(', ');
+  const { rows } = await on.query<{ row: string; at: string[]; near: string }>(
+    `WITH near AS MATERIALIZED (
+       SELECT ${at.map((name, index) => `t.${name} AS k${index}`).join(', ')}, ${bytes} AS bytes
+       FROM ${table} t WHERE (${condition}) AND ${where} ORDER BY ${at.map((name) => `t.${name}`).join(', ')} LIMIT ${PAGE_ROWS}),
+     sized AS (SELECT *, sum(bytes) OVER (ORDER BY ${own} ROWS UNBOUNDED PRECEDING) - bytes AS before, count(*) OVER () AS near FROM near)
+     SELECT (to_jsonb(t) - $3::text[])::text AS row, ARRAY[${at.map((name) => `t.${name}::text`).join(', ')}] AS at, near
+     FROM sized JOIN ${table} t ON ${at.map((name, index) => `t.${name} = k${index}`).join(' AND ')}
+     WHERE before < ${PAGE_BYTES} ORDER BY ${own}`,
+    [parameter, after, without],
   );
-  const more = until * BLOCK_BYTES < Number(rows[0]?.size);
-  return { rows: rows.flatMap(({ row }) => (row === null ? [] : [row])), next: more ? { block: until } : null };
+  const near = Number(rows[0]?.near ?? 0);
+  // What is stored in few bytes may be many as text.
+  let said = 0;
+  const over = rows.findIndex(({ row }, index) => {
+    said += Buffer.byteLength(row);
+    return said > PAGE_BYTES && index > 0;
+  });
+  const shown = over === -1 ? rows : rows.slice(0, over);
+  return { rows: shown, cut: shown.length < near, near };
 }
 
-async function primaryKey(on: Pool | ClientBase, table: string): Promise<string[]> {
-  const { rows } = await on.query<{ column: string }>(
-    `SELECT quote_ident(a.attname) AS column FROM pg_index i
-     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
-     WHERE i.indrelid = $1::regclass AND i.indisprimary ORDER BY array_position(i.indkey::int2[], a.attnum)`,
+async function columnsOf(on: Pool | ClientBase, table: string): Promise<Column[]> {
+  const { rows } = await on.query<Column>(
+    `SELECT quote_ident(a.attname) AS name, format_type(a.atttypid, a.atttypmod) AS type,
+       (SELECT n FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS u(num, n) WHERE num = a.attnum AND n <= i.indnkeyatts)::int AS nth
+     FROM pg_attribute a LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary
+     WHERE a.attrelid = $1::regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`,
     [table],
   );
-  return rows.map(({ column }) => column);
+  return rows;
 }

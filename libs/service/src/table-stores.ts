@@ -1,6 +1,6 @@
 import type { TableStore } from '@tenantry/contracts/stores/stores';
 import type { Pool } from 'pg';
-import { readTablePage, type TablePage } from './table-page.js';
+import { type After, readTablePage } from './table-page.js';
 
 /** What is in a store of a tenant. */
 export interface Holding {
@@ -32,9 +32,12 @@ export class TableStores {
   }
 
   /** A page of what is exported of the table. */
-  page(store: TableStore, tenantId: string, after: unknown): Promise<TablePage> {
+  async page(store: TableStore, tenantId: string, after: After): Promise<{ rows: Record<string, unknown>[]; next: After }> {
     if (store.exported === null) throw new Error(`${store.name} is not exported`);
-    return readTablePage(this.pool, { table: store.name, condition: store.rows, parameter: tenantId, ...store.exported }, after);
+    const source = { table: store.name, condition: store.rows, parameter: tenantId, ...store.exported };
+    const { rows, next } = await readTablePage(this.pool, source, after);
+    // Ours: no number in them is larger than JavaScript counts.
+    return { rows: rows.map((row) => JSON.parse(row)), next };
   }
 }
 

@@ -4,6 +4,8 @@ import { Uuid } from '../values.js';
 
 const callers = ['provisioning'] as const;
 const names = z.array(z.string().max(200)).max(500);
+/** Texts of a row's primary key; null: the first page, or that there is no other. */
+const After = z.array(z.string()).max(32).nullable();
 
 const calls = (owner: ServiceName) => ({
   /** Removes what the stores hold of the tenant, in their order. Idempotent. */
@@ -34,8 +36,8 @@ const calls = (owner: ServiceName) => ({
     owner,
     callers,
     timeoutMs: 30_000,
-    input: z.object({ tenantId: Uuid, store: z.string().max(200), after: z.json() }),
-    output: z.object({ rows: z.array(z.record(z.string(), z.json())), next: z.json() }),
+    input: z.object({ tenantId: Uuid, store: z.string().max(200), after: After }),
+    output: z.object({ rows: z.array(z.record(z.string(), z.json())), next: After }),
   }),
 });
 export type StoreCalls = ReturnType<typeof calls>;

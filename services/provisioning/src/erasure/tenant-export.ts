@@ -8,7 +8,7 @@ import { Keyring } from '@tenantry/crypto/keyring';
 import { sealFile } from '@tenantry/crypto/sealed-file';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { RpcClient } from '@tenantry/messaging/rpc';
-import { readTablePage } from '@tenantry/service/table-page';
+import { type After, readTablePage } from '@tenantry/service/table-page';
 import { identifier } from '@tenantry/tenancy/sql';
 import { Storage } from '@tenantry/tenancy/storage';
 import { Tenants } from '@tenantry/tenancy/tenants';
@@ -30,6 +30,8 @@ export const exportFolder = (tenantId: string, operationId: string): string => `
 export const exportKeySubject = (operationId: string): string => `export-${operationId}`;
 
 type Records = AsyncIterable<unknown[]>;
+/** Each is a record as JSON. */
+type Lines = AsyncIterable<string[]>;
 
 /**
  * Everything of a tenant, in clear, as JSON Lines: its events, its rows in every service and in its own schemas, its files. Each file is
@@ -53,10 +55,9 @@ export class TenantExport {
   ): Promise<{ folder: string; manifestSha256: string; files: ExportedFile[] }> {
     const folder = exportFolder(tenantId, operationId);
     await this.storage.allocate(PLATFORM_LOG);
-    const files: ExportedFile[] = [await this.lines(folder, operationId, 'events.jsonl', this.events(tenantId))];
+    const files: ExportedFile[] = [await this.lines(folder, operationId, 'events.jsonl', asJson(this.events(tenantId)))];
     // One after the other: an export takes as long as it takes, and leaves the rest of the system its memory.
-    for (const [name, records] of await this.tables(tenantId))
-      files.push(await this.lines(folder, operationId, name, this.clear(tenantId, records)));
+    for (const [name, lines] of await this.tables(tenantId)) files.push(await this.lines(folder, operationId, name, lines));
     files.push(...(await this.files(tenantId, folder, operationId)));
     const manifest = Buffer.from(
       `${JSON.stringify({ format: 'tenantry-export', version: 1, tenantId, operationId, createdAt, cipher: 'aes-256-gcm', files }, null, 2)}\n`,
@@ -74,12 +75,12 @@ export class TenantExport {
       await Promise.all(keys.slice(from, from + DELETED_AT_ONCE).map((key) => this.storage.delete(PLATFORM_LOG, key)));
   }
 
-  private async lines(folder: string, operationId: string, name: string, records: Records): Promise<ExportedFile> {
+  private async lines(folder: string, operationId: string, name: string, lines: Lines): Promise<ExportedFile> {
     let count = 0;
     const file = await this.seal(folder, operationId, name, async function* () {
-      for await (const some of records) {
+      for await (const some of lines) {
         count += some.length;
-        if (some.length > 0) yield Buffer.from(some.map((record) => `${JSON.stringify(record)}\n`).join(''));
+        if (some.length > 0) yield Buffer.from(`${some.join('\n')}\n`);
       }
     });
     return { ...file, records: count };
@@ -123,11 +124,16 @@ export class TenantExport {
     for await (const some of records) yield await revealed(this.keyring, tenantId, some);
   }
 
-  private async tables(tenantId: string): Promise<[string, Records][]> {
+  private async tables(tenantId: string): Promise<[string, Lines][]> {
     const exported = stores.filter((store) => store.kind === 'table' && store.exported !== null);
-    const ofServices = exported.map((store): [string, Records] => [
+    const ofServices = exported.map((store): [string, Lines] => [
       `services/${store.name}.jsonl`,
-      paged((after) => this.rpc.call(storeCallsOf(store.owner).page, { tenantId, store: store.name, after: after as null })),
+      asJson(
+        this.clear(
+          tenantId,
+          paged((after) => this.rpc.call(storeCallsOf(store.owner).page, { tenantId, store: store.name, after })),
+        ),
+      ),
     ]);
     const place = await this.tenants.placement(tenantId, { fresh: true });
     if (!place?.ready) return ofServices;
@@ -136,27 +142,23 @@ export class TenantExport {
         `SELECT n.nspname AS schema, c.relname AS name,
            EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped) AS of_tenant
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1, 2`,
+         WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'p') AND CASE
+           WHEN pg_partition_root(c.oid) IS NULL THEN true
+           -- Rows without a key are known by their places, which only the partitions have.
+           WHEN EXISTS (SELECT FROM pg_index i WHERE i.indrelid = pg_partition_root(c.oid) AND i.indisprimary) THEN NOT c.relispartition
+           ELSE c.relkind = 'r' END ORDER BY 1, 2`,
         [[placement.schema, placement.appSchema]],
       );
       return rows.map((row) => ({ ...row, product: row.schema === placement.appSchema }));
     });
-    const ofSchemas = named.map(({ schema, name, of_tenant, product }): [string, Records] => [
-      `${product ? 'product' : 'control-plane'}/${name}.jsonl`,
-      paged((after) =>
-        this.tenants.withTenant(tenantId, ({ client }) =>
-          readTablePage(
-            client,
-            {
-              table: `${identifier(schema)}.${identifier(name)}`,
-              condition: of_tenant ? 't.tenant_id = $1::uuid' : '$1::uuid IS NOT NULL',
-              parameter: tenantId,
-            },
-            after,
-          ),
-        ),
-      ),
-    ]);
+    const ofSchemas = named.map(({ schema, name, of_tenant, product }): [string, Lines] => {
+      const condition = of_tenant ? 't.tenant_id = $1::uuid' : '$1::uuid IS NOT NULL';
+      const source = { table: `${identifier(schema)}.${identifier(name)}`, condition, parameter: tenantId };
+      const rows = paged((after) => this.tenants.withTenant(tenantId, ({ client }) => readTablePage(client, source, after)));
+      // What the product has is nothing that we encrypted: its rows stay as PostgreSQL writes them, every digit of their numbers included.
+      if (product) return [`product/${name}.jsonl`, rows];
+      return [`control-plane/${name}.jsonl`, asJson(this.clear(tenantId, parsed(rows)))];
+    });
     return [...ofServices, ...ofSchemas];
   }
 
@@ -172,18 +174,24 @@ export class TenantExport {
       written.push(file);
       index.push({ file: name, key, bytes: file.bytes, sha256: file.sha256 });
     }
-    return [await this.lines(folder, operationId, 'files.jsonl', once(index)), ...written];
+    return [await this.lines(folder, operationId, 'files.jsonl', asJson(once(index))), ...written];
   }
 }
 
 async function* once(records: unknown[]): Records {
   yield records;
 }
-async function* paged(read: (after: unknown) => Promise<{ rows: unknown[]; next: unknown }>): Records {
-  let after: unknown = null;
+async function* asJson(records: Records): Lines {
+  for await (const some of records) yield some.map((record) => JSON.stringify(record));
+}
+async function* parsed(lines: Lines): Records {
+  for await (const some of lines) yield some.map((line) => JSON.parse(line));
+}
+async function* paged<R>(read: (after: After) => Promise<{ rows: R[]; next: After }>): AsyncIterable<R[]> {
+  let after: After = null;
   do {
-    const { rows, next } = await read(after);
-    yield rows;
-    after = next;
+    const page: { rows: R[]; next: After } = await read(after);
+    yield page.rows;
+    after = page.next;
   } while (after !== null);
 }
