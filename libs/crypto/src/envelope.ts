@@ -49,6 +49,15 @@ export function openBytes(key: Buffer, sealed: Buffer, aad: Buffer): Buffer {
   return Buffer.concat([decipher.update(sealed.subarray(NONCE_BYTES, sealed.length - TAG_BYTES)), decipher.final()]);
 }
 
+/**
+ * The same bytes in memory of their own. Node cuts small buffers out of shared blocks of some 64 KiB, and one of them that is kept keeps all of its block.
+ */
+export function ownBytes(bytes: Buffer): Buffer {
+  const own = Buffer.allocUnsafeSlow(bytes.length);
+  bytes.copy(own);
+  return own;
+}
+
 /** Encrypts a JSON value: `{enc: "<key id>:<base64 of nonce ‖ ciphertext ‖ tag>"}`. Text stays text; anything else travels as JSON. */
 export function seal(key: DataKey, binding: Binding, value: unknown): Encrypted {
   const text = typeof value === 'string';

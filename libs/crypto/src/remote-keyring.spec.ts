@@ -44,6 +44,18 @@ describe('a caching keyring', () => {
     expect(await ids('t', 'a')).toEqual(['t/a/2']);
   });
 
+  it('keeps the bytes of a key and not the block that they were cut out of', async () => {
+    // As out of base64: from Node's pool of small buffers.
+    const cut = () => Buffer.from(Buffer.alloc(32, 7).toString('base64'), 'base64');
+    expect(cut().buffer.byteLength).toBeGreaterThan(32);
+    const keyring = new CachingKeyring({
+      ensure: async (_tenantId, subjects) => subjects.map((subject) => ({ subject, id: `t/${subject}/2`, key: cut() })),
+      open: async (_tenantId, ids) => ids.map((id) => ({ id, key: cut() })),
+    });
+    const kept = [...(await keyring.keys('t', ['a', 'b'])).values(), ...(await keyring.opening('t', ['t/a/1'])).values()];
+    expect(kept.map(({ key }) => [key.buffer.byteLength, key.equals(cut())])).toEqual(Array(3).fill([32, true]));
+  });
+
   it('does not remember a failure', async () => {
     const { ids, fetchKeys } = setUp();
     fetchKeys.mockRejectedValueOnce(new Error('no answer'));

@@ -1,4 +1,4 @@
-import { namedVersion } from './envelope.js';
+import { namedVersion, ownBytes } from './envelope.js';
 import { EnvelopeKeyring } from './envelope-keyring.js';
 import type { DataKey } from './keyring.js';
 import { SharedFetch } from './shared-fetch.js';
@@ -94,12 +94,12 @@ export class CachingKeyring extends EnvelopeKeyring {
       entry = {
         newest: new SharedFetch(async (subjects) => {
           const keys = new Map<string, DataKey>();
-          for (const { subject, id, key } of await this.owner.ensure(tenantId, subjects)) keys.set(subject, { id, key });
+          for (const { subject, id, key } of await this.owner.ensure(tenantId, subjects)) keys.set(subject, { id, key: ownBytes(key) });
           return keys;
         }, this.held),
         versions: new SharedFetch(async (ids) => {
           const keys = new Map<string, DataKey>();
-          for (const { id, key } of await this.owner.open(tenantId, ids)) keys.set(id, { id, key });
+          for (const { id, key } of await this.owner.open(tenantId, ids)) keys.set(id, { id, key: ownBytes(key) });
           return keys;
         }, this.held),
       };

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { DomainError } from '@tenantry/contracts/errors';
-import { isRotated, keyId, namedVersion, openBytes, sealBytes } from '@tenantry/crypto/envelope';
+import { isRotated, keyId, namedVersion, openBytes, ownBytes, sealBytes } from '@tenantry/crypto/envelope';
 import type { DataKey } from '@tenantry/crypto/keyring';
 import type { Kms } from '@tenantry/crypto/kms';
 import { isOfErased } from '@tenantry/tenancy/erased-fence';
@@ -304,7 +304,7 @@ export class KeyStore {
     const context = tenantContext(tenantId, version);
     const cached = this.tenantKeys.get(context);
     if (cached && performance.now() - cached.at < CACHE_MS) return cached.key;
-    const key = await this.kms.unwrap(wrapped as Buffer, context, master_key);
+    const key = ownBytes(await this.kms.unwrap(wrapped as Buffer, context, master_key));
     this.tenantKeys.delete(context);
     this.tenantKeys.set(context, { key, at: performance.now() });
     if (this.tenantKeys.size > CACHED_TENANTS) this.tenantKeys.delete(this.tenantKeys.keys().next().value as string);
