@@ -19,6 +19,8 @@ export const noStream: StreamEnd = { version: -1, eventId: null };
 
 export type KnownCommand = CommandOf & { stream: string };
 
+/** From here on, what the copy has by now is asked for with every append. */
+const TRIM_ABOVE = 500;
 /** Commands whose ids are kept of a log that is known from its beginning. */
 const MAX_COMMANDS = 5_000;
 
@@ -53,6 +55,9 @@ export class Tail {
   /** Events that are held. */
   get length(): number {
     return this.events.length;
+  }
+  get isShort(): boolean {
+    return this.events.length < TRIM_ABOVE;
   }
   /** Memory, in events. */
   get weight(): number {
