@@ -15,8 +15,8 @@ const operations = Object.entries(operationSteps).flatMap(([type, names]) =>
 const gates = ['move.gate.closed', 'move.gate.left', 'move.gate.placed'] as const;
 /** Of work over many tenants: an item, whatever it does. */
 const items = ['item.done', 'item.recorded'] as const;
-/** Of a change of a file: room for it is held; it is written. Neither is settled yet. */
-const files = ['file.held', 'file.written'] as const;
+/** Of a change of a file: room for it is held; all of it has come, and replaces nothing yet; it is written. None is settled yet. */
+const files = ['file.held', 'file.received', 'file.written'] as const;
 const steps = provisioningSteps.flatMap((step) => [`${step}.done`, `${step}.recorded`] as const);
 
 export const faultPoints = {

@@ -64,6 +64,11 @@ export interface Route<
   ofErased?: true;
   /** Milliseconds until the gateway gives up on the owner. Default 10,000. */
   timeoutMs?: number;
+  /**
+   * Over HTTP a file's content instead of JSON: in the request (`upload`) or in the answer (`download`). `query` and `body` are then what
+   * the gateway tells the owner about it, and no part of the request.
+   */
+  raw?: 'upload' | 'download';
 }
 
 export interface RouteInput<R extends Route = Route> {
@@ -119,6 +124,8 @@ export interface Operation<I extends Schema = Schema, O extends Schema = Schema>
   input: I;
   output: O;
   timeoutMs?: number;
+  /** Asked of one process of the owner, by its own name (`Bus.instance`), and not of whichever comes first. */
+  addressed?: true;
 }
 export const operation = <I extends Schema, O extends Schema>(definition: Omit<Operation<I, O>, 'kind'>): Operation<I, O> => ({
   kind: 'operation',

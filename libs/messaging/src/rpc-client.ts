@@ -41,9 +41,10 @@ export class NatsRpcClient extends RpcClient {
   override async call<I extends z.ZodType, O extends z.ZodType>(
     operation: Operation<I, O>,
     input: z.infer<I>,
-    { timeoutMs = operation.timeoutMs, askAgainAfterMs, traceparent = currentContext()?.traceparent }: CallOptions = {},
+    { timeoutMs = operation.timeoutMs, askAgainAfterMs, traceparent = currentContext()?.traceparent, at }: CallOptions = {},
   ): Promise<z.infer<O>> {
-    const { ok } = await this.request(operation, { input, traceparent: traceparent ?? childTraceparent() }, timeoutMs, askAgainAfterMs);
+    const request = { input, traceparent: traceparent ?? childTraceparent() };
+    const { ok } = await this.request(operation, request, { timeoutMs, askAgainAfterMs, at });
     return ok as z.infer<O>;
   }
 
@@ -55,7 +56,7 @@ export class NatsRpcClient extends RpcClient {
     const { sign } = this.options;
     if (!sign) throw new Error('only the gateway forwards routes');
     const request = { input, token: sign(principal, route.owner), command };
-    const { ok, stale } = await this.request(route, request, route.timeoutMs);
+    const { ok, stale } = await this.request(route, request, route);
     return stale ? { ...(ok as Answer), stale } : (ok as Answer);
   }
 
@@ -83,13 +84,13 @@ export class NatsRpcClient extends RpcClient {
   private async request(
     contract: Route | Operation,
     request: WireRequest,
-    timeoutMs = DEFAULT_TIMEOUT_MS,
-    askAgainAfterMs = Number.POSITIVE_INFINITY,
+    { timeoutMs = DEFAULT_TIMEOUT_MS, askAgainAfterMs = Number.POSITIVE_INFINITY, at }: Omit<CallOptions, 'traceparent'>,
   ): Promise<Succeeded> {
     const started = performance.now();
     let outcome = 'ok';
     try {
-      const reply = await this.reply(contract, encode(request), started + timeoutMs, askAgainAfterMs);
+      const subject = calledSubject(contract, this.options.process, at);
+      const reply = await this.reply(contract, subject, encode(request), { until: started + timeoutMs, askAgainAfterMs });
       if ('problem' in reply) throw errorOf(reply.problem);
       return reply;
     } catch (error) {
@@ -100,8 +101,12 @@ export class NatsRpcClient extends RpcClient {
     }
   }
 
-  private async reply(contract: Route | Operation, data: Uint8Array, until: number, askAgainAfterMs: number): Promise<WireReply> {
-    const subject = calledSubject(contract, this.options.process);
+  private async reply(
+    contract: Route | Operation,
+    subject: string,
+    data: Uint8Array,
+    { until, askAgainAfterMs }: { until: number; askAgainAfterMs: number },
+  ): Promise<WireReply> {
     for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
       try {
         if (this.back) await within(this.back.promise, until - performance.now());

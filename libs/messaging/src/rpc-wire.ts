@@ -24,8 +24,9 @@ export interface WireProblem {
 type Contract = Pick<Route | Operation, 'owner' | 'name'>;
 /** What the owner subscribes to: calls of whoever the broker lets publish below its own name. */
 export const servedSubject = ({ owner, name }: Contract): string => `rpc.${owner}.*.${name}`;
-/** What a caller publishes to. */
-export const calledSubject = ({ owner, name }: Contract, caller: ServiceName): string => `rpc.${owner}.${caller}.${name}`;
+/** What a caller publishes to; `at` is the process that an addressed operation is asked of. */
+export const calledSubject = ({ owner, name }: Contract, caller: ServiceName, at?: string): string =>
+  `rpc.${owner}.${caller}.${name}${at === undefined ? '' : `.${at}`}`;
 /** The caller that the broker let publish to this subject. */
 export const callerOf = (subject: string): string => {
   const start = subject.indexOf('.', 4) + 1;

@@ -33,6 +33,8 @@ export interface CallOptions {
   /** For quick and cheap operations: asked once more when there was no answer by then, because whoever was asked may have been killed. */
   askAgainAfterMs?: number;
   traceparent?: string;
+  /** Of an addressed operation: the process that is asked. */
+  at?: string;
 }
 
 /** Calls operations and (from the gateway) routes of other services. Within the timeout it asks again when nobody serves the call and when the broker was lost: both sides count on ids, not on being asked once. */

@@ -4,6 +4,7 @@ import { Module, type ModuleMetadata } from '@nestjs/common';
 import { DiscoveryService, NestFactory } from '@nestjs/core';
 import { type Clock, SystemClock } from '@tenantry/contracts/clock';
 import { ensureKeys, openKeys } from '@tenantry/contracts/identity/operations';
+import { newId } from '@tenantry/contracts/ids';
 import { consumerServices } from '@tenantry/contracts/platform/consumers';
 import { faces } from '@tenantry/contracts/registry';
 import type { ServiceName } from '@tenantry/contracts/route';
@@ -123,6 +124,7 @@ async function run(options: BootstrapOptions, values: ProcessEnvironment, logger
     process: service,
     sign: signer ? (principal, audience) => signer.sign(principal, audience) : undefined,
   });
+  const instance = newId();
   let consumers: Consumer[] = [];
   const asConsumer = consumerServices.find((name) => name === service);
   const oversight = asConsumer ? new Oversight(pool, asConsumer, schema, () => consumers) : null;
@@ -134,7 +136,7 @@ async function run(options: BootstrapOptions, values: ProcessEnvironment, logger
       logger,
       clock,
       database: new PostgresDatabase(pool),
-      bus: { connection } satisfies Bus,
+      bus: { connection, instance } satisfies Bus,
       rpc,
       store,
       timers: new DefaultTimers(pool, schema),
@@ -147,6 +149,7 @@ async function run(options: BootstrapOptions, values: ProcessEnvironment, logger
   let positions: ReadPosition | null = null;
   const server = new RpcServer({
     service,
+    instance,
     connection,
     verify: (token) => verifier.verify(token),
     scopeOf: widestScope(faces),

@@ -57,6 +57,17 @@ export const processEnvironment = z.object({
   TENANTRY_MOVE_PAUSE_MS: z.coerce.number().int().min(50).max(60_000).default(400),
   /** Requests with one tenant's own credentials that each gateway works on at once; some more wait. */
   TENANTRY_TENANT_REQUESTS: z.coerce.number().int().min(1).max(10_000).default(32),
+  /** Of provisioning's alone: what a file that is sent as it is may have. */
+  TENANTRY_FILE_MAX_BYTES: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(80_000_000_000)
+    .default(5 * 1024 ** 3),
+  /** Of provisioning's alone: uploads that each process takes at once, a quarter of them of one tenant. With a bucket each needs up to 24 MiB of memory. */
+  TENANTRY_UPLOADS: z.coerce.number().int().min(1).max(1_000).default(16),
+  /** Of the gateway's alone: uploads and downloads of one tenant's files that each gateway works on at once. */
+  TENANTRY_TENANT_TRANSFERS: z.coerce.number().int().min(1).max(1_000).default(8),
   /** Which roles of the program run here. */
   TENANTRY_ROLE: z.enum(['api', 'worker', 'both']).default('both'),
   /** `live` or `test`: the middle part of API keys. */

@@ -18,6 +18,8 @@ import { fieldErrors, invalid, parsed } from './validation.js';
 
 export interface RpcServerOptions {
   service: ServiceName;
+  /** This process, for operations that are addressed to one. */
+  instance?: string;
   connection: NatsConnection;
   /** The gateway's tokens. @throws DomainError `auth.unauthenticated` */
   verify: (token: string) => { principal: Principal };
@@ -58,13 +60,13 @@ export class RpcServer extends Server implements CustomTransportStrategy {
   override listen(callback: (error?: unknown) => void): void {
     try {
       for (const [subject, handler] of this.options.listening === false ? [] : this.messageHandlers) {
-        const serve = this.serverOf(subject, handler);
+        const { contract, serve } = this.serverOf(subject, handler);
         this.subscriptions.push(
-          this.options.connection.subscribe(subject, {
+          this.options.connection.subscribe(this.heard(subject, contract), {
             queue: this.options.service,
             callback: (error, message) => {
               if (error) this.options.logger.error({ err: error, subject }, 'a subject cannot be served');
-              else this.accept(message, serve);
+              else this.accept(message, contract.name, serve);
             },
           }),
         );
@@ -89,25 +91,31 @@ export class RpcServer extends Server implements CustomTransportStrategy {
     return this.options.connection as T;
   }
 
-  private serverOf(subject: string, handler: MessageHandler): (message: Msg) => Promise<WireReply> {
+  private heard(subject: string, contract: Route | Operation): string {
+    if (contract.kind === 'route' || !contract.addressed) return subject;
+    if (this.options.instance === undefined) throw new Error(`${contract.name} is addressed, and the process has no name`);
+    return `${subject}.${this.options.instance}`;
+  }
+
+  private serverOf(subject: string, handler: MessageHandler): { contract: Route | Operation; serve: (message: Msg) => Promise<WireReply> } {
     const { contract } = (handler.extras ?? {}) as Partial<Served>;
     if (!contract) throw new Error(`${subject} is not served by a method marked with Handles`);
     if (contract.owner !== this.options.service)
       throw new Error(`${contract.name} belongs to ${contract.owner}, not to ${this.options.service}`);
     if (contract.kind === 'operation') {
       const served = { contract, handler };
-      return (message) => this.operation(served, message);
+      return { contract, serve: (message) => this.operation(served, message) };
     }
     const served = { contract, handler, scope: this.options.scopeOf(contract) };
-    return (message) => this.route(served, message);
+    return { contract, serve: (message) => this.route(served, message) };
   }
 
-  private accept(message: Msg, serve: (message: Msg) => Promise<WireReply>): void {
-    const run = this.answer(message, serve).finally(() => this.running.delete(run));
+  private accept(message: Msg, operation: string, serve: (message: Msg) => Promise<WireReply>): void {
+    const run = this.answer(message, operation, serve).finally(() => this.running.delete(run));
     this.running.add(run);
   }
 
-  private async answer(message: Msg, serve: (message: Msg) => Promise<WireReply>): Promise<void> {
+  private async answer(message: Msg, operation: string, serve: (message: Msg) => Promise<WireReply>): Promise<void> {
     const started = performance.now();
     let outcome = 'ok';
     let reply: WireReply;
@@ -127,7 +135,7 @@ export class RpcServer extends Server implements CustomTransportStrategy {
       this.options.logger.error({ err: error, subject: message.subject }, 'an answer could not be sent');
       message.respond(encode({ problem: problemOf(new DomainError('internal.error')) }));
     }
-    rpcServed.observe({ operation: operationOf(message.subject), outcome }, (performance.now() - started) / 1000);
+    rpcServed.observe({ operation, outcome }, (performance.now() - started) / 1000);
   }
 
   private async operation({ contract, handler }: Serving<Operation>, message: Msg): Promise<WireReply> {
@@ -213,8 +221,6 @@ export class RpcServer extends Server implements CustomTransportStrategy {
     });
   }
 }
-
-const operationOf = (subject: string): string => subject.slice(subject.indexOf('.', subject.indexOf('.', 4) + 1) + 1);
 
 function read(message: Msg): WireRequest {
   try {

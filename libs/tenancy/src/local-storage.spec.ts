@@ -51,6 +51,6 @@ describe('a local folder', () => {
       })(),
     );
     await expect(storage.put(tenant, 'a', broken)).rejects.toThrow('cut');
-    expect(await readdir(join(folder.path, 'uploads'))).toEqual([]);
+    expect(await readdir(join(folder.path, 'uploads', tenant))).toEqual([]);
   });
 });

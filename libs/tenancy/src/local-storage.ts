@@ -1,18 +1,21 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { constants, type Dirent } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, opendir, rename, rm } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open, opendir, readdir, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { invalidField } from '@tenantry/contracts/errors';
 import { filesInOrder } from './files-in-order.js';
 import { isUuid } from './sql.js';
-import { type FilePage, Storage } from './storage.js';
+import { type FilePage, type FilePart, Storage } from './storage.js';
 import { segmentsOf } from './storage-key.js';
 
 /** Nothing is there, or something else is where a folder on the way would be. */
 const isMissing = (error: unknown) => ['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '');
 
-/** Files of tenants in a local folder: `<root>/tenants/<tenant id>/<key>`. Symbolic links are never followed. */
+/**
+ * Files of tenants in a local folder: `<root>/tenants/<tenant id>/<key>`. What is being written is in `<root>/uploads/<tenant id>`, by a
+ * hash of its key. Symbolic links are never followed.
+ */
 export class LocalStorage extends Storage {
   readonly #root: string;
   /** @param root made where it does not exist */
@@ -25,22 +28,39 @@ export class LocalStorage extends Storage {
     await mkdir(this.#prefix(tenantId), { recursive: true, mode: 0o700 });
   }
 
-  /** Whole or not at all: written beside, synced, then renamed. @throws Error where the prefix was not allocated */
-  override async put(tenantId: string, key: string, content: Buffer | Readable): Promise<{ bytes: number }> {
+  /** Written beside, synced, then renamed. @throws Error where the prefix was not allocated */
+  override async put(
+    tenantId: string,
+    key: string,
+    content: Buffer | Readable,
+    ready?: (bytes: number) => Promise<void>,
+  ): Promise<{ bytes: number }> {
     const segments = segmentsOf(key);
     const prefix = this.#prefix(tenantId);
     await this.#folder(prefix, [], false);
-    const uploads = join(this.#root, 'uploads');
+    const uploads = this.#uploads(tenantId);
     await mkdir(uploads, { recursive: true, mode: 0o700 });
-    const partial = join(uploads, randomUUID());
+    const partial = join(uploads, `${hashOf(key)}.${randomUUID()}`);
     try {
       const bytes = await write(partial, content);
+      await ready?.(bytes);
       const folder = await this.#folder(prefix, segments.slice(0, -1), true);
       await rename(partial, join(folder, segments.at(-1)!));
       return { bytes };
     } finally {
       await rm(partial, { force: true });
     }
+  }
+
+  override async abandon(tenantId: string, key: string): Promise<void> {
+    segmentsOf(key);
+    const uploads = this.#uploads(tenantId);
+    const left = (await namesIn(uploads)).filter((name) => name.startsWith(`${hashOf(key)}.`));
+    await Promise.all(left.map((name) => rm(join(uploads, name), { force: true })));
+  }
+
+  override async unfinished(tenantId: string): Promise<number> {
+    return (await namesIn(this.#uploads(tenantId))).length;
   }
 
   override async get(tenantId: string, key: string): Promise<Buffer | null> {
@@ -54,6 +74,24 @@ export class LocalStorage extends Storage {
 
   override async read(tenantId: string, key: string): Promise<Readable | null> {
     return (await this.#open(tenantId, key))?.createReadStream() ?? null;
+  }
+
+  override async part(tenantId: string, key: string, offset: number, length: number): Promise<FilePart | null> {
+    const file = await this.#open(tenantId, key);
+    if (!file) return null;
+    try {
+      const { size, mtimeNs } = await file.stat({ bigint: true });
+      const bytes = Number(size);
+      const content = Buffer.alloc(Math.max(0, Math.min(length, bytes - offset)));
+      for (let at = 0; at < content.length; ) {
+        const { bytesRead } = await file.read(content, at, content.length - at, offset + at);
+        if (bytesRead === 0) throw new Error('A file has become shorter while it was read');
+        at += bytesRead;
+      }
+      return { bytes, etag: `"${mtimeNs.toString(36)}-${size.toString(36)}"`, content };
+    } finally {
+      await file.close();
+    }
   }
 
   override async size(tenantId: string, key: string): Promise<number | null> {
@@ -103,14 +141,20 @@ export class LocalStorage extends Storage {
   }
 
   override async release(tenantId: string): Promise<void> {
-    await rm(this.#prefix(tenantId), { recursive: true, force: true }).catch((error: unknown) => {
-      if (!isMissing(error)) throw error;
-    });
+    // The prefix first: what is still being written then finds no place any more.
+    for (const folder of [this.#prefix(tenantId), this.#uploads(tenantId)])
+      await rm(folder, { recursive: true, force: true }).catch((error: unknown) => {
+        if (!isMissing(error)) throw error;
+      });
   }
 
   #prefix(tenantId: string): string {
     if (!isUuid(tenantId)) throw new Error('Not a tenant id');
     return join(this.#root, 'tenants', tenantId);
+  }
+  #uploads(tenantId: string): string {
+    if (!isUuid(tenantId)) throw new Error('Not a tenant id');
+    return join(this.#root, 'uploads', tenantId);
   }
 
   /** Null where there is no such file. */
@@ -145,7 +189,11 @@ export class LocalStorage extends Storage {
   }
 }
 
+/** Of any length a key may have, a name that a file can have. */
+const hashOf = (key: string): string => createHash('sha256').update(key).digest('hex');
+
 /** Folders and files may be deleted while they are listed. */
+const namesIn = (folder: string): Promise<string[]> => readdir(folder).catch(missingAs([]));
 const entriesOf = (folder: string): Promise<AsyncIterable<Dirent>> => opendir(folder).catch(missingAs(nothing()));
 const sizeOf = (path: string): Promise<number | null> => lstat(path).then(({ size }) => size, missingAs(null));
 const missingAs =

@@ -7,6 +7,8 @@ import {
   DeleteObjectsCommand,
   GetObjectCommand,
   HeadObjectCommand,
+  ListMultipartUploadsCommand,
+  type ListMultipartUploadsCommandOutput,
   ListObjectsV2Command,
   PutObjectCommand,
   S3Client,
@@ -15,7 +17,7 @@ import {
 } from '@aws-sdk/client-s3';
 import type { S3Place } from './s3-place.js';
 import { isUuid } from './sql.js';
-import { type FilePage, Storage } from './storage.js';
+import { type FilePage, type FilePart, Storage } from './storage.js';
 import { segmentsOf } from './storage-key.js';
 
 /** S3 takes parts of at least 5 MiB, but for the last, and at most 10,000 of them: 80 GB a file. */
@@ -50,11 +52,16 @@ export class S3Storage extends Storage {
     await this.#client.send(new PutObjectCommand({ ...this.#allocated(tenantId), Body: Buffer.alloc(0), ContentLength: 0 }));
   }
 
-  /** Whole or not at all. @throws Error where the prefix was not allocated, or was released meanwhile */
-  override async put(tenantId: string, key: string, content: Buffer | Readable): Promise<{ bytes: number }> {
+  /** @throws Error where the prefix was not allocated, or was released meanwhile */
+  override async put(
+    tenantId: string,
+    key: string,
+    content: Buffer | Readable,
+    ready?: (bytes: number) => Promise<void>,
+  ): Promise<{ bytes: number }> {
     const object = this.#object(tenantId, key);
     await this.#demandAllocation(tenantId);
-    const bytes = await this.#upload(object, content);
+    const bytes = await this.#upload(object, content, ready);
     try {
       await this.#demandAllocation(tenantId);
     } catch (error) {
@@ -65,6 +72,17 @@ export class S3Storage extends Storage {
     return { bytes };
   }
 
+  override async abandon(tenantId: string, key: string): Promise<void> {
+    const { Key } = this.#object(tenantId, key);
+    await this.#abort(Key, (found) => found === Key);
+  }
+
+  override async unfinished(tenantId: string): Promise<number> {
+    let found = 0;
+    for await (const page of this.#unfinished(this.#folder(tenantId))) found += page.length;
+    return found;
+  }
+
   override async get(tenantId: string, key: string): Promise<Buffer | null> {
     const found = await this.#get(tenantId, key);
     return found && Buffer.from(await found.transformToByteArray());
@@ -72,6 +90,23 @@ export class S3Storage extends Storage {
 
   override async read(tenantId: string, key: string): Promise<Readable | null> {
     return (await this.#get(tenantId, key)) as Readable | null;
+  }
+
+  override async part(tenantId: string, key: string, offset: number, length: number): Promise<FilePart | null> {
+    const object = this.#object(tenantId, key);
+    try {
+      if (length > 0) {
+        const found = await this.#client.send(new GetObjectCommand({ ...object, Range: `bytes=${offset}-${offset + length - 1}` }));
+        const bytes = Number(/\/(\d+)$/.exec(found.ContentRange ?? '')?.[1]);
+        if (!found.Body || !found.ETag || !Number.isSafeInteger(bytes)) throw new Error('The bucket answered without a range of the file');
+        return { bytes, etag: found.ETag, content: Buffer.from(await found.Body.transformToByteArray()) };
+      }
+    } catch (error) {
+      if (isMissing(error)) return null;
+      // It ends before: what it is says the other question.
+      if (!(error instanceof S3ServiceException && error.$metadata.httpStatusCode === 416)) throw error;
+    }
+    return this.#whole(object);
   }
 
   override async size(tenantId: string, key: string): Promise<number | null> {
@@ -109,6 +144,7 @@ export class S3Storage extends Storage {
 
   override async release(tenantId: string): Promise<void> {
     await this.#client.send(new DeleteObjectCommand(this.#allocated(tenantId)));
+    await this.#abort(this.#folder(tenantId), () => true);
     // From the beginning each time: what was listed is gone, so a page never comes again.
     for (;;) {
       const { value: page } = await this.#pages(this.#folder(tenantId)).next();
@@ -131,13 +167,60 @@ export class S3Storage extends Storage {
     }
   }
 
-  async #upload(object: { Bucket: string; Key: string }, content: Buffer | Readable): Promise<number> {
+  async #whole(object: { Bucket: string; Key: string }): Promise<FilePart | null> {
+    try {
+      const { ContentLength, ETag } = await this.#client.send(new HeadObjectCommand(object));
+      if (!ETag) throw new Error('The bucket answered without an entity tag');
+      return { bytes: ContentLength ?? 0, etag: ETag, content: Buffer.alloc(0) };
+    } catch (error) {
+      if (isMissing(error)) return null;
+      throw error;
+    }
+  }
+
+  async #abort(prefix: string, which: (key: string) => boolean): Promise<void> {
+    for await (const page of this.#unfinished(prefix)) {
+      const left = page.filter(({ Key }) => which(Key));
+      await Promise.all(
+        left.map((upload) =>
+          this.#client.send(new AbortMultipartUploadCommand({ Bucket: this.#bucket, ...upload })).catch((error: unknown) => {
+            // Whoever was at it has ended it himself.
+            if (!isMissing(error)) throw error;
+          }),
+        ),
+      );
+    }
+  }
+
+  /** Of a server that can't list them nothing is known: its own rule ends what was left. */
+  async *#unfinished(prefix: string): AsyncGenerator<{ Key: string; UploadId: string }[], void> {
+    let after: { KeyMarker?: string; UploadIdMarker?: string } | null = {};
+    while (after !== null) {
+      try {
+        const page: ListMultipartUploadsCommandOutput = await this.#client.send(
+          new ListMultipartUploadsCommand({ Bucket: this.#bucket, Prefix: prefix, MaxUploads: 1_000, ...after }),
+        );
+        yield (page.Uploads ?? []).map(({ Key, UploadId }) => ({ Key: Key as string, UploadId: UploadId as string }));
+        after = page.IsTruncated ? { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker } : null;
+      } catch (error) {
+        if (error instanceof S3ServiceException && error.$metadata.httpStatusCode === 501) return;
+        throw error;
+      }
+    }
+  }
+
+  async #upload(
+    object: { Bucket: string; Key: string },
+    content: Buffer | Readable,
+    ready?: (bytes: number) => Promise<void>,
+  ): Promise<number> {
     const parts = Buffer.isBuffer(content) ? Readable.from([content]) : content;
     const source = inParts(parts);
     const first = await source.next();
     const second = first.done ? first : await source.next();
     if (second.done) {
       const body = first.done ? Buffer.alloc(0) : first.value;
+      await ready?.(body.length);
       await this.#client.send(new PutObjectCommand({ ...object, Body: body, ContentLength: body.length }));
       return body.length;
     }
@@ -152,6 +235,7 @@ export class S3Storage extends Storage {
         sent.push({ PartNumber, ETag });
         bytes += part.length;
       }
+      await ready?.(bytes);
       await this.#client.send(new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts: sent } }));
       return bytes;
     } catch (error) {

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
+import { eventually } from '@tenantry/testing/eventually';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Storage } from './storage.js';
 
@@ -114,6 +115,8 @@ export function storageConformance(
       await expect(storage.get(tenant, key)).rejects.toMatchObject(refusal);
       await expect(storage.read(tenant, key)).rejects.toMatchObject(refusal);
       await expect(storage.size(tenant, key)).rejects.toMatchObject(refusal);
+      await expect(storage.part(tenant, key, 0, 1)).rejects.toMatchObject(refusal);
+      await expect(storage.abandon(tenant, key)).rejects.toMatchObject(refusal);
       await expect(storage.delete(tenant, key)).rejects.toMatchObject(refusal);
     });
 
@@ -134,6 +137,60 @@ export function storageConformance(
       await expect(storage.put(tenant, 'a', broken)).rejects.toThrow('cut');
       expect((await storage.get(tenant, 'a'))?.toString()).toBe('old');
       expect(await listed(tenant)).toEqual({ a: 3 });
+    });
+
+    it('gives parts of a file, and says which file they are of', async () => {
+      await storage.put(tenant, 'a', Buffer.from('0123456789'));
+      const part = async (offset: number, length: number) => (await storage.part(tenant, 'a', offset, length))?.content.toString();
+      expect([await part(0, 4), await part(4, 100), await part(9, 1), await part(10, 5), await part(3, 0)]).toEqual([
+        ...['0123', '456789', '9', '', ''],
+      ]);
+      const first = await storage.part(tenant, 'a', 0, 4);
+      expect(first).toMatchObject({ bytes: 10, etag: expect.stringMatching(/^"[^"]+"$/) });
+      expect((await storage.part(tenant, 'a', 8, 4))?.etag).toBe(first?.etag);
+      expect((await storage.part(tenant, 'a', 0, 0))?.etag).toBe(first?.etag);
+      await storage.put(tenant, 'a', Buffer.from('9876543210'));
+      expect((await storage.part(tenant, 'a', 0, 4))?.etag).not.toBe(first?.etag);
+      await storage.put(tenant, 'empty', Buffer.alloc(0));
+      expect(await storage.part(tenant, 'empty', 0, 0)).toMatchObject({ bytes: 0, content: Buffer.alloc(0) });
+      expect(await storage.part(tenant, 'none', 0, 4)).toBeNull();
+    });
+
+    it.each([3, bigBytes])('replaces nothing where what has come, %i bytes, is refused', async (bytes) => {
+      await storage.put(tenant, 'a', Buffer.from('old'));
+      const refused = storage.put(tenant, 'a', Readable.from([Buffer.alloc(bytes)]), async (come) => {
+        expect(come).toBe(bytes);
+        expect((await storage.get(tenant, 'a'))?.toString()).toBe('old');
+        throw new Error('refused');
+      });
+      await expect(refused).rejects.toThrow('refused');
+      expect((await storage.get(tenant, 'a'))?.toString()).toBe('old');
+      expect(await storage.unfinished(tenant)).toBe(0);
+    });
+
+    it('knows of writes that never ended, and removes them by file or with the tenant', async () => {
+      const never = new Set<(end: Error) => void>();
+      const ended: Promise<unknown>[] = [];
+      const begin = async (key: string) => {
+        const before = await storage.unfinished(tenant);
+        const content = async function* () {
+          yield Buffer.alloc(bigBytes);
+          await new Promise((_resolve, reject) => never.add(reject));
+        };
+        ended.push(storage.put(tenant, key, Readable.from(content())).catch((error: Error) => error.message));
+        await eventually(async () => (await storage.unfinished(tenant)) === before + 1 && never.size === ended.length);
+      };
+      await begin('a');
+      await begin('b/a');
+      await storage.abandon(tenant, 'c');
+      expect(await storage.unfinished(tenant)).toBe(2);
+      await storage.abandon(tenant, 'a');
+      await storage.abandon(tenant, 'a');
+      expect(await storage.unfinished(tenant)).toBe(1);
+      await storage.release(tenant);
+      expect(await storage.unfinished(tenant)).toBe(0);
+      for (const end of never) end(new Error('cut'));
+      expect(await Promise.all(ended)).toEqual(['cut', 'cut']);
     });
 
     it('takes nothing any more after the release', async () => {

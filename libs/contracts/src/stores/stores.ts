@@ -179,7 +179,12 @@ export const stores: Store[] = [
   deleted('identity', 'event_subscription_leases', withSubscription),
   deleted('identity', 'event_subscriptions', { rows: 'log_id = $1', exported: whole, fence: { late: 'skip', column: 'log_id' } }),
 
-  other('provisioning', 'files', { method: 'deleted', phase: 'files' }, 'everything below the tenant’s prefix of the storage'),
+  other(
+    'provisioning',
+    'files',
+    { method: 'deleted', phase: 'files' },
+    'everything below the tenant’s prefix of the storage, and parts of what was being written',
+  ),
   other(
     'provisioning',
     'schemas',

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { DomainError, errorCodes } from '@tenantry/contracts/errors';
 import { derivedId, newId } from '@tenantry/contracts/ids';
-import type { CommandContext, RouteInput } from '@tenantry/contracts/route';
+import type { Answer, CommandContext, RouteInput } from '@tenantry/contracts/route';
 import { canonicalJson } from '@tenantry/event-store/hash';
 import { RpcClient } from '@tenantry/messaging/rpc';
 import { faultPoint } from '@tenantry/observability/fault';
@@ -53,8 +53,32 @@ export class Forwarder {
     return replayed ? { ...rendered, headers: { ...rendered.headers, 'idempotency-replayed': 'true' } } : rendered;
   }
 
+  /** Of a route with a file's content instead of JSON: what the gateway itself asks the owner. @throws DomainError */
+  async ask(endpoint: Endpoint, request: FastifyRequest, own: Partial<RouteInput>): Promise<Answer> {
+    const command = { ...context(request), id: newId(), requestHash: '' };
+    return this.answer(endpoint, rawInput(endpoint, request, own), command);
+  }
+
+  /** The same as an answer to the client; what the owner refuses is one too. */
+  async tell(endpoint: Endpoint, request: FastifyRequest, own: Partial<RouteInput>): Promise<Rendered> {
+    const command = { ...context(request), id: newId(), requestHash: '' };
+    return (await this.forward(endpoint, rawInput(endpoint, request, own), command)).rendered;
+  }
+
   /** Never rejects: a refusal is an outcome too. */
   private async forward(endpoint: Endpoint, input: RouteInput, command: CommandContext): Promise<Outcome> {
+    const asked = (input.params as { tenantId?: string }).tenantId;
+    try {
+      const answer = await this.answer(endpoint, input, command);
+      return { rendered: renderAnswer(endpoint, answer), secret: answer.secret, tenantId: asked ?? answer.position?.tenantId };
+    } catch (error) {
+      if (!(error instanceof DomainError)) this.logger.error({ err: error, endpoint: endpoint.id }, 'an answer could not be made');
+      const rendered = renderProblem(error, command.traceparent, endpoint.fieldNames);
+      return { rendered, code: error instanceof DomainError ? error.code : 'internal.error' };
+    }
+  }
+
+  private async answer(endpoint: Endpoint, input: RouteInput, command: CommandContext): Promise<Answer & { stale?: boolean }> {
     const asked = (input.params as { tenantId?: string }).tenantId;
     const isChange = endpoint.method !== 'GET';
     try {
@@ -65,12 +89,9 @@ export class Forwarder {
       if (isChange) await look;
       const [answer] = await Promise.all([this.rpc.forward(endpoint.route, input, command), look]);
       if (isChange) await faultPoint('forward.done');
-      return { rendered: renderAnswer(endpoint, answer), secret: answer.secret, tenantId: asked ?? answer.position?.tenantId };
+      return answer;
     } catch (refusal) {
-      const error = await this.ofErased(endpoint, refusal, asked);
-      if (!(error instanceof DomainError)) this.logger.error({ err: error, endpoint: endpoint.id }, 'an answer could not be made');
-      const rendered = renderProblem(error, command.traceparent, endpoint.fieldNames);
-      return { rendered, code: error instanceof DomainError ? error.code : 'internal.error' };
+      throw await this.ofErased(endpoint, refusal, asked);
     }
   }
 
@@ -106,6 +127,11 @@ export class Forwarder {
     return position;
   }
 }
+
+const rawInput = (endpoint: Endpoint, { exchange, params, query }: FastifyRequest, own: Partial<RouteInput>): RouteInput => {
+  const asked = validated({ ...endpoint, query: undefined, body: undefined }, { params, query, body: undefined });
+  return routeInput(endpoint, { ...asked, ...own }, exchange.tenantId);
+};
 
 const erased = (tenantId: string) => `The tenant was erased: see /api/v1/platform/tenants/${tenantId}/erasure-certificate`;
 

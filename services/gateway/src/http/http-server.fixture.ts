@@ -15,6 +15,9 @@ import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { Idempotency } from '../idempotency/keyed-requests.js';
 import { MemoryFirstRequests } from '../idempotency/memory-first-requests.js';
 import { OperationEvents } from '../operation-events/progress-streams.js';
+import { Downloads } from '../transfer/downloads.js';
+import { Transfers } from '../transfer/transfers.js';
+import { Uploads } from '../transfer/uploads.js';
 import { Forwarder } from './forwarder.js';
 import { HttpServer } from './http-server.js';
 
@@ -27,6 +30,10 @@ export const weakKey = createApiKey('live').key;
 
 /** Requests of one tenant in flight. */
 export const IN_FLIGHT = 4;
+/** Files of one tenant on their way. */
+export const TRANSFERS = 2;
+/** The gateway's process. */
+export const INSTANCE = '44444444-4444-4444-8444-444444444444';
 
 export const tenant = (id: string) => ({
   id,
@@ -117,25 +124,34 @@ export function serveHttp() {
     },
   });
   let server: HttpServer;
+  let uploads: Uploads;
   let url: string;
 
   beforeAll(async () => {
     const port = await freePort();
     const environment = {
-      values: { TENANTRY_HTTP_HOST: '127.0.0.1', TENANTRY_PORT: port, TENANTRY_TENANT_REQUESTS: IN_FLIGHT } as ProcessEnvironment,
+      values: {
+        ...{ TENANTRY_HTTP_HOST: '127.0.0.1', TENANTRY_PORT: port },
+        ...{ TENANTRY_TENANT_REQUESTS: IN_FLIGHT, TENANTRY_TENANT_TRANSFERS: TRANSFERS },
+      } as ProcessEnvironment,
     };
     const idempotency = new Idempotency(firsts, new MemoryKeyring(), silentLogger);
     const woken = (_subject: string, { callback }: { callback: () => void }) => {
       const timer = setTimeout(callback, 100);
       return { unsubscribe: () => clearTimeout(timer) };
     };
-    const bus = { connection: { subscribe: woken } } as unknown as Bus;
+    const bus = { connection: { subscribe: woken }, instance: INSTANCE } as unknown as Bus;
+    const forwarder = new Forwarder(owners, idempotency, gate, silentLogger);
+    const transfers = new Transfers(environment);
+    uploads = new Uploads(forwarder, transfers, bus);
     server = new HttpServer(
       environment,
-      new Forwarder(owners, idempotency, gate, silentLogger),
+      forwarder,
       new OperationEvents(owners, bus, silentLogger),
       gate,
       maintenance,
+      uploads,
+      new Downloads(forwarder, transfers, silentLogger),
       owners,
       silentLogger,
     );
@@ -171,5 +187,8 @@ export function serveHttp() {
   };
   const create = (body: unknown, more: AskOptions = {}) => ask('POST', '/api/v1/platform/tenants', { body, ...more });
 
-  return { owners, firsts, life, parents, windows, request, ask, create };
+  /** As the owner of files reads what is sent. */
+  const readUpload = (transferId: string, reader: string, offset: number) => uploads.read(transferId, reader, offset);
+
+  return { owners, firsts, life, parents, windows, request, ask, create, readUpload };
 }

@@ -24,6 +24,9 @@ import { Authenticator } from '../auth/authenticator.js';
 import { openApiDocument } from '../openapi/document.js';
 import { documentPage } from '../openapi/page.js';
 import { OperationEvents } from '../operation-events/progress-streams.js';
+import { Downloads } from '../transfer/downloads.js';
+import { Uploads } from '../transfer/uploads.js';
+import { demandBody, leaveBody } from './body-deadline.js';
 import { type Endpoint, endpointsOf } from './endpoint.js';
 import type { Exchange } from './exchange.js';
 import { Forwarder } from './forwarder.js';
@@ -56,6 +59,8 @@ export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShut
     private readonly operationEvents: OperationEvents,
     private readonly gate: TenantGate,
     private readonly maintenance: MaintenanceGate,
+    private readonly uploads: Uploads,
+    private readonly downloads: Downloads,
     rpc: RpcClient,
     private readonly logger: Logger,
   ) {
@@ -71,7 +76,8 @@ export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShut
       forceCloseConnections: 'idle',
       return503OnClosing: false,
       keepAliveTimeout: 65_000,
-      requestTimeout: 60_000,
+      // Uploads last as long as they last: `demandBody` has the deadline of the others.
+      requestTimeout: 0,
       routerOptions: { ignoreTrailingSlash: true, maxParamLength: 2_000 },
       // fast-querystring's: the last word on `__proto__` and repeated names has the validation.
       frameworkErrors: (_error, request, reply) => {
@@ -86,7 +92,13 @@ export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShut
     const endpoints = endpointsOf(routes, faces);
     this.hooks();
     this.parsers();
-    for (const endpoint of endpoints) this.serve(endpoint);
+    for (const endpoint of endpoints) if (endpoint.route.raw === undefined) this.serve(endpoint);
+    // Apart, because nothing reads their bodies but whoever works on them.
+    await this.app.register(async (scope) => {
+      scope.removeAllContentTypeParsers();
+      scope.addContentTypeParser('*', (_request, _body, done) => done(null, undefined));
+      for (const endpoint of endpoints) if (endpoint.route.raw !== undefined) this.serveContent(scope, endpoint);
+    });
     this.ownPages(endpoints);
     this.otherMethods(endpoints);
     const { TENANTRY_HTTP_HOST: host, TENANTRY_PORT: port } = this.environment.values;
@@ -96,6 +108,8 @@ export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShut
 
   async beforeApplicationShutdown(): Promise<void> {
     this.operationEvents.endAll();
+    this.uploads.endAll();
+    this.downloads.endAll();
     await this.app.close();
   }
 
@@ -106,10 +120,13 @@ export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShut
       reply.headers(SECURITY_HEADERS);
       reply.header('x-request-id', request.exchange.requestId);
       reply.header('traceparent', request.exchange.traceparent);
+      if ((request.routeOptions.config as RouteConfig | undefined)?.raw === undefined)
+        demandBody(request, () => refuseUnreadable(Object.assign(new Error(), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }), request.raw.socket));
       done();
     });
     this.app.addHook('onResponse', (request, reply, done) => {
-      const route = (request.routeOptions.config as { id?: string } | undefined)?.id ?? 'unknown';
+      leaveBody(request);
+      const route = (request.routeOptions.config as RouteConfig | undefined)?.id ?? 'unknown';
       const seconds = (performance.now() - request.exchange.startedMs) / 1000;
       served.observe({ route, method: request.method, status: reply.statusCode }, seconds);
       this.logger.debug(
@@ -168,6 +185,26 @@ export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShut
           ),
         );
         return send(reply, rendered);
+      },
+    });
+  }
+
+  /** A file as it is, in the request or in the answer. It may take hours: it is no request that others of the tenant wait behind. */
+  private serveContent(scope: FastifyInstance, endpoint: Endpoint): void {
+    const { raw } = endpoint.route;
+    scope.route({
+      method: endpoint.method,
+      url: endpoint.path,
+      config: { id: endpoint.id, raw } as never,
+      onRequest: (request) => this.authorize(endpoint, request),
+      handler: async (request, reply) => {
+        const { traceparent, tenantId } = request.exchange;
+        const stillAllowed = () => this.authorize(endpoint, request);
+        return runWith({ traceparent, tenantId }, async () =>
+          raw === 'upload'
+            ? send(reply, await this.uploads.receive(endpoint, request, stillAllowed))
+            : this.downloads.send(endpoint, request, reply, stillAllowed),
+        );
       },
     });
   }
@@ -293,6 +330,8 @@ export class HttpServer implements OnApplicationBootstrap, BeforeApplicationShut
     return send(reply, renderProblem(error, traceparent));
   }
 }
+
+type RouteConfig = { id?: string; raw?: 'upload' | 'download' };
 
 const send = (reply: FastifyReply, { status, headers, body }: Rendered): FastifyReply =>
   reply

@@ -1,6 +1,7 @@
 import { errorCodes } from '@tenantry/contracts/errors';
 import { z } from 'zod';
 import type { Endpoint } from '../http/endpoint.js';
+import { contentOperation } from './file-content.js';
 import { type Json, withoutDefinitions } from './json-schema.js';
 
 /** OpenAPI 3.1 of both surfaces, from the same schemas that requests are validated with. */
@@ -51,12 +52,19 @@ function operationOf(endpoint: Endpoint, schemas: Schemas): Json {
   const { method, params, query, body, bodyOptional, answers, scope, permission, summary, tag, face, route } = endpoint;
   const name = nameOf(endpoint);
   const changing = method !== 'GET';
-  return {
+  const common = {
     operationId: face === null ? route.name : `${name.charAt(0).toLowerCase()}${name.slice(1)}`,
     summary,
     description: description(scope, permission),
     tags: [tag],
     ...(scope === 'public' ? { security: [] } : {}),
+  };
+  if (route.raw !== undefined) {
+    const written = () => schemas.use(answers[200] as z.ZodType, name, 'output');
+    return { ...common, ...contentOperation(route.raw, parametersOf(params, 'path', schemas), written) };
+  }
+  return {
+    ...common,
     parameters: [
       ...parametersOf(params, 'path', schemas),
       ...parametersOf(query, 'query', schemas),

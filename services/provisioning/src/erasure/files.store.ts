@@ -5,7 +5,7 @@ import { Storage } from '@tenantry/tenancy/storage';
 @Injectable()
 export class TenantFiles extends TenantStore {
   readonly store = 'files';
-  readonly query = 'every key below the tenant’s prefix, listed';
+  readonly query = 'every key below the tenant’s prefix, listed; writes that have not ended';
   constructor(private readonly storage: Storage) {
     super();
   }
@@ -13,7 +13,7 @@ export class TenantFiles extends TenantStore {
     return this.storage.release(tenantId);
   }
   override async count(tenantId: string): Promise<number> {
-    let found = 0;
+    let found = await this.storage.unfinished(tenantId);
     for await (const _ of this.storage.list(tenantId)) found++;
     return found;
   }

@@ -7,10 +7,14 @@ export interface FileWrite {
   tenantId: string;
   key: string;
   id: string;
-  /** What the file will have; 0 where it is deleted. */
-  bytes: number;
   /** Null where it was not known yet: nothing was held. */
   bytesBefore: number | null;
+  /** Room for more than it had before: what is held for certain. */
+  held: number;
+  /** Asked for last: whether it is held is not known. */
+  pending: number | null;
+  /** Of `pending`, or of what was held last. */
+  steps: number;
 }
 
 /** The rows that say what is under way. Statements, no rules. */
@@ -19,17 +23,32 @@ export class FileWrites {
   constructor(private readonly database: Database) {}
 
   /** Null where another change of the file is under way. */
-  async begin(tenantId: string, key: string, bytes: number): Promise<FileWrite | null> {
+  async begin(tenantId: string, key: string): Promise<FileWrite | null> {
     const id = newId();
     const { rowCount } = await this.database.pool.query(
-      'INSERT INTO provisioning.file_writes (tenant_id, key, id, bytes) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING',
-      [tenantId, key, id, bytes],
+      'INSERT INTO provisioning.file_writes (tenant_id, key, id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING',
+      [tenantId, key, id],
     );
-    return rowCount === 1 ? { tenantId, key, id, bytes, bytesBefore: null } : null;
+    return rowCount === 1 ? { tenantId, key, id, bytesBefore: null, held: 0, pending: null, steps: 0 } : null;
   }
 
   async found(id: string, bytesBefore: number): Promise<void> {
     await this.database.pool.query('UPDATE provisioning.file_writes SET bytes_before = $2 WHERE id = $1', [id, bytesBefore]);
+  }
+
+  /** What is known to be held, and what is asked for next. @returns false where somebody has settled the change meanwhile */
+  async holding({ id, held, pending, steps }: FileWrite): Promise<boolean> {
+    const { rowCount } = await this.database.pool.query(
+      'UPDATE provisioning.file_writes SET held = $2, pending = $3, steps = $4, renewed_at = now() WHERE id = $1',
+      [id, held, pending, steps],
+    );
+    return rowCount === 1;
+  }
+
+  /** Somebody is at it. @returns false where somebody else has settled it meanwhile */
+  async renew(id: string): Promise<boolean> {
+    const { rowCount } = await this.database.pool.query('UPDATE provisioning.file_writes SET renewed_at = now() WHERE id = $1', [id]);
+    return rowCount === 1;
   }
 
   async end(id: string): Promise<void> {
@@ -42,22 +61,28 @@ export class FileWrites {
     return rowCount !== 0;
   }
 
-  /** Those that somebody began so long ago that he must have died. */
-  async left(olderThanMs: number, limit: number): Promise<FileWrite[]> {
+  /** Those that nobody has been at for so long that whoever was must have died. */
+  async left(silentMs: number, limit: number): Promise<FileWrite[]> {
     const { rows } = await this.database.pool.query<{
       tenant_id: string;
       key: string;
       id: string;
-      bytes: string;
       bytes_before: string | null;
+      held: string;
+      pending: string | null;
+      steps: number;
     }>(
-      `SELECT tenant_id, key, id, bytes, bytes_before FROM provisioning.file_writes
-       WHERE begun_at < now() - $1 * interval '1 ms' ORDER BY begun_at LIMIT $2`,
-      [olderThanMs, limit],
+      `SELECT tenant_id, key, id, bytes_before, held, pending, steps FROM provisioning.file_writes
+       WHERE renewed_at < now() - $1 * interval '1 ms' ORDER BY renewed_at LIMIT $2`,
+      [silentMs, limit],
     );
-    return rows.map(({ tenant_id, key, id, bytes, bytes_before }) => ({
-      ...{ tenantId: tenant_id, key, id, bytes: Number(bytes) },
-      bytesBefore: bytes_before === null ? null : Number(bytes_before),
+    return rows.map(({ tenant_id, key, id, bytes_before, held, pending, steps }) => ({
+      ...{ tenantId: tenant_id, key, id, steps },
+      bytesBefore: numberOf(bytes_before),
+      held: Number(held),
+      pending: numberOf(pending),
     }));
   }
 }
+
+const numberOf = (text: string | null): number | null => (text === null ? null : Number(text));

@@ -6,6 +6,7 @@ import { Handles } from '@tenantry/messaging/handles';
 import type { Call, Reply } from '@tenantry/messaging/rpc';
 import { Storage } from '@tenantry/tenancy/storage';
 import { segmentsOf } from '@tenantry/tenancy/storage-key';
+import { demandTenant } from './known-tenant.js';
 import { TenantFiles } from './tenant-files.js';
 
 const DEFAULT_LIMIT = 100;
@@ -20,7 +21,7 @@ export class FilesRpc {
 
   @Handles(listFiles)
   async list({ tenantId, query: { cursor, limit = DEFAULT_LIMIT } }: Call<typeof listFiles>): Reply<typeof listFiles> {
-    await this.demand(tenantId);
+    await demandTenant(this.log, tenantId);
     const after = cursor === undefined ? '' : keyOf(cursor);
     const { files, more } = await this.storage.page(tenantId, after, limit);
     const last = files.at(-1);
@@ -33,7 +34,9 @@ export class FilesRpc {
     const bytes = await this.storage.size(tenantId, key);
     if (bytes === null) throw new DomainError('file.not_found');
     if (bytes > MAX_FILE_BYTES)
-      throw new DomainError('file.too_large', { detail: `It has ${bytes} bytes; ${MAX_FILE_BYTES} can be sent this way` });
+      throw new DomainError('file.too_large', {
+        detail: `It has ${bytes} bytes; ${MAX_FILE_BYTES} can be sent this way: ask for its content, below …/content`,
+      });
     const content = await this.storage.get(tenantId, key);
     if (content === null) throw new DomainError('file.not_found');
     return { status: 200, body: { key, bytes: content.length, content: content.toString('base64') } };
@@ -41,21 +44,16 @@ export class FilesRpc {
 
   @Handles(putFile)
   async put({ tenantId, params: { key }, body }: Call<typeof putFile>): Reply<typeof putFile> {
-    await this.demand(tenantId);
+    await demandTenant(this.log, tenantId);
     const { bytes } = await this.files.put(tenantId, key, Buffer.from(body.content, 'base64'));
     return { status: 200, body: { key, bytes } };
   }
 
   @Handles(deleteFile)
   async delete({ tenantId, params: { key } }: Call<typeof deleteFile>): Reply<typeof deleteFile> {
-    await this.demand(tenantId);
+    await demandTenant(this.log, tenantId);
     await this.files.remove(tenantId, key);
     return { status: 204, body: undefined };
-  }
-
-  private async demand(tenantId: string): Promise<void> {
-    const [head] = await this.log.heads({ tenantIds: [tenantId] });
-    if (!head || head.position < 0) throw new DomainError('tenant.not_found');
   }
 }
 

@@ -5,9 +5,9 @@ import { every } from '@tenantry/service/every';
 import { FileWrites } from './file-writes.js';
 import { TenantFiles } from './tenant-files.js';
 
-const EVERY_MS = 30_000;
-/** A request is over long before. */
-const LEFT_MS = 120_000;
+const EVERY_MS = 15_000;
+/** Whoever is at a change says so more often. */
+const LEFT_MS = 45_000;
 const BATCH = 50;
 
 /** Settles changes of files whose process died. */
@@ -34,8 +34,8 @@ export class SettleFiles implements OnApplicationBootstrap, OnApplicationShutdow
   }
 
   /** One that can't be settled keeps none of the others back. */
-  async sweep(olderThanMs: number): Promise<void> {
-    const settled = await Promise.allSettled((await this.writes.left(olderThanMs, BATCH)).map((write) => this.files.settle(write)));
+  async sweep(silentMs: number): Promise<void> {
+    const settled = await Promise.allSettled((await this.writes.left(silentMs, BATCH)).map((write) => this.files.settleLeft(write)));
     const failed = settled.find((result) => result.status === 'rejected');
     if (failed) throw failed.reason;
   }

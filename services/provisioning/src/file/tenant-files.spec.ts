@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { DomainError } from '@tenantry/contracts/errors';
 import type { RpcClient } from '@tenantry/messaging/rpc';
@@ -18,33 +19,38 @@ const LIMIT = 100;
 class Gauge {
   used = 0;
   private readonly seen = new Map<string, number>();
-  /** The next call is served, and its answer lost. */
-  loseAnswer = false;
+  /** So many calls from now one is served, and its answer lost. */
+  losesIn: number | null = null;
+  isReached = () => true;
 
   readonly rpc = {
     call: async (_operation: unknown, { commandId, amount }: { commandId: string; amount: number }) => {
+      if (!this.isReached()) throw new Error('died');
       const earlier = this.seen.get(commandId);
       if (earlier === undefined) {
         if (amount > 0 && this.used + amount > LIMIT) throw new DomainError('quota.exceeded');
         this.used = Math.max(0, this.used + amount);
         this.seen.set(commandId, amount);
       } else if (earlier !== amount) throw new DomainError('idempotency.mismatch');
-      if (this.loseAnswer) {
-        this.loseAnswer = false;
+      if (this.losesIn !== null && this.losesIn-- === 0) {
+        this.losesIn = null;
         throw new DomainError('service.timeout');
       }
       return {};
     },
   } as unknown as RpcClient;
 }
-/** A process that dies at a call of the storage: before it, or after it. */
+/** A process that dies at a call of the storage, before it or after it: from then on it does nothing more. */
 class Dying extends LocalStorage {
   dies: { at: 'put' | 'delete' | 'size'; when: 'before' | 'after' } | null = null;
+  isDead = false;
   private async mortal<T>(at: 'put' | 'delete' | 'size', work: () => Promise<T>): Promise<T> {
     const dies = this.dies?.at === at ? this.dies.when : null;
-    if (dies === 'before') throw new Error('died');
+    if (dies === 'before') this.isDead = true;
+    if (this.isDead) throw new Error('died');
     const result = await work();
-    if (dies === 'after') throw new Error('died');
+    if (dies === 'after') this.isDead = true;
+    if (this.isDead) throw new Error('died');
     return result;
   }
   override put(...args: Parameters<LocalStorage['put']>) {
@@ -69,7 +75,10 @@ describe('files within a quota', () => {
   beforeAll(async () => {
     const server = await startPostgres();
     pool = new pg.Pool({ connectionString: server.url, max: 2 });
-    const sql = await readFile(new URL('../../migrations/service/0009_storage_writes.sql', import.meta.url), 'utf8');
+    const files = ['0009_storage_writes.sql', '0070_uploads.sql'].map(
+      (name) => new URL(`../../migrations/service/${name}`, import.meta.url),
+    );
+    const sql = (await Promise.all(files.map((file) => readFile(file, 'utf8')))).join(';');
     await pool.query('CREATE SCHEMA tenancy; CREATE TABLE tenancy.erased (tenant_id uuid PRIMARY KEY)');
     await pool.query(`CREATE SCHEMA provisioning; SET search_path = provisioning; ${sql}; RESET search_path;`);
     folder = await temporaryFolder();
@@ -86,6 +95,7 @@ describe('files within a quota', () => {
     await storage.allocate(tenant);
     await pool.query('DELETE FROM provisioning.file_writes');
     gauge = new Gauge();
+    gauge.isReached = () => !storage.isDead;
     writes = new FileWrites({ pool, db: drizzle(pool) });
     files = new TenantFiles(storage, writes, gauge.rpc);
   });
@@ -98,7 +108,8 @@ describe('files within a quota', () => {
   /** What another process does later. */
   const settled = async () => {
     storage.dies = null;
-    for (const write of await writes.left(-1_000, 100)) await files.settle(write);
+    storage.isDead = false;
+    for (const write of await writes.left(-1_000, 100)) await files.settleLeft(write);
     expect(await writes.left(-1_000, 100)).toEqual([]);
   };
 
@@ -135,10 +146,52 @@ describe('files within a quota', () => {
   });
 
   it('are changed by one at a time', async () => {
-    const other = await writes.begin(tenant, 'a', 1);
+    const other = await writes.begin(tenant, 'a');
     await expect(files.put(tenant, 'a', bytes(1))).rejects.toMatchObject({ code: 'file.busy' });
     await writes.end(other!.id);
     await files.put(tenant, 'a', bytes(1));
+  });
+
+  /** Part by part, as it comes over the network; `cutAfter` so many bytes the sender goes away. */
+  const sent = async function* (size: number, cutAfter = Number.POSITIVE_INFINITY) {
+    for (let come = 0; come < size; come += 10) {
+      if (come >= cutAfter) throw new DomainError('request.malformed');
+      yield bytes(Math.min(10, size - come));
+    }
+  };
+  const unknown = { bytes: null, sha256: null };
+
+  it('are taken without a length, with room for what comes', async () => {
+    await files.put(tenant, 'a', bytes(30));
+    expect(await files.receive(tenant, 'b', sent(65), unknown)).toMatchObject({ bytes: 65 });
+    expect([gauge.used, await stored()]).toEqual([95, 95]);
+    await expect(files.receive(tenant, 'c', sent(6), unknown)).rejects.toMatchObject({ code: 'quota.exceeded' });
+    await expect(files.receive(tenant, 'b', sent(71), unknown)).rejects.toMatchObject({ code: 'quota.exceeded' });
+    expect([gauge.used, await stored()]).toEqual([95, 95]);
+    await files.receive(tenant, 'b', sent(70), unknown);
+    expect([gauge.used, await stored(), await storage.unfinished(tenant)]).toEqual([100, 100, 0]);
+  });
+
+  it('have the length and the checksum that was said, or stay as they were', async () => {
+    await files.put(tenant, 'a', bytes(5));
+    const sha256 = createHash('sha256').update(bytes(20)).digest('hex');
+    await expect(files.receive(tenant, 'a', sent(20), { bytes: 21, sha256: null })).rejects.toMatchObject({ code: 'request.malformed' });
+    await expect(files.receive(tenant, 'a', sent(20), { bytes: 19, sha256: null })).rejects.toMatchObject({ code: 'request.malformed' });
+    await expect(files.receive(tenant, 'a', sent(30), { bytes: 30, sha256 })).rejects.toMatchObject({ code: 'request.invalid' });
+    expect([gauge.used, await stored()]).toEqual([5, 5]);
+    expect(await files.receive(tenant, 'a', sent(20), { bytes: 20, sha256 })).toEqual({ bytes: 20, sha256 });
+    expect([gauge.used, await stored()]).toEqual([20, 20]);
+  });
+
+  it('are not replaced by somebody who was taken for dead', async () => {
+    await files.put(tenant, 'a', bytes(5));
+    const late = async function* () {
+      yield bytes(10);
+      await settled();
+      yield bytes(10);
+    };
+    await expect(files.receive(tenant, 'a', late(), { bytes: 20, sha256: null })).rejects.toMatchObject({ code: 'service.unavailable' });
+    expect([gauge.used, await stored(), await storage.unfinished(tenant)]).toEqual([5, 5, 0]);
   });
 
   it('hold exactly what is stored once everything is settled, wherever processes died', async () => {
@@ -148,7 +201,9 @@ describe('files within a quota', () => {
       dies: fc.option(fc.record({ at: fc.constantFrom('put', 'delete', 'size'), when: fc.constantFrom('before', 'after') } as const), {
         nil: null,
       }),
-      loses: fc.boolean(),
+      loses: fc.option(fc.nat(3), { nil: null }),
+      known: fc.boolean(),
+      cutAfter: fc.option(fc.nat(70), { nil: undefined }),
     });
     await fc.assert(
       fc.asyncProperty(fc.array(change, { maxLength: 8 }), async (changes) => {
@@ -156,17 +211,27 @@ describe('files within a quota', () => {
         await storage.allocate(tenant);
         await pool.query('DELETE FROM provisioning.file_writes');
         gauge.used = 0;
-        for (const { key, size, dies, loses } of changes) {
+        for (const { key, size, dies, loses, known, cutAfter } of changes) {
           storage.dies = dies as Dying['dies'];
-          gauge.loseAnswer = loses;
-          const done = size === null ? files.remove(tenant, key) : files.put(tenant, key, bytes(size));
-          await done.catch(() => undefined);
-          gauge.loseAnswer = false;
+          gauge.losesIn = loses;
+          const before = (await storage.part(tenant, key, 0, 0))?.etag;
+          const done =
+            size === null
+              ? files.remove(tenant, key)
+              : files.receive(tenant, key, sent(size, cutAfter), { bytes: known ? size : null, sha256: null });
+          const isDone = await done.then(
+            () => true,
+            () => false,
+          );
+          // Half of a file is never seen.
+          const now = await storage.part(tenant, key, 0, 0);
+          expect(now?.etag === before || (now?.bytes ?? null) === size).toBe(true);
+          if (isDone) expect(now?.bytes ?? null).toBe(size);
+          gauge.losesIn = null;
           expect(gauge.used).toBeLessThanOrEqual(LIMIT);
-          storage.dies = null;
           expect(await stored()).toBeLessThanOrEqual(gauge.used);
           await settled();
-          expect(await stored()).toBe(gauge.used);
+          expect([await stored(), await storage.unfinished(tenant)]).toEqual([gauge.used, 0]);
         }
       }),
       { numRuns: 60 },
