@@ -86,7 +86,8 @@ describe('of any size, as they are', () => {
   }, 60_000);
   const at = (key: string) => `/api/tenants/${big.id}/files/${key}/content`;
   const inUse = async () =>
-    (await api.as(big.key).get(`/api/tenants/${big.id}/quotas`)).body.find(({ resource_type }: any) => resource_type === 'storage').current_usage;
+    (await api.as(big.key).get(`/api/tenants/${big.id}/quotas`)).body.find(({ resource_type }: any) => resource_type === 'storage')
+      .current_usage;
   const stored = async () => {
     const { body } = await api.as(big.key).get(`/api/tenants/${big.id}/files`);
     return body.reduce((sum: number, { bytes }: any) => sum + bytes, 0);
@@ -119,7 +120,7 @@ describe('of any size, as they are', () => {
     const used = run.processes
       .filter(({ name }) => name === 'gateway' || name === 'provisioning')
       .map(async ({ healthUrl }) => {
-        const text = await (await fetch(`${healthUrl}/metrics`)).text();
+        const text = await (await fetch(healthUrl.replace('/readyz', '/metrics'))).text();
         return Number(/^process_resident_memory_bytes\S* (\S+)/m.exec(text)?.[1]);
       });
     return Math.max(...(await Promise.all(used)));
@@ -154,7 +155,11 @@ describe('of any size, as they are', () => {
     await put('ranges.csv', content);
     const whole = await api.raw('HEAD', at('ranges.csv'), { headers: as() });
     const etag = whole.headers.get('etag') as string;
-    expect([whole.status, whole.headers.get('content-length'), whole.headers.get('content-type')]).toEqual([200, String(2 * MB), 'text/csv']);
+    expect([whole.status, whole.headers.get('content-length'), whole.headers.get('content-type')]).toEqual([
+      200,
+      String(2 * MB),
+      'text/csv',
+    ]);
     const middle = await get('ranges.csv', { range: 'bytes=600000-1599999', 'if-range': etag });
     expect([middle.status, middle.headers.get('content-range')]).toEqual([206, `bytes 600000-1599999/${2 * MB}`]);
     expect(middle.content.equals(content.subarray(600_000, 1_600_000))).toBe(true);

@@ -28,7 +28,10 @@ export class FileContentRpc implements BeforeApplicationShutdown {
     private readonly environment: Environment,
   ) {
     const inAll = environment.values.TENANTRY_UPLOADS;
-    this.uploads = new TransferSlots(Math.ceil(inAll / SHARE), inAll, ['tenantry_uploads_in_flight', "Tenants' files that are being written"]);
+    this.uploads = new TransferSlots(Math.ceil(inAll / SHARE), inAll, [
+      'tenantry_uploads_in_flight',
+      "Tenants' files that are being written",
+    ]);
   }
 
   /** Who waits for the rest of an upload would wait too long. */
