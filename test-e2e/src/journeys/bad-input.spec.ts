@@ -212,6 +212,24 @@ describe('a change with', () => {
     expect(made.map(({ type }) => type)).toEqual(['TenantRegistered']);
   });
 
+  it.each(['tenants', 'operations', 'approvals', 'maintenance-windows', 'isolation-checks', 'blueprints', 'parked', 'consumers'])(
+    'a page of %s behind a cursor that was never given is refused',
+    async (list) => {
+      const uuid = '00000000-0000-4000-8000-000000000001';
+      const made = (cursor: string) => Buffer.from(cursor).toString('base64url');
+      const tenants = (at: string) => made(JSON.stringify(['-createdAt', at, uuid]));
+      for (const cursor of [
+        'x',
+        made(`1|${uuid}`),
+        `${'9'.repeat(20)}_${uuid}`,
+        made('-'),
+        tenants('2026-02-30 00:00:00+00'),
+        tenants('1'),
+      ])
+        expectProblem(await api.get(`${PLATFORM}/${list}?cursor=${cursor}`), 'cursor');
+    },
+  );
+
   it('a cause or a reason that cannot be is refused', async () => {
     expectProblem(await api.post(path('/suspend'), { cause: 'weather' }), 'cause');
     expectProblem(await api.post(path('/suspend'), { reason: 'a\u202eb' }), 'reason');

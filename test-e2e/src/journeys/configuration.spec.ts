@@ -42,6 +42,20 @@ describe('sensitive settings', () => {
 });
 
 describe('the configuration', () => {
+  it.each(['constructor', 'toString', 'hasOwnProperty'])('has a setting and a flag named %s, like any other', async (name) => {
+    const { id } = await create();
+    const path = url(id, `/settings/${name}`);
+    expect((await api.get(path)).status).toBe(404);
+    expect((await api.put(path, { value: 1 })).body).toMatchObject({ key: name, value: 1, type: 'number' });
+    expect((await api.put(path, { value: 2 })).body.value).toBe(2);
+    expect((await api.get(url(id, `/features/${name}/evaluate`))).body.enabled).toBe(false);
+    expect((await api.put(url(id, `/features/${name}`), { enabled: true })).status).toBe(200);
+    expect((await api.get(url(id, `/features/${name}/evaluate`))).body.enabled).toBe(true);
+    expect((await api.delete(path)).body.removed).toBe(true);
+    expect((await api.get(path)).status).toBe(404);
+    const versions = await api.get(url(id, '/config-versions'));
+    expect(versions.body.items.map(({ changes }: any) => changes.length > 0)).toEqual(versions.body.items.map(() => true));
+  });
   it('is written as it is read, looked at before, versioned and rolled back', async () => {
     const tenant = await create();
     const { body: config } = await api.get(url(tenant.id, '/config'));

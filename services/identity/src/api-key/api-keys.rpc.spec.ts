@@ -194,6 +194,8 @@ describe('platform keys', () => {
     await database.pool.query("UPDATE identity.api_keys SET expires_at = now() - interval '1 s' WHERE key_id = $1", [body.id]);
     expect(await principalOf(body.key)).toBeNull();
     expect((await platformKeys()).map(({ id }) => id)).toEqual([body.id]);
+    const far = await createPlatform(['*'], ['tenant:read'], { expiresAt: '2131-01-01T00:00:00+23:59' });
+    expect(far.body.expiresAt).toBe('2130-12-31T00:01:00.000Z');
     await expect(createPlatform(['*'], ['*'], { expiresAt: clock.now() })).rejects.toMatchObject({ code: 'request.invalid' });
   });
 

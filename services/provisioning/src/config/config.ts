@@ -104,7 +104,9 @@ export const change =
   (state: Config): ConfigEvent[] => {
     if (!state.initialized)
       throw new DomainError('tenant.not_ready', { detail: 'The tenant has no settings yet: its provisioning makes the first ones.' });
-    const { [setting.key]: before, ...others } = state.settings;
+    // A setting may be named like what every object has.
+    const before = Object.hasOwn(state.settings, setting.key) ? state.settings[setting.key] : undefined;
+    const others = without(state.settings, setting.key);
     if (before && seen && before.updatedAt === seen.stored.updatedAt && isAs(setting, seen)) return [];
     if (!before && Object.keys(others).length >= MAX_SETTINGS)
       throw invalidField('key', 'too_many', `must be one of the ${MAX_SETTINGS} settings that there are: a tenant can't have more`);

@@ -1,6 +1,7 @@
 import { Controller } from '@nestjs/common';
 import { DomainError, invalidField } from '@tenantry/contracts/errors';
 import { getIsolationCheck, listIsolationChecks } from '@tenantry/contracts/platform/isolation';
+import { InstantText } from '@tenantry/contracts/values';
 import { signedText } from '@tenantry/crypto/signature';
 import { Handles } from '@tenantry/messaging/handles';
 import type { Call, Reply } from '@tenantry/messaging/rpc';
@@ -45,6 +46,7 @@ export class ReadIsolationChecksRpc {
 
 function decoded(cursor: string): { checkedAt: string; id: string } {
   const [checkedAt = '', id = ''] = Buffer.from(cursor, 'base64url').toString().split('|');
-  if (Number.isNaN(Date.parse(checkedAt)) || !uuid.test(id)) throw unusable();
+  // `Date.parse` alone takes much that PostgreSQL doesn't.
+  if (!InstantText.safeParse(checkedAt).success || !uuid.test(id)) throw unusable();
   return { checkedAt, id };
 }

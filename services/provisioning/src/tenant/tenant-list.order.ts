@@ -1,7 +1,7 @@
 import { invalidField } from '@tenantry/contracts/errors';
 import type { TenantSort, tenantSortColumns } from '@tenantry/contracts/tenant/bodies';
 import { type SQL, sql } from 'drizzle-orm';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { figures, tenants } from './tenant-list.projection.js';
 
 export type SortedBy = z.infer<typeof TenantSort>;
@@ -69,7 +69,12 @@ export function after(sort: SortedBy, cursor: string): SQL {
 const MAX_BIGINT = 2n ** 63n - 1n;
 const isWhole = (key: string, max: bigint) => /^-?\d{1,19}$/.test(key) && BigInt(key) <= max && BigInt(key) >= -max;
 const isInteger = (key: string) => isWhole(key, 2n ** 31n - 1n);
-const isInstant = (key: string) => /^[0-9:. +-]{19,40}$/.test(key) && !Number.isNaN(Date.parse(key));
+/** As PostgreSQL writes it: `Date.parse` takes days that there are not, and offsets that PostgreSQL doesn't take. */
+const INSTANT = /^(\d{4}-\d\d-\d\d) ([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?[+-](0\d|1[0-5])(:[0-5]\d)?$/;
+function isInstant(key: string): boolean {
+  const [, day] = INSTANT.exec(key) ?? [];
+  return day !== undefined && !day.startsWith('0000') && z.iso.date().safeParse(day).success;
+}
 /** Which texts the columns that aren't texts take. */
 const readable: Partial<Record<Column, (key: string) => boolean>> = {
   ...{ createdAt: isInstant, updatedAt: isInstant, lastActivity: isInstant },

@@ -116,6 +116,10 @@ describe('10,000 tenants', () => {
       ['usage', '-1'],
       ['health', 'x'],
       ['lastActivity', 'yesterday'],
+      ['createdAt', '2026-02-30 00:00:00+00'],
+      ['createdAt', '0000-01-01 00:00:00+00'],
+      ['-createdAt', '2026-01-01 00:00:00+99'],
+      ['updatedAt', '2026-01-01 25:00:00+00'],
     ] as const)
       await expect(list({ sort, cursor: made(sort, key) })).rejects.toMatchObject({ code: 'request.invalid' });
     expect((await list({ sort: 'mrr', cursor: made('mrr', '9223372036854775807') })).items).toEqual([]);
