@@ -8,7 +8,7 @@ import { invalid } from '@tenantry/service/validation';
 import type { z } from 'zod';
 import { type ClearChange, nothingChanged } from './change.js';
 import type { Config, StoredSetting } from './config.js';
-import { MASKED, settingFor } from './setting-input.js';
+import { MASKED, settingFor, within } from './setting-input.js';
 
 type Current = z.infer<typeof TenantConfig>;
 /** What is not known of any tenant yet: a body that is refused on it is refused for all. */
@@ -75,7 +75,7 @@ function settingsOf(part: 'security' | 'settings', values: Values, stored: Confi
       if (isRegional(key)) fault(`${part}.${key}`, 'fixed', "can't be removed; give it another value");
       else change.removed.push({ key });
     } else if (isRegional(key)) regional(part, key, value, change);
-    else change.settings.push(within(part, key, () => settingFor(key, { value, category: categoryOf(part, before) }, before)));
+    else change.settings.push(within(`${part}.${key}`, () => settingFor(key, { value, category: categoryOf(part, before) }, before)));
   }
 }
 
@@ -87,17 +87,4 @@ function regional(part: string, key: RegionalSetting, value: unknown, change: Cl
   const result = regionalSettings[key].value.safeParse(value);
   if (!result.success) throw invalidField(`${part}.${key}`, 'invalid', result.error.issues[0]?.message ?? 'is not valid');
   change.tenant[key] = value as string;
-}
-
-/** A refusal of a value, under the name that it has in the body. */
-function within<T>(part: string, key: string, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    const errors = (error as { errors?: FieldError[] }).errors;
-    if (!errors?.length) throw error;
-    throw invalid(
-      errors.map((one) => ({ ...one, field: `${part}.${key}${one.field.replace(/^value/, '.value').replace(/^[.]value/, '')}` })),
-    );
-  }
 }

@@ -1,8 +1,8 @@
 import { type KnownSetting, knownSettings } from '@tenantry/contracts/config/known-settings';
 import type { putSetting } from '@tenantry/contracts/config/routes';
-import { DomainError, invalidField } from '@tenantry/contracts/errors';
+import { DomainError, type FieldError, invalidField } from '@tenantry/contracts/errors';
+import { invalid } from '@tenantry/service/validation';
 import type { z } from 'zod';
-import { typeOf } from '../tenant/registration.js';
 import type { SettingRecord, StoredSetting } from './config.js';
 
 /** What stands for a sensitive value where it is read. */
@@ -47,4 +47,20 @@ function ofKnown({ value: schema }: KnownSetting, value: unknown): void {
   if (result.success) return;
   const errors = result.error.issues.map(({ path, code, message }) => ({ field: ['value', ...path].join('.'), rule: code, message }));
   throw new DomainError('request.invalid', { detail: errors.map(({ field, message }) => `${field}: ${message}`).join('; '), errors });
+}
+
+const typeOf = (value: unknown): 'string' | 'number' | 'boolean' | 'json' => {
+  const type = typeof value;
+  return type === 'string' || type === 'number' || type === 'boolean' ? type : 'json';
+};
+
+/** A refusal of a setting, under the name that it has in the body. */
+export function within<T>(path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    const errors = (error as { errors?: FieldError[] }).errors;
+    if (!errors?.length) throw error;
+    throw invalid(errors.map((one) => ({ ...one, field: one.field.startsWith('value.') ? path + one.field.slice('value'.length) : path })));
+  }
 }

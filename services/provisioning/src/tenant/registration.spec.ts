@@ -38,6 +38,29 @@ describe('a draft', () => {
       limits: { storage: 50_000_000_000, bandwidth: 100_000_000_000, users: 20 },
     });
   });
+  it('takes settings as they are set later: typed, in their category, regional ones as fields', () => {
+    const named = draft({
+      name: 'A',
+      settings: { session_timeout_minutes: 30, motto: 'hi', timezone: 'Asia/Tokyo', theme: 'dark' },
+      security: { ips: ['10.0.0.0/8'] },
+      theme: 'light',
+    });
+    expect(named).toMatchObject({ timezone: 'Asia/Tokyo', theme: 'light' });
+    expect(named.settings).toEqual([
+      { key: 'session_timeout_minutes', value: '30', type: 'number', category: 'security' },
+      { key: 'motto', value: '"hi"', type: 'string', category: 'general' },
+      { key: 'ips', value: '["10.0.0.0/8"]', type: 'json', category: 'security' },
+    ]);
+  });
+  it.each([
+    [{ security: { session_timeout_minutes: 'soon' } }, 'security.session_timeout_minutes'],
+    [{ settings: { timezone: 'Mars/Olympus' } }, 'settings.timezone'],
+    [{ settings: { security_level: 'paranoid' } }, 'settings.security_level'],
+    [{ notifications: { usage_alert_percents: [80, 0] } }, 'notifications.usage_alert_percents.1'],
+    [{ settings: { motto: 'x'.repeat(20_000) } }, 'settings.motto'],
+  ])('refuses the settings %j, naming the field', (body, field) => {
+    expect(() => draft({ name: 'A', ...body })).toThrow(expect.objectContaining({ errors: [expect.objectContaining({ field })] }));
+  });
   it('takes plan aliases', () => {
     expect(draft({ name: 'A', plan: 'pro' }).plan).toEqual({ id: 'professional', trialDays: 0 });
     expect(draft({ name: 'A', plan: { id: 'starter', trial: true } }).plan).toEqual({ id: 'free', trialDays: 14 });

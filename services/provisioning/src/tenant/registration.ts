@@ -1,6 +1,8 @@
+import { isRegional, knownSettings, type RegionalSetting } from '@tenantry/contracts/config/known-settings';
 import { canonicalPlan, type PlanSnapshot, type PlanTerms } from '@tenantry/contracts/plans';
 import { limitInUnits } from '@tenantry/contracts/quota/limits';
 import type { CreateTenantBody } from '@tenantry/contracts/tenant/bodies';
+import { settingFor, within } from '../config/setting-input.js';
 import type { Registration } from './tenant.js';
 
 /** What a body asks for, with the defaults filled in, before names are reserved. */
@@ -21,25 +23,39 @@ function limits(body: CreateTenantBody): Record<string, number | null> {
   return Object.fromEntries(entries);
 }
 
+/** The category that settings named there have, unless the system knows them: those have theirs. */
+const parts = { settings: 'general', security: 'security', notifications: 'notifications' } as const;
+
 function settings(body: CreateTenantBody): Registration['settings'] {
-  const given = [
-    ...Object.entries(body.settings ?? {}).map(([key, value]) => ({ key, value, category: 'general' as const })),
-    ...Object.entries(body.security ?? {}).map(([key, value]) => ({ key, value, category: 'security' as const })),
-    ...Object.entries(body.notifications ?? {}).map(([key, value]) => ({ key, value, category: 'notifications' as const })),
-  ];
-  return given.map(({ key, value, category }) => ({ key, value: JSON.stringify(value), type: typeOf(value), category }));
+  const given = (Object.keys(parts) as (keyof typeof parts)[]).flatMap((part) =>
+    Object.entries(body[part] ?? {}).flatMap(([key, value]) => {
+      if (isRegional(key)) return [];
+      const category = Object.hasOwn(knownSettings, key) ? undefined : parts[part];
+      return [within(`${part}.${key}`, () => settingFor(key, { value, category }, null))];
+    }),
+  );
+  return given.map(({ key, value, type, category }) => ({ key, value, type, category }));
 }
 
-export const typeOf = (value: unknown): 'string' | 'number' | 'boolean' | 'json' => {
-  const type = typeof value;
-  return type === 'string' || type === 'number' || type === 'boolean' ? type : 'json';
-};
+/** Regional settings are fields of the tenant, also where they are named among the settings. */
+function regional(body: CreateTenantBody): Partial<Record<RegionalSetting, string>> {
+  const given = (Object.keys(parts) as (keyof typeof parts)[]).flatMap((part) =>
+    Object.entries(body[part] ?? {}).flatMap(([key, value]) => {
+      if (!isRegional(key)) return [];
+      return [[key, JSON.parse(within(`${part}.${key}`, () => settingFor(key, { value }, null)).value) as string] as const];
+    }),
+  );
+  return Object.fromEntries(given);
+}
 
-/** Defaults: plan free, dedicated, UTC, en-US, USD. The nested form counts where the flat one says nothing. */
+/**
+ * Defaults: plan free, dedicated, UTC, en-US, USD. The nested form counts where the flat one says nothing, then the settings.
+ * @throws DomainError `request.invalid` naming a limit or a setting
+ */
 export function draft(body: CreateTenantBody): Draft {
   const plan = typeof body.plan === 'string' ? { id: body.plan } : (body.plan ?? { id: 'free' });
   const trial = 'trial' in plan && plan.trial !== false && (plan.trial || plan.duration !== undefined);
-  const nested = body.configuration ?? {};
+  const nested = { ...regional(body), ...body.configuration };
   const locale = body.locale ?? nested.locale ?? 'en-US';
   return {
     name: body.name.trim(),

@@ -6,6 +6,7 @@ import { type ClearChange, nothingChanged } from '../config/change.js';
 export function tenantChangeOf({ plan, ...fields }: UpdateTenantBody): ClearChange {
   const name = fields.name?.trim();
   const planId = plan === undefined ? undefined : canonicalPlan(typeof plan === 'string' ? plan : plan.id);
-  const given = Object.entries({ ...fields, name, plan: planId }).filter(([, value]) => value !== undefined);
+  const tags = fields.tags && [...new Set(fields.tags)];
+  const given = Object.entries({ ...fields, tags, name, plan: planId }).filter(([, value]) => value !== undefined);
   return { ...nothingChanged, tenant: Object.fromEntries(given) };
 }
