@@ -212,7 +212,7 @@ describe('a change with', () => {
     expect(made.map(({ type }) => type)).toEqual(['TenantRegistered']);
   });
 
-  it.each(['tenants', 'operations', 'approvals', 'maintenance-windows', 'isolation-checks', 'blueprints', 'parked', 'consumers'])(
+  it.each(['tenants', 'operations', 'approvals', 'maintenance-windows', 'isolation-checks', 'parked', 'consumers'])(
     'a page of %s behind a cursor that was never given is refused',
     async (list) => {
       const uuid = '00000000-0000-4000-8000-000000000001';
