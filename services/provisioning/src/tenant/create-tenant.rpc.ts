@@ -12,9 +12,11 @@ import { OperationIndex } from '../operation/operation-index.js';
 import { Plans } from '../plan/plans.js';
 import { accepted } from './accepted.js';
 import { Names } from './names.js';
-import { draft, registration } from './registration.js';
+import { type Draft, draft, registration } from './registration.js';
 import { Resellers } from './resellers.js';
-import { abandonments, type Registration, register, registered, tenant } from './tenant.js';
+import { Abandoned, abandonments, type Registration, register, registered, type Tenant, tenant } from './tenant.js';
+
+type TakenNames = Awaited<ReturnType<Names['reserve']>>;
 
 /** The tenant's id comes from the command's, so that a repeated request cannot make two; the answer is a function of the first event. */
 @Controller()
@@ -36,24 +38,44 @@ export class CreateTenantRpc {
     const parentId = await this.resellers.parentFor(command.principal, asked.parentId, plan.features);
     const tenantId = derivedId('tenant', command.id);
     const operation = operationId(tenantId, 0);
+    const target = { tenant: tenantId, command };
+    // Looked at before anything is taken for it: what is given up since then takes the names with it.
+    const child = parentId === undefined ? null : await this.log.load(tenant, { tenant: tenantId });
     const [names] = await Promise.all([
       this.names.reserve(tenantId, asked),
       this.operations.add(operation, tenantId, 'provisioning'),
       this.keyring.keys(tenantId, ['contacts', 'config', 'requests', `principal-${command.principal.id}`]),
     ]);
-    const found = registration({ ...asked, parentId }, { operationId: operation, ...names, plan, now: this.clock.now() });
-    const target = { tenant: tenantId, command };
+    const registrationOf = (taken: TakenNames) =>
+      registration({ ...asked, parentId }, { operationId: operation, ...taken, plan, now: this.clock.now() });
     const done =
-      parentId === undefined
-        ? await this.log.transact(tenant, target, register(found), newStream(tenant))
-        : await this.registerChild(parentId, found, target);
+      parentId === undefined || child === null
+        ? await this.register(registrationOf, asked, names, target)
+        : await this.registerChild(parentId, registrationOf(names), child.state, target);
     return accepted(this.keyring, tenantId, registered(done.state), done);
   }
 
+  /** One that comes late, after its names were given back, takes names again. Nearly none does: that is found out by the append itself. */
+  private async register(
+    registrationOf: (names: TakenNames) => Registration,
+    asked: Draft,
+    names: TakenNames,
+    target: { tenant: string; command: CommandContext },
+  ) {
+    for (let [taken, seen] = [names, 0]; ; ) {
+      try {
+        return await this.log.transact(tenant, target, register(registrationOf(taken), seen), seen === 0 ? newStream(tenant) : undefined);
+      } catch (error) {
+        if (!(error instanceof Abandoned)) throw error;
+        seen = error.times;
+        taken = await this.names.reserve(target.tenant, asked);
+      }
+    }
+  }
+
   /** A deletion of its reseller that begins meanwhile abandons it, or is refused for it. */
-  private async registerChild(parentId: string, found: Registration, target: { tenant: string; command: CommandContext }) {
-    const before = await this.log.load(tenant, { tenant: target.tenant });
-    if (before.state.status === 'none') await this.resellers.admit(parentId, { tenantId: target.tenant, slug: found.slug }, target.command);
-    return this.log.transact(tenant, target, register(found, abandonments(before.state)));
+  private async registerChild(parentId: string, found: Registration, before: Tenant, target: { tenant: string; command: CommandContext }) {
+    if (before.status === 'none') await this.resellers.admit(parentId, { tenantId: target.tenant, slug: found.slug }, target.command);
+    return this.log.transact(tenant, target, register(found, abandonments(before)));
   }
 }

@@ -220,13 +220,19 @@ export function living(state: Tenant): RegisteredTenant & { status: Exclude<Tena
 /** How often a registration of the tenant was abandoned. */
 export const abandonments = (state: Tenant): number => (state.status === 'none' ? (state.abandoned ?? 0) : 0);
 
-/** `seen`: how often it had been abandoned when what it relies on was looked at. Abandoned since then, it comes too late. */
+/** It comes too late: its names may be others' by now. */
+export class Abandoned extends DomainError {
+  constructor(readonly times: number) {
+    super('log.conflict', { detail: 'The registration was given up meanwhile; ask again.' });
+  }
+}
+
+/** `seen`: how often it had been abandoned when what it relies on, its names above all, was taken. @throws Abandoned where it was since then */
 export const register =
-  (registration: Registration, seen?: number) =>
+  (registration: Registration, seen = 0) =>
   (state: Tenant): TenantEvent[] => {
     if (state.status !== 'none') throw new DomainError('log.conflict', { detail: 'The tenant was registered already.' });
-    if (seen !== undefined && abandonments(state) !== seen)
-      throw new DomainError('log.conflict', { detail: 'The registration was given up meanwhile; ask again.' });
+    if (abandonments(state) !== seen) throw new Abandoned(abandonments(state));
     return [{ type: 'TenantRegistered', data: registration }];
   };
 
