@@ -130,6 +130,7 @@ describe('a blueprint', () => {
 
   it('stops after its canary, quarantines who cannot follow, says how he differs, and takes him along when he can', async () => {
     const [odd, ...others] = before.slice(1, 4).sort() as [string, string, string];
+    const left = await create('shared');
     await admin.query(`ALTER TABLE ${schemaOf(others[1]!)}.contacts ADD COLUMN email text`);
     expect((await system.api.get(`${blueprints}/crm/drift`)).body.items).toMatchObject([
       {
@@ -154,9 +155,17 @@ describe('a blueprint', () => {
     const again = await system.api.post(`${blueprints}/crm/campaigns`, { toVersion: 2 });
     expect(again).toMatchObject({ status: 409, body: { code: 'blueprint.campaign_running' } });
 
+    // The shared tables are not changed yet: who leaves them now has what they were.
+    const move = await system.api.post(`${PLATFORM}/tenants/${left}/moves`, { isolation: 'dedicated' });
+    await ended(move.headers.get('location') as string, ['succeeded']);
+    const versions = async () =>
+      (await ledger('crm')).filter(({ app_schema }) => app_schema === schemaOf(left)).map(({ version }) => version);
+    expect(await versions()).toEqual([1]);
     expect((await system.api.post(`${url}/resume`)).status).toBeLessThan(300);
     const operation = await ended(url, ['succeeded', 'failed']);
-    expect(operation).toMatchObject({ status: 'succeeded', counts: { total: 6, succeeded: 5, quarantined: 1 } });
+    expect(operation).toMatchObject({ status: 'succeeded', counts: { total: 7, succeeded: 6, quarantined: 1 } });
+    expect((await items(url)).at(-1)).toMatchObject({ tenantId: left, status: 'succeeded' });
+    expect(await versions()).toEqual([1, 2]);
     expect(await items(url, 'quarantined')).toMatchObject([
       {
         tenantId: others[1],
@@ -170,7 +179,7 @@ describe('a blueprint', () => {
       await eventually(
         async () => {
           const { body } = await system.api.get(url);
-          return body.counts.succeeded === 6 && body.status === 'succeeded' && body;
+          return body.counts.succeeded === 7 && body.status === 'succeeded' && body;
         },
         { timeoutMs: 20_000, what: 'the retried tenant' },
       ),
@@ -189,14 +198,14 @@ describe('a blueprint', () => {
     };
     await publish(1, 'CREATE TABLE notes (id serial PRIMARY KEY, body text)');
     const campaigns = await ended(await campaign('own', { toVersion: 1, concurrency: 4 }), ['succeeded', 'failed', 'paused']);
-    expect(campaigns).toMatchObject({ status: 'succeeded', counts: { total: 5 } });
+    expect(campaigns).toMatchObject({ status: 'succeeded', counts: { total: 6 } });
     await publish(2, 'ALTER TABLE notes ADD COLUMN at timestamptz');
     const locked = before[1] as string;
     await admin.query(`BEGIN; LOCK TABLE ${schemaOf(locked)}.notes IN ACCESS SHARE MODE`);
     const url = await campaign('own', { toVersion: 2, lockTimeoutMs: 60, concurrency: 2 });
-    await eventually(async () => (await items(url, 'succeeded')).length === 4, { what: 'the others to be done' });
+    await eventually(async () => (await items(url, 'succeeded')).length === 5, { what: 'the others to be done' });
     await admin.query('COMMIT');
-    expect(await ended(url, ['succeeded', 'failed', 'paused'])).toMatchObject({ status: 'succeeded', counts: { succeeded: 5 } });
+    expect(await ended(url, ['succeeded', 'failed', 'paused'])).toMatchObject({ status: 'succeeded', counts: { succeeded: 6 } });
     expect((await items(url)).find(({ tenantId }) => tenantId === locked).attempts).toBeGreaterThan(1);
 
     for (const tenant of before.slice(1, 4)) await admin.query(`ALTER TABLE ${schemaOf(tenant)}.notes DROP COLUMN body`);

@@ -55,7 +55,8 @@ export async function upgradePlace(context: PlaceContext, place: Placement): Pro
 export const savedSql = ({ tenantId, isolation, server, database, schema, appSchema, role, generation }: Placement) =>
   `UPDATE tenancy.placements SET isolation = ${literal(isolation)}, server = ${literal(server)}, database = ${literal(database)},
       schema = ${literal(schema)}, app_schema = ${literal(appSchema)}, role = ${literal(role)}, generation = ${integer(generation)},
-      ready = true, schema_version = NULL, next = NULL, updated_at = now()
+      ready = true, schema_version = NULL, next = NULL, updated_at = now(),
+      left_shared_at = CASE WHEN isolation = 'shared' AND ${literal(isolation)} <> 'shared' THEN clock_timestamp() ELSE left_shared_at END
     WHERE tenant_id = ${uuidLiteral(tenantId)} AND generation < ${integer(generation)}`;
 
 export async function savePlaced({ pool }: PlaceContext, place: Placement): Promise<void> {

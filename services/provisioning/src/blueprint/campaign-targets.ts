@@ -2,6 +2,10 @@ import { Injectable } from '@nestjs/common';
 import type { CampaignFilter } from '@tenantry/contracts/platform/blueprints';
 import type { Isolation } from '@tenantry/contracts/values';
 import { Database } from '@tenantry/service/database';
+import type { NewItem } from '../job/job-handler.js';
+
+/** Of those that have left meanwhile, for one time that somebody asks. */
+const LEAVERS_AT_ONCE = 1_000;
 
 /** A schema of the product that a campaign takes forward. */
 export interface CampaignTarget {
@@ -89,7 +93,39 @@ export class CampaignTargets {
     return rows[0]?.operation_id ?? null;
   }
 
-  /** Before its job is there. */
+  /**
+   * Tenants that have left the shared tables since the campaign began, with an older version than they are to have. `waitMs`: for so long
+   * another one may still be leaving with what the shared tables were before the campaign changed them.
+   * @param switchMs for so long a switch may take, from its look at the shared tables to its commit
+   */
+  async leavers(
+    blueprint: string,
+    operationId: string,
+    toVersion: number,
+    switchMs: number,
+  ): Promise<{ items: NewItem[]; waitMs: number }> {
+    const { rows: changes } = await this.database.pool.query<{ wait_ms: number }>(
+      `SELECT greatest(0, extract(epoch FROM max(i.due_at) - now()) * 1000 + $2)::float8 AS wait_ms FROM provisioning.job_items i
+       WHERE i.operation_id = $1 AND i.tenant_id IS NULL
+         AND EXISTS (SELECT FROM tenancy.placements p WHERE p.isolation = 'shared' AND p.next IS NOT NULL)
+       HAVING count(*) > 0`,
+      [operationId, switchMs],
+    );
+    // A minute: the switch says when it is decided, which is before others see it.
+    const { rows } = await this.database.pool.query<Pick<CampaignTarget, 'tenantId' | 'database' | 'appSchema'>>(
+      `SELECT p.tenant_id AS "tenantId", p.database, p.app_schema AS "appSchema" FROM tenancy.placements p
+         JOIN provisioning.campaigns c ON c.operation_id = $2 ${ledger}
+       WHERE p.ready AND p.isolation <> 'shared' AND p.left_shared_at >= c.started_at - interval '1 minute' AND coalesce(l.version, 0) < $3
+         AND (l.version > 0 OR EXISTS (SELECT FROM tenancy.blueprints b WHERE b.name = $1 AND b.status = 'active'))
+         AND EXISTS (SELECT FROM provisioning.job_items i WHERE i.operation_id = $2 AND i.tenant_id IS NULL)
+         AND NOT EXISTS (SELECT FROM provisioning.job_items i WHERE i.operation_id = $2 AND i.tenant_id = p.tenant_id AND i.status <> 'skipped')
+       ORDER BY p.tenant_id LIMIT $4`,
+      [blueprint, operationId, toVersion, LEAVERS_AT_ONCE],
+    );
+    return { items: rows.map((row) => ({ tenantId: row.tenantId, target: targetName(row) })), waitMs: changes[0]?.wait_ms ?? 0 };
+  }
+
+  /** Before its targets are looked up: who leaves the shared tables later is looked for at its end. */
   async note(blueprint: string, operationId: string): Promise<void> {
     await this.database.pool.query('INSERT INTO provisioning.campaigns (operation_id, blueprint) VALUES ($1, $2) ON CONFLICT DO NOTHING', [
       operationId,

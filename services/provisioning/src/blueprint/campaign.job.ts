@@ -1,12 +1,14 @@
 import { Injectable } from '@nestjs/common';
+import { ComeBack } from '@tenantry/messaging/effects';
 import { Database } from '@tenantry/service/database';
+import { Environment } from '@tenantry/service/environment';
 import { AppSessions } from '@tenantry/tenancy/app-sessions';
 import { type AppStep, appWork, changeApp } from '@tenantry/tenancy/blueprint-script';
 import { appLedger, stepsBetween, stepsTo } from '@tenantry/tenancy/blueprints';
 import { isControlPlane } from '@tenantry/tenancy/servers';
 import { integer, sqlState } from '@tenantry/tenancy/sql';
 import type { ClientBase } from 'pg';
-import { type ItemOutcome, JobHandler, type JobItem, type RunningJob } from '../job/job-handler.js';
+import { type ItemOutcome, JobHandler, type JobItem, type NewItem, type RunningJob } from '../job/job-handler.js';
 import { outcomeOf, quarantined } from './campaign-outcome.js';
 import { type CampaignTarget, CampaignTargets } from './campaign-targets.js';
 import { Sessions } from './sessions.js';
@@ -32,6 +34,7 @@ export class CampaignJob extends JobHandler<CampaignParams> {
   override readonly type = 'blueprint-campaign';
   /** By job and window of ordinals, oldest first. */
   private readonly windows = new Map<string, Promise<Map<number, CampaignTarget>>>();
+  private readonly switchMs: number;
   private readonly steps = new Map<string, Promise<AppStep[]>>();
 
   constructor(
@@ -39,20 +42,29 @@ export class CampaignJob extends JobHandler<CampaignParams> {
     private readonly app: AppSessions,
     private readonly sessions: Sessions,
     private readonly database: Database,
+    environment: Environment,
   ) {
     super();
+    // The server ends a switch that takes longer; the rest is for a busy machine.
+    this.switchMs = environment.values.TENANTRY_MOVE_PAUSE_MS + 1_000;
   }
 
   override async run(item: JobItem, { operationId, params }: RunningJob<CampaignParams>): Promise<ItemOutcome> {
-    // Another attempt looks again: the tenant may be somewhere else by now.
-    const target = await (item.attempt > 1
-      ? this.targets.ofItems(params.blueprint, operationId, item.ordinal, 1)
-      : this.window(params.blueprint, operationId, item.ordinal)
-    ).then((found) => found.get(item.ordinal));
+    const known = item.attempt > 1 ? null : await this.window(params.blueprint, operationId, item.ordinal);
+    // Another attempt looks again: the tenant may be somewhere else by now. So does an item that came later than the others.
+    const target =
+      known?.get(item.ordinal) ?? (await this.targets.ofItems(params.blueprint, operationId, item.ordinal, 1)).get(item.ordinal);
     if (!target) return { status: 'skipped', why: { code: 'placement.not_found', detail: 'The tenant has no place of its own any more.' } };
     if (!target.isKnown)
       return quarantined({ code: 'blueprint.target_differs', detail: `It has a version ${target.version} that is not the published one.` });
     return this.app.run(target, (client) => this.advance(client, target, target.version, params, item.attempt, 0));
+  }
+
+  /** Who left the shared tables before they were changed has what they were: it is taken forward by itself. */
+  override async more({ operationId, params }: RunningJob<CampaignParams>): Promise<NewItem[]> {
+    const { items, waitMs } = await this.targets.leavers(params.blueprint, operationId, params.toVersion, this.switchMs);
+    if (items.length === 0 && waitMs > 0) throw new ComeBack(waitMs);
+    return items;
   }
 
   private async advance(

@@ -32,10 +32,10 @@ export class CampaignRpc {
     const other = await this.targets.running(name, own);
     if (other !== null && !body.dryRun)
       throw new DomainError('blueprint.campaign_running', { detail: `Wait for the operation ${other}, or cancel it.` });
+    if (!body.dryRun) await this.targets.note(name, own);
     const { targets, items, upToDate } = await this.find(name, body);
     if (body.dryRun) return { status: 200, body: planned(targets, items, upToDate, await this.statements(name, body.toVersion)) };
     const { concurrency, lockTimeoutMs, stopAfterFailures } = { ...defaults, ...body };
-    await this.targets.note(name, own);
     const operationId = await this.jobs.start(
       {
         type: 'blueprint-campaign',

@@ -48,6 +48,7 @@ async function given(
   work: (item: JobItem, signal: AbortSignal) => Promise<ItemOutcome | undefined>,
   how: Partial<NewJob> = {},
   Rows = JobRows,
+  more: () => Promise<NewItem[]> = async () => [],
 ) {
   const keyring = new MemoryKeyring();
   const log = new DefaultTenantLog(new MemoryEventStore(), keyring);
@@ -71,6 +72,7 @@ async function given(
     }
   }
   const handler = new Handler();
+  handler.more = more;
   const start = { type: 'test', params: { a: 1 }, items, concurrency: 4, ...how };
   const first = command();
   const id = await jobs.start(start, first);
@@ -128,6 +130,36 @@ describe('working on a job', () => {
     expect(job.seen).toHaveLength(40);
     expect(job.peak.value).toBe(2);
     expect(whileBusy.length).toBeGreaterThan(0);
+  });
+
+  it('takes on what has become its business meanwhile, in its last wave, until there is nothing any more', async () => {
+    const items = [...tenants(2, { wave: 0 }), ...tenants(2, { wave: 1 })];
+    const [waits, ...later] = [new ComeBack(1_000), tenants(2), tenants(1), []];
+    let asked = 0;
+    const job = await given(
+      items,
+      () => soon(),
+      {},
+      JobRows,
+      async () => {
+        if (asked++ === 0) throw waits;
+        return later.shift() ?? [];
+      },
+    );
+    await expect(job.drive('a')).rejects.toBe(waits);
+    expect((await job.view()).status).toBe('running');
+    await job.drive('b');
+    expect(await job.view()).toMatchObject({ status: 'succeeded', counts: { total: 7, succeeded: 7 } });
+    expect(job.seen.toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6]);
+    const { rows } = await pool.query(
+      'SELECT wave, total FROM provisioning.job_items JOIN provisioning.jobs USING (operation_id) WHERE operation_id = $1 ORDER BY ordinal',
+      [job.id],
+    );
+    expect(rows.map(({ wave }) => wave)).toEqual([0, 0, 1, 1, 1, 1, 1]);
+    expect(rows[0].total).toBe(7);
+    // Who isn't the driver any more adds nothing.
+    expect(await job.rows.extend(job.id, 'somebody', tenants(1))).toBe(false);
+    expect(await job.items()).toHaveLength(7);
   });
 
   it('is the same job when it is asked for again', async () => {

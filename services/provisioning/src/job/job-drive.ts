@@ -98,7 +98,7 @@ export class JobDrive {
         if (this.queue.length < requested.concurrency) this.queue.push(...(await this.claim(requested.concurrency)));
         this.fill(handler, running);
         if (this.running.size > 0) await this.somethingHappens(LOOK_MS);
-        else if (this.endings.length === 0 && (await this.nothingToClaim())) break;
+        else if (this.endings.length === 0 && (await this.nothingToClaim(handler, running))) break;
       }
       // What runs is ended, not dropped: a pause lets it finish, a shutdown has told it.
       while (this.running.size > 0) {
@@ -171,10 +171,15 @@ export class JobDrive {
     this.canaryOver || this.known.state.pausedAfterCanary || this.known.state.requested?.afterCanary === 'go-on';
 
   /** Nothing runs and nothing could be claimed. @returns whether the driver is done for now */
-  private async nothingToClaim(): Promise<boolean> {
+  private async nothingToClaim(handler: JobHandler, running: RunningJob): Promise<boolean> {
     const { rows } = this.parts;
     const open = await rows.open(this.id);
     if (open.items === 0) {
+      const more = await handler.more(running);
+      if (more.length > 0) {
+        if (!(await rows.extend(this.id, this.parts.driver, more))) this.stop.abort(new Error('The job has another driver'));
+        return false;
+      }
       await this.close();
       return true;
     }

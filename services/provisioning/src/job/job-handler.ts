@@ -42,4 +42,12 @@ export abstract class JobHandler<P = unknown> {
    * what else it throws, and what says that a part of the system is away, is tried again with backoff before the item has failed.
    */
   abstract run(item: JobItem, job: RunningJob<P>, signal: AbortSignal): Promise<ItemOutcome>;
+
+  /**
+   * What has become the job's business while it was at work: asked for once all its items are over, until there is nothing any more. Their
+   * wave is the last one's. Never anything that is among its items already. Throws `ComeBack` where that can't be said yet.
+   */
+  async more(_job: RunningJob<P>): Promise<NewItem[]> {
+    return [];
+  }
 }

@@ -75,6 +75,20 @@ export class JobRows {
     return rows[0]?.total ?? 0;
   }
 
+  /** Further items, in the last wave. @returns false for who isn't the driver any more: nothing was added */
+  async extend(operationId: string, driver: string, items: readonly NewItem[]): Promise<boolean> {
+    const { rowCount } = await this.database.pool.query(
+      `WITH job AS (
+         UPDATE provisioning.jobs SET total = total + $3 WHERE operation_id = $1 AND driver = $2 AND driver_until > now() RETURNING operation_id),
+       last AS (SELECT coalesce(max(ordinal), -1) AS ordinal, coalesce(max(wave), 0) AS wave FROM provisioning.job_items WHERE operation_id = $1)
+       INSERT INTO provisioning.job_items (operation_id, ordinal, tenant_id, target, wave)
+       SELECT job.operation_id, last.ordinal + r.nth, r.tenant_id, r.target, last.wave FROM job, last,
+         ROWS FROM (json_to_recordset($4::json) AS (tenant_id uuid, target text)) WITH ORDINALITY AS r(tenant_id, target, nth)`,
+      [operationId, driver, items.length, JSON.stringify(items.map(({ tenantId, target }) => ({ tenant_id: tenantId, target })))],
+    );
+    return rowCount === items.length;
+  }
+
   async params(operationId: string): Promise<Encrypted> {
     const { rows } = await this.database.pool.query<{ params: Encrypted }>('SELECT params FROM provisioning.jobs WHERE operation_id = $1', [
       operationId,
