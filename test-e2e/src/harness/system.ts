@@ -69,9 +69,9 @@ export async function startSystem(env: Record<string, string> = {}): Promise<Sys
 }
 
 /** The system that vitest's global set-up started for all specs, or the one named by TENANTRY_DATA_DIR. */
-export async function sharedSystem(): Promise<{ api: Api; run: RunFile }> {
+export async function sharedSystem(): Promise<{ dataDir: string; api: Api; run: RunFile }> {
   const dataDir = process.env['TENANTRY_E2E_DATA_DIR'];
   if (!dataDir) throw new Error('TENANTRY_E2E_DATA_DIR is not set: run the specs through vitest in test-e2e');
   const run: RunFile = JSON.parse(await readFile(join(dataDir, 'run.json'), 'utf8'));
-  return { api: api(run.gatewayUrl, run.adminApiKey), run };
+  return { dataDir, api: api(run.gatewayUrl, run.adminApiKey), run };
 }
