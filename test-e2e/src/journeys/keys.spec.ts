@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { eventually } from '@tenantry/testing/eventually';
+import pg from 'pg';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Api } from '../harness/api.js';
 import { sharedSystem } from '../harness/system.js';
@@ -71,16 +72,53 @@ it('a new signing key signs, and the one before stays published', async () => {
   await eventually(copied, { timeoutMs: 30_000, intervalMs: 200, what: 'the copy for verifying offline to have it' });
 });
 
-it('everything is wrapped anew as an operation, and what wraps is shown', async () => {
-  const started = await api.post(`${PLATFORM}/master-key/rewrap`, {});
-  expect(started.status, started.text).toBe(202);
-  const operation = await eventually(
+const over = (url: string) =>
+  eventually(
     async () => {
-      const { body } = await api.get(started.body.operation.url);
+      const { body } = await api.get(url);
       return body.finishedAt !== null && body;
     },
     { timeoutMs: 30_000, intervalMs: 100, what: 'the operation to end' },
   );
+
+it('a key that cannot be opened is named, stops none of the others, and is wrapped anew when it was put back', async () => {
+  const { run } = await sharedSystem();
+  const admin = new pg.Client({ connectionString: run.postgresUrl.replace(/\/[^/]*$/, '/tenantry') });
+  await admin.connect();
+  const put = (wrapped: Buffer) =>
+    admin.query('UPDATE identity.tenant_keys SET wrapped = $2, master_key = $3 WHERE tenant_id = $1 AND version = 1', [
+      tenantId,
+      wrapped,
+      wrapped.length < 10 ? '0123456789abcdef' : null,
+    ]);
+  const { rows } = await admin.query('SELECT wrapped FROM identity.tenant_keys WHERE tenant_id = $1 AND version = 1', [tenantId]);
+  try {
+    await put(Buffer.from('spoilt'));
+    const started = await api.post(`${PLATFORM}/master-key/rewrap`, {});
+    const { url } = started.body.operation;
+    expect(await over(url)).toMatchObject({ status: 'failed', counts: { total: 17, succeeded: 16, failed: 1 } });
+    const [item] = (await api.get(`${url}/items?status=failed`)).body.items;
+    expect(item).toMatchObject({
+      target: `tenants whose id ends in ${tenantId.at(-1)}`,
+      ...{ code: 'keys.not_opened', error: expect.stringContaining(`tenant ${tenantId} version 1.`) },
+    });
+    const named = { tenantId, keyVersion: 1, signingKeyId: null, masterKey: '0123456789abcdef' };
+    const { body } = await api.get(`${PLATFORM}/master-key`);
+    expect(body).toMatchObject({ removable: [], unopened: { keys: 1, items: [named] } });
+    expect(body.wrapped).toContainEqual({ masterKey: '0123456789abcdef', keys: 1 });
+    await put(rows[0].wrapped);
+    expect((await api.post(`${url}/retry`, {})).status).toBe(202);
+    await eventually(async () => (await api.get(url)).body.status === 'succeeded', { timeoutMs: 30_000, what: 'the retry to succeed' });
+  } finally {
+    await put(rows[0].wrapped);
+    await admin.end();
+  }
+});
+
+it('everything is wrapped anew as an operation, and what wraps is shown', async () => {
+  const started = await api.post(`${PLATFORM}/master-key/rewrap`, {});
+  expect(started.status, started.text).toBe(202);
+  const operation = await over(started.body.operation.url);
   expect(operation).toMatchObject({ type: 'rewrap-keys', status: 'succeeded', counts: { total: 17, succeeded: 17 } });
   const { body } = await api.get(`${PLATFORM}/master-key`);
   expect(body).toMatchObject({ current: started.body.masterKey, known: [started.body.masterKey], removable: [] });

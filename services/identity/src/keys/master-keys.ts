@@ -26,15 +26,16 @@ interface Unopened {
 type Batch = z.infer<typeof rewrapKeys.output>;
 type State = z.infer<(typeof getMasterKey.answers)[200]>;
 
-// What is wrapped by another master key, or nobody knows by which; behind what was seen already, for what can't be opened stays so.
+// What is wrapped by another master key, or nobody knows by which, and what was not opened before: it may have been put back as it was under
+// the current one. Behind what was seen already, for what can't be opened stays so.
 const OF_TENANTS = `
   SELECT tenant_id AS id, version, wrapped, master_key FROM identity.tenant_keys
-  WHERE ($2::uuid IS NULL OR (tenant_id, version) > ($2, $3::int)) AND master_key IS DISTINCT FROM $1 AND wrapped IS NOT NULL
-    AND get_byte(uuid_send(tenant_id), 15) % 16 = $4
+  WHERE ($2::uuid IS NULL OR (tenant_id, version) > ($2, $3::int)) AND wrapped IS NOT NULL
+    AND (master_key IS DISTINCT FROM $1 OR unopened_at IS NOT NULL) AND get_byte(uuid_send(tenant_id), 15) % 16 = $4
   ORDER BY tenant_id, version LIMIT ${BATCH}`;
 const OF_SIGNING = `
   SELECT kid AS id, 0 AS version, wrapped, master_key FROM identity.signing_keys
-  WHERE ($2::text IS NULL OR kid > $2) AND master_key IS DISTINCT FROM $1 ORDER BY kid LIMIT ${BATCH}`;
+  WHERE ($2::text IS NULL OR kid > $2) AND (master_key IS DISTINCT FROM $1 OR unopened_at IS NOT NULL) ORDER BY kid LIMIT ${BATCH}`;
 
 // Only what is still as it was read: a key that was destroyed meanwhile stays destroyed, and no lock is held while the KMS works.
 const PUT_TENANTS = `

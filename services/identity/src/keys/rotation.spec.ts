@@ -280,7 +280,10 @@ describe('a master key that is replaced', () => {
     await store().destroy(tenants[1] as string);
     expect(await keys.rewrap(both.current, 7, null)).toMatchObject({ rewrapped: 1, unopened: [] });
     expect(await keys.state()).toMatchObject({ removable: [], unopened: { keys: 1, items: [{ signingKeyId: kid }] } });
-    await database.pool.query('DELETE FROM identity.signing_keys');
+    // Put back by somebody else, under the current one.
+    const anew = await both.wrap(Buffer.alloc(32), `signing/${kid}`);
+    await database.pool.query('UPDATE identity.signing_keys SET wrapped = $1, master_key = $2', [anew, both.current]);
+    expect(await keys.rewrap(both.current, null, null)).toMatchObject({ rewrapped: 1, unopened: [] });
     expect(await keys.state()).toMatchObject({ removable: [kms.current], unopened: { keys: 0, items: [] } });
   });
 
