@@ -26,6 +26,7 @@ const greet = operation({
   output: z.object({ text: z.string() }),
 });
 const fail = operation({ ...greet, name: 'people.fail', input: z.object({ how: z.enum(['domain', 'bug', 'database', 'slow']) }) });
+const whoami = operation({ ...greet, name: 'people.whoami', addressed: true, input: z.object({}) });
 const readThing = route({
   name: 'things.read',
   summary: 'A thing',
@@ -45,6 +46,10 @@ class People {
   @Handles(greet)
   greet({ name }: z.infer<typeof greet.input>, caller: Caller): z.infer<typeof greet.output> {
     return { text: `${caller.service} greets ${name}` };
+  }
+  @Handles(whoami)
+  whoami(_input: z.infer<typeof whoami.input>, caller: Caller): z.infer<typeof whoami.output> {
+    return { text: `known to ${caller.service}` };
   }
   @Handles(fail)
   async fail({ how }: z.infer<typeof fail.input>) {
@@ -79,6 +84,7 @@ const serve = async () => {
   const verifier = new TokenVerifier(keys.publicKey, 'billing');
   const strategy = new RpcServer({
     service: 'billing',
+    instance: 'first',
     connection,
     verify: (token) => verifier.verify(token),
     scopeOf: ({ scope }) => (scope === 'platform' ? 'tenant' : scope),
@@ -99,6 +105,13 @@ afterAll(() => nats.stop());
 describe('an operation', () => {
   it('is answered, and told who calls', async () => {
     await expect(client('provisioning').call(greet, { name: 'Ada' })).resolves.toEqual({ text: 'provisioning greets Ada' });
+  });
+  it('may be asked of one process by its name, and reaches no other', async () => {
+    const provisioning = client('provisioning');
+    expect(await provisioning.call(whoami, {}, { at: 'first' })).toEqual({ text: 'known to provisioning' });
+    for (const at of ['second', undefined])
+      await expect(provisioning.call(whoami, {}, { at, timeoutMs: 200 })).rejects.toMatchObject({ code: 'service.unavailable' });
+    await expect(client('audit').call(whoami, {}, { at: 'first' })).rejects.toMatchObject({ code: 'auth.forbidden' });
   });
   it('is refused to a process that may not call it', async () => {
     await expect(client('audit').call(greet, { name: 'Ada' })).rejects.toMatchObject({ code: 'auth.forbidden' });

@@ -1,6 +1,4 @@
-import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { DomainError } from '@tenantry/contracts/errors';
 
 /** Of a part; what is read at once beyond it is less than a message has left. */
@@ -14,6 +12,9 @@ const SLOW_BYTES = 64 * 1024;
 const SILENT_MS = 30_000;
 const SILENT_AT_END_MS = 180_000;
 const LOOK_MS = 1_000;
+
+/** What a reader that waits is woken by. */
+const NEWS = ['readable', 'end', 'close'] as const;
 
 interface Part {
   offset: number;
@@ -46,6 +47,8 @@ export class IncomingContent {
   private lookedMs = Number.NEGATIVE_INFINITY;
   private slow = { waitedMs: 0, bytes: 0 };
   private readonly timer: NodeJS.Timeout;
+  private wakened: () => void = () => undefined;
+  private readonly wake = () => this.wakened();
 
   constructor(
     private readonly raw: IncomingMessage,
@@ -63,6 +66,7 @@ export class IncomingContent {
       if (!raw.complete) this.fail(cutShort());
     });
     raw.on('error', () => this.fail(cutShort()));
+    for (const event of NEWS) raw.on(event, this.wake);
     this.timer = setInterval(() => this.lookForReader(), LOOK_MS);
     this.timer.unref();
   }
@@ -84,6 +88,7 @@ export class IncomingContent {
 
   end(): void {
     clearInterval(this.timer);
+    for (const event of NEWS) this.raw.off(event, this.wake);
     this.fail(interrupted());
   }
 
@@ -116,11 +121,20 @@ export class IncomingContent {
       }
       const leftMs = begunMs + WAIT_MS - performance.now();
       if (bytes >= ENOUGH_BYTES || isOver() || leftMs <= 0) break;
-      await somethingNew(this.raw, leftMs);
+      await this.somethingNew(leftMs);
     }
     if (bytes < ENOUGH_BYTES && !isOver()) this.refuseSlow(performance.now() - begunMs, bytes);
     else this.slow = { waitedMs: 0, bytes: 0 };
     return Buffer.concat(pieces, bytes);
+  }
+
+  /** More to read, or nothing more ever; or the time is over. */
+  private async somethingNew(withinMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, withinMs);
+    this.wakened = resolve;
+    await promise;
+    clearTimeout(timer);
   }
 
   private refuseSlow(waitedMs: number, bytes: number): void {
@@ -143,21 +157,6 @@ export class IncomingContent {
     if (this.reading) return;
     const silentMs = this.last?.end ? SILENT_AT_END_MS : (this.options.silentMs ?? SILENT_MS);
     if (performance.now() - this.lastReadMs > silentMs) this.fail(interrupted());
-  }
-}
-
-/** More to read, or nothing more ever; or the time is over. */
-async function somethingNew(raw: IncomingMessage, withinMs: number): Promise<void> {
-  const over = new AbortController();
-  const { signal } = over;
-  const aborted = () => undefined;
-  try {
-    await Promise.race([
-      ...['readable', 'end', 'close'].map((event) => once(raw, event, { signal }).catch(aborted)),
-      sleep(withinMs, undefined, { signal }).catch(aborted),
-    ]);
-  } finally {
-    over.abort();
   }
 }
 

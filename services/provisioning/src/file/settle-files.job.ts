@@ -5,7 +5,7 @@ import { every } from '@tenantry/service/every';
 import { FileWrites } from './file-writes.js';
 import { TenantFiles } from './tenant-files.js';
 
-const EVERY_MS = 15_000;
+const EVERY_MS = 5_000;
 /** Whoever is at a change says so more often. */
 const LEFT_MS = 45_000;
 const BATCH = 50;
