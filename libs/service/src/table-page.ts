@@ -2,13 +2,13 @@ import type { ClientBase, Pool } from 'pg';
 
 /** Where a page ends: the texts of the row's primary key, or the place of the row where there is none. */
 export type After = string[] | null;
-export interface TablePage {
+interface TablePage {
   /** Each as JSON, as PostgreSQL writes it: a number that went through JavaScript might be another one. */
   rows: string[];
   /** Goes into `after` for the next page; null: this was the last. */
   next: After;
 }
-export interface TableSource {
+interface TableSource {
   /** SQL of our own, as the condition is; in that `$1` is `parameter`. */
   table: string;
   condition: string;
