@@ -4,7 +4,7 @@ import type { Client } from 'pg';
 import type { Placement } from '../placement.js';
 import { identifier, literal, sqlState, uuidLiteral } from '../sql.js';
 import { asOwner, inSchema } from './side.js';
-import { type MovedTable, readTables } from './tables.js';
+import type { MovedTable } from './tables.js';
 
 /**
  * While a tenant is moved, triggers on its product's tables note the primary keys that change, in the same transaction as the change.
@@ -13,8 +13,9 @@ import { type MovedTable, readTables } from './tables.js';
 const nameOf = ({ tenantId, generation }: Placement) => `${tenantKey(tenantId)}_${generation}`;
 const notesOf = (place: Placement) => inSchema('tenancy', `changes_${nameOf(place)}`);
 const functionOf = (place: Placement) => inSchema('tenancy', `note_${nameOf(place)}`);
+/** With the whole key: many tenants' triggers are on the same shared tables, and a new one takes the place of another of its name. */
 const triggerOf = (place: Placement, suffix: string) =>
-  identifier(`tenantry_moving_${place.generation}_${tenantKey(place.tenantId).slice(0, 8)}_${suffix}`);
+  identifier(`tenantry_moving_${place.generation}_${tenantKey(place.tenantId)}_${suffix}`);
 
 const makeNotes = (place: Placement) => `
   CREATE TABLE IF NOT EXISTS ${notesOf(place)} (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL, key jsonb);
@@ -92,18 +93,9 @@ export async function hasNotes(client: Client, place: Placement): Promise<boolea
   return rows[0]!.there;
 }
 
-export async function endNotes(client: Client, place: Placement): Promise<void> {
-  const tables = await asOwner(client, place, () => readTables(client, place.appSchema));
-  for (const { name } of tables) {
-    const drops = ['a', 'i', 'u', 'd', 't'].map(
-      (suffix) => `DROP TRIGGER IF EXISTS ${triggerOf(place, suffix)} ON ${inSchema(place.appSchema, name)};`,
-    );
-    await patiently(() => asOwner(client, place, () => client.query(drops.join(' ')), { lockTimeoutMs }));
-  }
-  await asOwner(client, place, () =>
-    client.query(`DROP FUNCTION IF EXISTS ${functionOf(place)}(); DROP TABLE IF EXISTS ${notesOf(place)}`),
-  );
-}
+/** Of this place alone. Triggers are found by what they run: an earlier release gave them other names. */
+export const endNotes = (client: Client, place: Placement): Promise<void> =>
+  end(client, place.tenantId, { tables: `changes_${nameOf(place)}`, functions: `note_${nameOf(place)}` }, (name, is) => `${name} = ${is}`);
 
 /** The names of what moves of a tenant have noted, and with what, whichever place it was for. */
 export const notesOfTenant = (tenantId: string) => ({
@@ -112,18 +104,25 @@ export const notesOfTenant = (tenantId: string) => ({
 });
 
 /** Of whichever moves there were, also where nobody knows any more which. */
-export async function endAllNotes(client: Client, tenantId: string): Promise<void> {
-  const { tables, functions } = notesOfTenant(tenantId);
+export const endAllNotes = (client: Client, tenantId: string): Promise<void> =>
+  end(client, tenantId, notesOfTenant(tenantId), (name, is) => `starts_with(${name}, ${is})`);
+
+async function end(
+  client: Client,
+  tenantId: string,
+  { tables, functions }: ReturnType<typeof notesOfTenant>,
+  named: (name: string, is: string) => string,
+): Promise<void> {
   const work = <T>(run: () => Promise<T>) => patiently(() => asOwner(client, { tenantId }, run, { lockTimeoutMs }));
   const found = await work(() =>
     client.query<{ drop: string; last: boolean }>(
       `SELECT format('DROP TRIGGER IF EXISTS %I ON %s', t.tgname, t.tgrelid::regclass) AS drop, false AS last
          FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
-         WHERE p.pronamespace = 'tenancy'::regnamespace AND starts_with(p.proname, $1)
+         WHERE p.pronamespace = 'tenancy'::regnamespace AND ${named('p.proname', '$1')}
        UNION ALL SELECT format('DROP FUNCTION IF EXISTS %s', p.oid::regprocedure), true FROM pg_proc p
-         WHERE p.pronamespace = 'tenancy'::regnamespace AND starts_with(p.proname, $1)
+         WHERE p.pronamespace = 'tenancy'::regnamespace AND ${named('p.proname', '$1')}
        UNION ALL SELECT format('DROP TABLE IF EXISTS %s', c.oid::regclass), true FROM pg_class c
-         WHERE c.relnamespace = 'tenancy'::regnamespace AND c.relkind = 'r' AND starts_with(c.relname, $2)
+         WHERE c.relnamespace = 'tenancy'::regnamespace AND c.relkind = 'r' AND ${named('c.relname', '$2')}
        ORDER BY last`,
       [functions, tables],
     ),
