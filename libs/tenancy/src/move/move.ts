@@ -1,10 +1,9 @@
-import { DomainError } from '@tenantry/contracts/errors';
 import type { Client } from 'pg';
 import type { PlaceContext } from '../place-context.js';
 import type { Placement } from '../placement.js';
 import { closeGate, letGo, openGate, whileHere } from './gate.js';
 import { beginNotes, endNotes, hasNotes, thinNotes } from './notes.js';
-import { catchUpWith, compareAll, pass, productTables, tablesOf } from './pass.js';
+import { catchUpWith, compareAll, notMovable, pass, productTables, tablesOf } from './pass.js';
 import { announce, copyVersions, generationOf, makePlace, readVersions, removePlace, upgradePlace } from './places.js';
 import { copyTable, emptyTables } from './rows.js';
 import { asOwner, type Move, onBoth, onDatabase } from './side.js';
@@ -15,7 +14,6 @@ import { inCircles, type MovedTable, readTables } from './tables.js';
 /** A trial that finds nobody in is over at once. */
 const trialMs = 1_000;
 
-const notMovable = (detail: string) => new DomainError('placement.not_movable', { detail });
 /** The last look before anything is dropped, whatever went wrong before. */
 const livesThere = ({ tenantId, database, schema }: Placement) =>
   new Error(`The tenant ${tenantId} lives in ${database}.${schema}: that place is not removed`);
@@ -26,7 +24,7 @@ const livesThere = ({ tenantId, database, schema }: Placement) =>
  */
 export async function prepare(context: PlaceContext, { from, to }: Move): Promise<{ structure: string }> {
   const structure = await onDatabase(context, from, (client) => readStructure(client, from));
-  if (to.isolation === 'shared') await checkShared(context, { from, to });
+  if (to.isolation === 'shared') await onBoth(context, { from, to }, (source, target) => checkShared(source, target, { from, to }));
   await whileHere(context, from, async () => {
     await makePlace(context, to, from);
     if (to.isolation !== 'shared') await onDatabase(context, to, (client) => buildStructure(client, to, structure));
@@ -38,19 +36,14 @@ export async function prepare(context: PlaceContext, { from, to }: Move): Promis
 }
 
 /** Shared tables are there already, with other tenants' rows: they must fit, and take rows as they come. */
-const checkShared = (context: PlaceContext, move: Move): Promise<void> =>
-  onBoth(context, move, async (source, target) => {
-    const shared = await fittingTables(source, target, move);
-    for (const { name, forced, key, triggers } of shared) {
-      if (!forced || key[0] !== 'tenant_id') throw notMovable(`The shared table ${name} does not keep tenants apart.`);
-      if (triggers.length > 0) throw notMovable(`The shared table ${name} has triggers, which would run for copied rows too.`);
-    }
-    const circle = inCircles(shared);
-    if (circle.length > 0) throw notMovable(`Foreign keys of ${circle.join(', ')} lead in a circle: make one of them deferrable.`);
-  });
+async function checkShared(source: Client, target: Client, move: Move): Promise<void> {
+  await refuseMisfits(source, target, move);
+  const circle = inCircles(await tablesOf(source, target, move));
+  if (circle.length > 0) throw notMovable(`Foreign keys of ${circle.join(', ')} lead in a circle: make one of them deferrable.`);
+}
 
-/** The shared tables that the source has, all of them with the same columns. @throws DomainError `placement.not_movable` */
-async function fittingTables(source: Client, target: Client, { from, to }: Move): Promise<MovedTable[]> {
+/** All tables of the source are among the shared ones, with the same columns. @throws DomainError `placement.not_movable` */
+async function refuseMisfits(source: Client, target: Client, { from, to }: Move): Promise<void> {
   const [tables, shared] = await Promise.all([productTables(source, from), productTables(target, to)]);
   const there = new Map(shared.map((table) => [table.name, table]));
   for (const { name, columns } of tables) {
@@ -64,7 +57,6 @@ async function fittingTables(source: Client, target: Client, { from, to }: Move)
         .join();
     if (signature(table.columns) !== signature(columns)) throw notMovable(`The table ${name} has other columns in the shared schema.`);
   }
-  return shared.filter(({ name }) => tables.some((table) => table.name === name));
 }
 
 /** Two sessions for writing to the target, while the tenant can't leave the source: whoever comes late writes nothing. */
@@ -228,7 +220,7 @@ async function readyToGoBack(source: Client, target: Client, reversed: Move, bef
   const structure = await readStructure(source, from);
   if (to.isolation === 'shared') {
     // Until a campaign has taken the shared tables as far, the tenant stays where it is: a column would be left behind.
-    await fittingTables(source, target, reversed);
+    await checkShared(source, target, reversed);
     return fingerprint(structure);
   }
   const isSame = fingerprint(await readStructure(target, to)) === fingerprint(structure);

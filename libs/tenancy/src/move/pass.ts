@@ -25,11 +25,27 @@ export class TooMuch extends Error {}
 export const productTables = (client: Client, place: Placement): Promise<MovedTable[]> =>
   asOwner(client, place, () => readTables(client, place.appSchema), { snapshot: true, path: place.appSchema });
 
-/** The product's tables that the source has, with their columns in the target's order. */
+export const notMovable = (detail: string) => new DomainError('placement.not_movable', { detail });
+
+/**
+ * The product's tables that the source has, with their columns in the target's order.
+ * @throws DomainError `placement.not_movable` where one of the shared tables would show or lose other tenants' rows, or do more than take this one's
+ */
 export async function tablesOf(source: Client, target: Client, { from, to }: Move): Promise<MovedTable[]> {
   const [original, copied] = await Promise.all([productTables(source, from), productTables(target, to)]);
   const names = new Set(original.map(({ name }) => name));
-  return copied.filter(({ name }) => names.has(name));
+  const tables = copied.filter(({ name }) => names.has(name));
+  // Asked at each step: it may have been changed since the one before. Who owns tables is kept to one tenant's rows by their policies alone.
+  if (from.isolation === 'shared') {
+    const open = original.find(({ forced, columns }) => !forced && columns.some(({ name }) => name === 'tenant_id'));
+    if (open) throw notMovable(`The shared table ${open.name} does not keep tenants apart.`);
+  }
+  if (to.isolation === 'shared')
+    for (const { name, forced, key, triggers } of tables) {
+      if (!forced || key[0] !== 'tenant_id') throw notMovable(`The shared table ${name} does not keep tenants apart.`);
+      if (triggers.length > 0) throw notMovable(`The shared table ${name} has triggers, which would run for copied rows too.`);
+    }
+  return tables;
 }
 
 /** Both within the transactions that are open. @param keys the rows to be compared; without: all. Gives their number */
