@@ -234,7 +234,8 @@ export const stampSql = (schema: string) => {
 };
 
 /**
- * Everything but tables with their columns, constraints and indexes. `statement` goes before them, `after` behind; `identity` is of a column.
+ * Everything but tables with their columns, constraints and indexes, each in one order whatever the plan is: another would look like a change.
+ * `statement` goes before them, `after` behind; `identity` is of a column.
  * `$2` is the role whose rights are carried over; in statements it is written "$role".
  */
 const objects = `
@@ -261,7 +262,7 @@ UNION ALL SELECT 'statement', format('CREATE TYPE %I AS (%s)', t.typname,
   FROM pg_type t JOIN mine c ON c.oid = t.typrelid WHERE c.relkind = 'c'
 UNION ALL SELECT 'statement', format('CREATE DOMAIN %I AS %s%s%s %s', t.typname, format_type(t.typbasetype, t.typtypmod),
     CASE WHEN t.typdefault IS NOT NULL THEN ' DEFAULT ' || t.typdefault ELSE '' END, CASE WHEN t.typnotnull THEN ' NOT NULL' ELSE '' END,
-    coalesce((SELECT string_agg(format('CONSTRAINT %I %s', k.conname, pg_get_constraintdef(k.oid, true)), ' ') FROM pg_constraint k
+    coalesce((SELECT string_agg(format('CONSTRAINT %I %s', k.conname, pg_get_constraintdef(k.oid, true)), ' ' ORDER BY k.conname) FROM pg_constraint k
      WHERE k.contypid = t.oid AND k.contype = 'c'), ''))
   FROM pg_type t, space WHERE t.typnamespace = space.oid AND t.typtype = 'd'
 UNION ALL SELECT 'statement', format('CREATE SEQUENCE %I AS %s INCREMENT %s MINVALUE %s MAXVALUE %s START %s CACHE %s%s', c.relname,
@@ -294,9 +295,10 @@ UNION ALL SELECT 'identity', json_build_array(c.relname || '.' || a.attname,
 UNION ALL SELECT 'after', format('ALTER SEQUENCE %I OWNED BY %I.%I', q.relname, c.relname, a.attname)
   FROM mine q JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = q.oid AND d.deptype = 'a' AND d.refobjsubid > 0
   JOIN mine c ON c.oid = d.refobjid JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.refobjsubid WHERE q.relkind = 'S'
-UNION ALL SELECT 'after', format('GRANT %s ON %s %I TO "$role"', string_agg(e.privilege_type, ', '),
+UNION ALL SELECT 'after', format('GRANT %s ON %s %I TO "$role"', string_agg(e.privilege_type, ', ' ORDER BY e.nth),
     CASE WHEN c.relkind = 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, c.relname)
-  FROM mine c CROSS JOIN LATERAL aclexplode(c.relacl) e JOIN pg_roles r ON r.oid = e.grantee AND r.rolname = $2
+  FROM mine c CROSS JOIN LATERAL aclexplode(c.relacl) WITH ORDINALITY e (grantor, grantee, privilege_type, is_grantable, nth)
+  JOIN pg_roles r ON r.oid = e.grantee AND r.rolname = $2
   WHERE c.relkind IN ('r', 'v', 'S') GROUP BY c.relkind, c.relname
 UNION ALL SELECT 'after', format('COMMENT ON SCHEMA %s IS %L', '"$schema"', obj_description(space.oid, 'pg_namespace'))
   FROM space WHERE obj_description(space.oid, 'pg_namespace') IS NOT NULL`;
