@@ -19,6 +19,12 @@ const inherited = /^(PATH|HOME|LANG|LC_.*|TMPDIR|TZ|NODE_OPTIONS|NODE_EXTRA_CA_C
 /** Of `TENANTRY_…`, what the launcher itself deals with. */
 const ours = new Set(['TENANTRY_POSTGRES_URL', 'TENANTRY_REPLICAS', 'TENANTRY_DATA_DIR', 'TENANTRY_NATS_URL', 'TENANTRY_WATCH_PARENT']);
 
+/**
+ * Node lets what is newly allocated grow to three times 32 MB before it looks through it: 130 MB of each process, most of them garbage. This
+ * costs no CPU time that could be measured. The image says the same.
+ */
+const SMALL_YOUNG_GENERATION = '--max-semi-space-size=8';
+
 export interface ServiceContext {
   folder: DataFolder;
   settings: Settings;
@@ -75,6 +81,8 @@ export function serviceEnvironment(
   if (creds === undefined) throw new Error(`no NATS credentials for ${name}`);
   Object.assign(env, {
     NODE_ENV: 'production',
+    // What was set outside comes last, and so counts.
+    NODE_OPTIONS: [SMALL_YOUNG_GENERATION, env['NODE_OPTIONS']].filter(Boolean).join(' '),
     // Compiled code is kept beside the packages: every data folder of this checkout starts as fast as the second time.
     NODE_COMPILE_CACHE: join(root, 'node_modules', '.cache', 'tenantry-compile'),
     TENANTRY_POSTGRES_URL: postgresUrl(name),

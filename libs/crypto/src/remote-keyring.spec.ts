@@ -56,6 +56,21 @@ describe('a caching keyring', () => {
     expect(kept.map(({ key }) => [key.buffer.byteLength, key.equals(cut())])).toEqual(Array(3).fill([32, true]));
   });
 
+  it('lets go of tenants that nobody asked about for as long as a key may be used', async () => {
+    const { ids, keyring, pass, fetchKeys } = setUp();
+    await ids('t', 'a');
+    await ids('u', 'a');
+    pass(200_000);
+    await ids('t', 'a');
+    expect([keyring.size, fetchKeys.mock.calls.length]).toEqual([2, 2]);
+    pass(100_000);
+    await ids('v', 'a');
+    expect(keyring.size).toBe(2);
+    pass(300_000);
+    await ids('v', 'a');
+    expect(keyring.size).toBe(1);
+  });
+
   it('does not remember a failure', async () => {
     const { ids, fetchKeys } = setUp();
     fetchKeys.mockRejectedValueOnce(new Error('no answer'));

@@ -25,6 +25,7 @@ interface Entry {
   newest: SharedFetch<DataKey>;
   /** By id: what is read with. */
   versions: SharedFetch<DataKey>;
+  usedAt: number;
 }
 
 const FIVE_MINUTES_MS = 300_000;
@@ -82,6 +83,11 @@ export class CachingKeyring extends EnvelopeKeyring {
     return found;
   }
 
+  /** Tenants of whom keys may be held. */
+  get size(): number {
+    return this.tenants.size;
+  }
+
   override forget(tenantId: string): void {
     // A fetch under way keeps its own entry, which nobody finds any more.
     this.tenants.delete(tenantId);
@@ -102,14 +108,15 @@ export class CachingKeyring extends EnvelopeKeyring {
           for (const { id, key } of await this.owner.open(tenantId, ids)) keys.set(id, { id, key: ownBytes(key) });
           return keys;
         }, this.held),
+        usedAt: 0,
       };
     }
+    entry.usedAt = this.held.nowMs();
     this.tenants.set(tenantId, entry);
-    if (this.tenants.size > this.maxTenants) {
-      for (const oldest of this.tenants.keys()) {
-        this.tenants.delete(oldest);
-        break;
-      }
+    // What was not asked for within the age that keys may have holds none that is of use.
+    for (const [oldest, { usedAt }] of this.tenants) {
+      if (this.tenants.size <= this.maxTenants && usedAt > entry.usedAt - this.held.maxAgeMs) break;
+      this.tenants.delete(oldest);
     }
     return entry;
   }

@@ -52,8 +52,11 @@ export class Placements {
     this.#kept.delete(tenantId);
     if (found?.placement.ready) {
       this.#kept.set(tenantId, { found, until: performance.now() + this.ttlMs });
-      // The oldest goes: a Map keeps the order of insertion.
-      if (this.#kept.size > this.max) this.#kept.delete(this.#kept.keys().next().value!);
+      // A Map keeps the order of insertion: what nobody believes any more is at its front.
+      for (const [oldest, { until }] of this.#kept) {
+        if (this.#kept.size <= this.max && until > performance.now()) break;
+        this.#kept.delete(oldest);
+      }
     }
     return found;
   }

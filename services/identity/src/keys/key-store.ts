@@ -307,7 +307,10 @@ export class KeyStore {
     const key = ownBytes(await this.kms.unwrap(wrapped as Buffer, context, master_key));
     this.tenantKeys.delete(context);
     this.tenantKeys.set(context, { key, at: performance.now() });
-    if (this.tenantKeys.size > CACHED_TENANTS) this.tenantKeys.delete(this.tenantKeys.keys().next().value as string);
+    for (const [oldest, { at }] of this.tenantKeys) {
+      if (this.tenantKeys.size <= CACHED_TENANTS && performance.now() - at < CACHE_MS) break;
+      this.tenantKeys.delete(oldest);
+    }
     return key;
   }
 }
