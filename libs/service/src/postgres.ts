@@ -14,6 +14,11 @@ export interface PoolSettings {
 }
 
 const statementTimeoutMs = 30_000;
+/**
+ * PostgreSQL's sessions never give back what they have learnt of tables, roles and plans, and there are more of them with every tenant. A new
+ * session costs some 10 ms, this seldom.
+ */
+const SESSION_LIFETIME_SECONDS = 120;
 
 /** Connections that are made when needed. A lost one is logged and replaced: without a listener for it, it would end the process. */
 export function createPool({ url, name, max, logger }: PoolSettings): pg.Pool {
@@ -23,6 +28,7 @@ export function createPool({ url, name, max, logger }: PoolSettings): pg.Pool {
     max,
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 30_000,
+    maxLifetimeSeconds: SESSION_LIFETIME_SECONDS,
     keepAlive: true,
     // Statements of one transaction needn't wait for each other's answers (`runAll` of messaging makes use of it).
     pipeline: true,

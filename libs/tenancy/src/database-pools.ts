@@ -27,6 +27,8 @@ export const ISOLATED_POOL_SIZE = 2;
 export const SHARED_POOL_SIZE = 10;
 /** A server that answers at all takes a connection in this time: whoever asks the pool has had his turn, and waits for nobody else. */
 const connectTimeoutMs = 3_000;
+/** A session never gives back what it has learnt of tables, roles and plans. */
+const lifetimeSeconds = 120;
 /** A server that is alive has ended a statement by itself before this is over. */
 const graceMs = 2_000;
 
@@ -98,6 +100,7 @@ export class DatabasePools {
       min: 0,
       max: isolation === 'isolated' ? ISOLATED_POOL_SIZE : SHARED_POOL_SIZE,
       idleTimeoutMillis: 10_000,
+      maxLifetimeSeconds: lifetimeSeconds,
       connectionTimeoutMillis: connectTimeoutMs,
       query_timeout: this.options.statementTimeoutMs + graceMs,
       keepAlive: true,

@@ -33,7 +33,7 @@ export interface PostgresTenantsOptions {
   breakerMs?: { first: number; longest: number };
   /** Pools of other databases that stay open. */
   isolatedPools?: number;
-  /** A connection is closed after it has served that many dedicated tenants: a backend keeps some 140 KB of catalogue of each. */
+  /** A connection is closed after it has served that many dedicated tenants: a backend keeps 20 to 140 KB of catalogue of each. */
   tenantsPerConnection?: number;
   gate?: Partial<GateLimits>;
   /** Connections of one tenant at once, in this process. */
@@ -76,7 +76,7 @@ export class PostgresTenants extends Tenants {
       placementTtlMs: 60_000,
       breakerMs: { first: 1_000, longest: 15_000 },
       isolatedPools: 50,
-      tenantsPerConnection: 100,
+      tenantsPerConnection: 200,
       onIdleError: () => undefined,
       ...given,
       gate: { waiters: 250, waitMs: 5_000, probeMs: 25, ...options.gate },

@@ -124,6 +124,44 @@ describe('personal data', () => {
     ]);
   });
 
+  it('asks which settings are sensitive while it reads, and does without the answer where no setting is on the page', async () => {
+    const asked: string[] = [];
+    const failing = {
+      call: async () => {
+        asked.push('keys');
+        throw new DomainError('service.unavailable');
+      },
+    } as unknown as RpcClient;
+    const watched = {
+      withTenant: (...args: Parameters<Tenants['withTenant']>) => {
+        asked.push('rows');
+        return database.tenants.withTenant(...args);
+      },
+    } as unknown as Tenants;
+    const call = (of: string) =>
+      new ListAuditRpc(watched, log, keyring, failing).handle({
+        ...{ tenantId: of, params: { tenantId: of }, query: { limit: 1 }, body: {} },
+        command: { id: newId(), requestHash: '', principal: { kind: 'staff', id: 's', permissions: ['*'] } },
+      });
+    expect((await call(tenantId)).body.items).toMatchObject([{ ip: '192.0.2.7' }]);
+    expect(asked).toEqual(['keys', 'rows']);
+    const ofSettings = newId();
+    await database.tenants.withTenant(ofSettings, ({ db }) =>
+      db.insert(auditEntries).values({
+        ...{
+          tenantId: ofSettings,
+          position: 0,
+          id: newId(),
+          action: 'config.SettingChanged',
+          resourceType: 'config',
+          resourceId: 'config',
+        },
+        ...{ actorKind: 'staff', actorId: 'k', newValues: { key: 'a', value: 'b' }, createdAt: time(0) },
+      }),
+    );
+    await expect(call(ofSettings)).rejects.toMatchObject({ code: 'service.unavailable' });
+  });
+
   it('is null where the key was destroyed', async () => {
     const erased = new MemoryKeyring();
     erased.destroy(tenantId);
