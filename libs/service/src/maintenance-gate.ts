@@ -5,11 +5,12 @@ import { Clock } from '@tenantry/contracts/clock';
 import { DomainError } from '@tenantry/contracts/errors';
 import type { StoredEvent } from '@tenantry/contracts/events';
 import { PLATFORM_LOG } from '@tenantry/contracts/ids';
+import { MAX_WINDOW_DAYS } from '@tenantry/contracts/platform/maintenance';
 import { EventStore } from '@tenantry/event-store/port';
 import { Bus } from './bus.js';
 
 export interface MaintenanceGateOptions {
-  store: Pick<EventStore, 'readStream'>;
+  store: Pick<EventStore, 'readStream' | 'readLog'>;
   clock: Clock;
   /** How long what was read is believed. Default 500 ms. */
   maxAgeMs?: number;
@@ -24,6 +25,7 @@ interface OpenWindow {
   /** Null for all. */
   tenantIds: ReadonlySet<string> | null;
 }
+const DAY_MS = 24 * 3_600_000;
 const types = ['MaintenanceStarted', 'MaintenanceEnded'] as const;
 
 /**
@@ -32,7 +34,8 @@ const types = ['MaintenanceStarted', 'MaintenanceEnded'] as const;
  */
 export class MaintenanceGate {
   private readonly windows = new Map<string, OpenWindow>();
-  private version = -1;
+  /** The log's first position that was not looked at; null before the first look. */
+  private next: number | null = null;
   private untilMs = Number.NEGATIVE_INFINITY;
   /** Counts what the bus said: an answer that was under way meanwhile is not believed. */
   private heard = 0;
@@ -87,18 +90,42 @@ export class MaintenanceGate {
     const { heard } = this;
     const startedMs = this.nowMs();
     try {
-      const { events } = await this.store.readStream(PLATFORM_LOG, 'maintenance', { fromVersion: this.version + 1 });
+      const { events, next } = await this.since(this.next ?? (await this.firstThatMatters()));
       const over = new Set(events.flatMap((event) => (event.type === 'MaintenanceEnded' ? [windowOf(event)] : [])));
       const now = this.clock.nowMs();
       const begun = events.filter(isStart).filter(({ data }) => !over.has(data.windowId) && Date.parse(data.endsAt) > now);
       const opened = await Promise.all(begun.map(async ({ data }) => [data.windowId, await this.opened(data)] as const));
       for (const [id, window] of this.windows) if (over.has(id) || window.endsAtMs <= now) this.windows.delete(id);
       for (const [id, window] of opened) this.windows.set(id, window);
-      this.version = events.at(-1)?.streamVersion ?? this.version;
+      this.next = next;
     } catch (error) {
       throw error instanceof DomainError ? error : new DomainError('service.unavailable', { retryAfterSeconds: 1, cause: error });
     }
     if (this.heard === heard) this.untilMs = startedMs + this.maxAgeMs;
+  }
+
+  private async since(from: number): Promise<{ events: StoredEvent[]; next: number }> {
+    const found: StoredEvent[] = [];
+    for (let next = from; ; ) {
+      const { events, scannedTo, head } = await this.store.readLog(PLATFORM_LOG, next, { types });
+      found.push(...events);
+      next = scannedTo + 1;
+      if (next > head) return { events: found, next };
+    }
+  }
+
+  /** What began before is over by its time: no window is open for longer. A log's positions are in the order of its times. */
+  private async firstThatMatters(): Promise<number> {
+    const sinceMs = this.clock.nowMs() - (MAX_WINDOW_DAYS + 1) * DAY_MS;
+    const at = (position: number) => this.store.readLog(PLATFORM_LOG, position, { limit: 1 });
+    let [low, high] = [0, (await at(0)).head + 1];
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      const [event] = (await at(middle)).events;
+      if (event && Date.parse(event.recordedAt) < sinceMs) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 
   private async opened({ windowId, scope, endsAt, reason }: StoredOf<'MaintenanceStarted'>['data']): Promise<OpenWindow> {

@@ -5,6 +5,8 @@ import { InstantText, PageQuery, page, text, Uuid } from '../values.js';
 
 const base = '/api/v1/platform/maintenance-windows';
 const common = { owner: 'provisioning', tag: 'Maintenance', scope: 'platform' } as const;
+/** A window is open for so long at most; gates look no further back. */
+export const MAX_WINDOW_DAYS = 30;
 const ById = z.strictObject({ windowId: Uuid });
 
 export const MaintenanceBody = z.strictObject({

@@ -115,11 +115,13 @@ export function serveHttp() {
     maxAgeMs: 0,
     clock: new SystemClock(),
     store: {
-      readStream: async (_log, stream, options) => ({
-        events: (stream === 'maintenance' ? windows : [{ type: 'MaintenanceTenantsNamed', data: { tenantIds: [tenantA] } }])
-          .map((event, streamVersion) => ({ ...event, streamVersion }) as unknown as StoredEvent)
-          .slice(options?.fromVersion ?? 0),
+      readStream: async () => ({
+        events: [{ type: 'MaintenanceTenantsNamed', data: { tenantIds: [tenantA] } } as unknown as StoredEvent],
         command: null,
+      }),
+      readLog: async (_log, from) => ({
+        events: windows.slice(from).map((event) => ({ ...event, recordedAt: new Date().toISOString() }) as unknown as StoredEvent),
+        ...{ scannedTo: windows.length - 1, head: windows.length - 1 },
       }),
     },
   });

@@ -3,7 +3,7 @@ import { newId } from '@tenantry/contracts/ids';
 import { platformEvents } from '@tenantry/contracts/platform/events';
 import { type Aggregate, fold } from '@tenantry/event-store/aggregate';
 import { describe, expect, it } from 'vitest';
-import { type Announced, announce, announcement, close, courses, open, statusOf, times } from './maintenance.js';
+import { announce, announcement, close, earlierCourses, open, statusOf, times } from './maintenance.js';
 
 const NOW = '2026-01-01T12:00:00.000Z';
 const later = (minutes: number) => new Date(Date.parse(NOW) + minutes * 60_000).toISOString();
@@ -56,15 +56,27 @@ describe('a maintenance window', () => {
   });
 
   it('is opened once and closed once, and called off where it never was open', () => {
-    const all: Announced = { ...window, scope: 'all' };
-    const opened = apply(courses, {}, open(all, NOW)({}));
-    expect([statusOf(undefined), statusOf(opened['w'])]).toEqual(['scheduled', 'active']);
-    expect(open(all, NOW)(opened)).toEqual([]);
-    const closed = apply(courses, opened, close('w', 'manual', undefined, NOW)(opened));
-    expect(statusOf(closed['w'])).toBe('ended');
-    expect(close('w', 'over', undefined, NOW)(closed)).toEqual([]);
-    const off = apply(courses, {}, close('w', 'manual', undefined, NOW)({}));
-    expect(statusOf(off['w'])).toBe('cancelled');
-    expect(open(all, NOW)(off)).toEqual([]);
+    const told = apply(announcement, announcement.initial, announce(window, null)(announcement.initial));
+    const opened = apply(announcement, told, open(NOW, null)(told));
+    expect([statusOf(told.course), statusOf(opened.course)]).toEqual(['scheduled', 'active']);
+    expect(open(NOW, null)(opened)).toEqual([]);
+    const closed = apply(announcement, opened, close('manual', undefined, NOW, null)(opened));
+    expect([statusOf(closed.course), closed.course?.startedAt]).toEqual(['ended', NOW]);
+    expect(close('over', undefined, NOW, null)(closed)).toEqual([]);
+    const off = apply(announcement, told, close('manual', undefined, NOW, null)(told));
+    expect(statusOf(off.course)).toBe('cancelled');
+    expect(open(NOW, null)(off)).toEqual([]);
+  });
+
+  it('goes on where all windows were on one stream', () => {
+    const told = apply(announcement, announcement.initial, announce(window, null)(announcement.initial));
+    const started = { type: 'MaintenanceStarted', data: { windowId: 'w', scope: 'all', endsAt: later(60), reason: '', startedAt: NOW } };
+    const earlier = apply(earlierCourses, {}, [started])['w'] ?? null;
+    expect(statusOf(earlier)).toBe('active');
+    expect(open(NOW, earlier)(told)).toEqual([]);
+    expect(close('over', undefined, NOW, earlier)(told)).toMatchObject([{ type: 'MaintenanceEnded', data: { cause: 'over' } }]);
+    const over = apply(earlierCourses, {}, [started, { type: 'MaintenanceEnded', data: { windowId: 'w', cause: 'over', endedAt: NOW } }]);
+    expect(statusOf(over['w'] ?? null)).toBe('ended');
+    expect(close('over', undefined, NOW, over['w'] ?? null)(told)).toEqual([]);
   });
 });

@@ -2,36 +2,14 @@ import { DomainError, invalidField } from '@tenantry/contracts/errors';
 import type { Actor, EventOf, Personal } from '@tenantry/contracts/events';
 import { derivedId } from '@tenantry/contracts/ids';
 import { platformEvents } from '@tenantry/contracts/platform/events';
+import { MAX_WINDOW_DAYS } from '@tenantry/contracts/platform/maintenance';
 import { aggregate } from '@tenantry/event-store/aggregate';
 
 type PlatformEvent = EventOf<typeof platformEvents>;
 type DataOf<T extends PlatformEvent['type']> = Extract<PlatformEvent, { type: T }>['data'];
 export type Announced = DataOf<'MaintenanceScheduled'>;
 
-/** What was announced of one window, on the stream `maintenance-<id>` of the platform's log. */
-export interface Announcement {
-  window: Announced | null;
-  announcedAt: string | null;
-  actor: Actor | null;
-  tenantIds: string[];
-}
-export const announcement = aggregate<Announcement, typeof platformEvents>({
-  stream: 'maintenance',
-  events: platformEvents,
-  initial: { window: null, announcedAt: null, actor: null, tenantIds: [] },
-  evolve: (state, event): Announcement => {
-    switch (event.type) {
-      case 'MaintenanceScheduled':
-        return { ...state, window: event.data, announcedAt: event.recordedAt, actor: event.metadata.actor };
-      case 'MaintenanceTenantsNamed':
-        return { ...state, tenantIds: [...state.tenantIds, ...event.data.tenantIds] };
-      default:
-        return state; // other events of the platform, on streams of their own
-    }
-  },
-});
-
-/** Every window that was opened or called off, on the one stream `maintenance`: what the gates follow. */
+/** Whether it was opened or called off, and whether it is over. */
 export interface Course {
   startedAt: string | null;
   endedAt: string | null;
@@ -39,24 +17,50 @@ export interface Course {
   /** What was typed when it was ended. */
   endReason: Personal | null;
 }
-export const courses = aggregate<Record<string, Course>, typeof platformEvents>({
+/** One window, on the stream `maintenance-<id>` of the platform's log. Gates follow all of them by the types of their events. */
+export interface Announcement {
+  window: Announced | null;
+  announcedAt: string | null;
+  actor: Actor | null;
+  tenantIds: string[];
+  course: Course | null;
+}
+
+const coursed = (before: Course | null, event: PlatformEvent): Course | null => {
+  if (event.type === 'MaintenanceStarted') return { startedAt: event.data.startedAt, endedAt: null, cancelled: false, endReason: null };
+  if (event.type !== 'MaintenanceEnded') return before;
+  const { cause, reason: endReason = null, endedAt } = event.data;
+  return { startedAt: before?.startedAt ?? null, endedAt, cancelled: cause === 'cancelled', endReason };
+};
+export const announcement = aggregate<Announcement, typeof platformEvents>({
+  stream: 'maintenance',
+  events: platformEvents,
+  initial: { window: null, announcedAt: null, actor: null, tenantIds: [], course: null },
+  evolve: (state, event): Announcement => {
+    switch (event.type) {
+      case 'MaintenanceScheduled':
+        return { ...state, window: event.data, announcedAt: event.recordedAt, actor: event.metadata.actor };
+      case 'MaintenanceTenantsNamed':
+        return { ...state, tenantIds: [...state.tenantIds, ...event.data.tenantIds] };
+      case 'MaintenanceStarted':
+      case 'MaintenanceEnded':
+        return { ...state, course: coursed(state.course, event) };
+      default:
+        return state; // other events of the platform, on streams of their own
+    }
+  },
+});
+
+/** Before windows had it on their own streams it was on this one, for all of them: nothing is added any more. */
+export const earlierCourses = aggregate<Record<string, Course>, typeof platformEvents>({
   stream: 'maintenance',
   events: platformEvents,
   initial: {},
   evolve: (state, event): Record<string, Course> => {
-    switch (event.type) {
-      case 'MaintenanceStarted': {
-        const { windowId, startedAt } = event.data;
-        return { ...state, [windowId]: { startedAt, endedAt: null, cancelled: false, endReason: null } };
-      }
-      case 'MaintenanceEnded': {
-        const { windowId, cause, reason: endReason = null, endedAt } = event.data;
-        const startedAt = state[windowId]?.startedAt ?? null;
-        return { ...state, [windowId]: { startedAt, endedAt, cancelled: cause === 'cancelled', endReason } };
-      }
-      default:
-        return state;
-    }
+    if (event.type !== 'MaintenanceStarted' && event.type !== 'MaintenanceEnded') return state;
+    const { windowId } = event.data;
+    const course = coursed(state[windowId] ?? null, event);
+    return course ? { ...state, [windowId]: course } : state;
   },
 });
 
@@ -66,7 +70,6 @@ export const windowIdOf = (commandId: string): string => derivedId('maintenance'
 const IDS_PER_EVENT = 5_000;
 /** Of all events of one command together. */
 const MAX_NAMED = 10_000;
-const MAX_DAYS = 30;
 const minuteMs = 60_000;
 
 export interface Wish {
@@ -88,11 +91,11 @@ export function times(
   const wishedMs = startsAt === undefined ? nowMs + graceMinutes * minuteMs : Math.max(nowMs, Date.parse(startsAt));
   const endMs = Date.parse(endsAt);
   if (endMs <= wishedMs) throw invalidField('endsAt', 'after_start', `must be after ${new Date(wishedMs).toISOString()}, when it starts`);
-  if (endMs - wishedMs > MAX_DAYS * 24 * 60 * minuteMs)
+  if (endMs - wishedMs > MAX_WINDOW_DAYS * 24 * 60 * minuteMs)
     throw invalidField(
       'endsAt',
       'too_long',
-      `must be at most ${MAX_DAYS} days after the start: announce another window for what comes after`,
+      `must be at most ${MAX_WINDOW_DAYS} days after the start: announce another window for what comes after`,
     );
   const noticeMs = wishedMs - graceMinutes * minuteMs;
   return {
@@ -124,17 +127,22 @@ export const announce =
     ];
   };
 
+/** `earlier`: its course where that is not on its own stream. */
 export const open =
-  ({ windowId, scope, endsAt, reason }: Announced, now: string) =>
-  (state: Record<string, Course>): PlatformEvent[] =>
-    state[windowId] ? [] : [{ type: 'MaintenanceStarted', data: { windowId, scope, endsAt, reason, startedAt: now } }];
+  (now: string, earlier: Course | null) =>
+  (state: Announcement): PlatformEvent[] => {
+    if (state.course ?? earlier) return [];
+    const { windowId, scope, endsAt, reason } = announced(state);
+    return [{ type: 'MaintenanceStarted', data: { windowId, scope, endsAt, reason, startedAt: now } }];
+  };
 
 /** One that was never opened is called off. */
 export const close =
-  (windowId: string, cause: 'over' | 'manual', reason: string | undefined, now: string) =>
-  (state: Record<string, Course>): PlatformEvent[] => {
-    const course = state[windowId];
+  (cause: 'over' | 'manual', reason: string | undefined, now: string, earlier: Course | null) =>
+  (state: Announcement): PlatformEvent[] => {
+    const course = state.course ?? earlier;
     if (course?.endedAt) return [];
+    const { windowId } = announced(state);
     return [{ type: 'MaintenanceEnded', data: { windowId, cause: course ? cause : 'cancelled', reason, endedAt: now } }];
   };
 
@@ -143,5 +151,5 @@ export function announced({ window }: Announcement): Announced {
   return window;
 }
 
-export const statusOf = (course: Course | undefined) =>
-  course === undefined ? 'scheduled' : course.cancelled ? 'cancelled' : course.endedAt ? 'ended' : 'active';
+export const statusOf = (course: Course | null) =>
+  course === null ? 'scheduled' : course.cancelled ? 'cancelled' : course.endedAt ? 'ended' : 'active';

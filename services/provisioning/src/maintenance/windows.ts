@@ -3,15 +3,27 @@ import { Clock } from '@tenantry/contracts/clock';
 import { derivedId, PLATFORM_LOG } from '@tenantry/contracts/ids';
 import type { MaintenanceWindow } from '@tenantry/contracts/platform/maintenance';
 import { type SystemCommand, TenantLog } from '@tenantry/event-store/tenant-log';
-import { type Announced, type Announcement, announced, announcement, type Course, close, courses, open, statusOf } from './maintenance.js';
+import {
+  type Announced,
+  type Announcement,
+  announced,
+  announcement,
+  type Course,
+  close,
+  earlierCourses,
+  open,
+  statusOf,
+} from './maintenance.js';
 
 /** One window as it stands, folded from the log. */
 interface Known {
   window: Announced;
   announcement: Announcement;
-  course: Course | undefined;
+  course: Course | null;
   position: number;
 }
+
+const streamOf = (windowId: string): string => `maintenance-${windowId}`;
 
 /** A window may name ten thousand tenants. */
 const MAX_REMEMBERED = 32;
@@ -28,12 +40,12 @@ export class MaintenanceWindows {
 
   /** @throws DomainError `maintenance.not_found` */
   async find(windowId: string): Promise<Known> {
-    const [told, went] = await Promise.all([
-      this.log.load(announcement, { tenant: PLATFORM_LOG, stream: `maintenance-${windowId}` }),
-      this.log.load(courses, { tenant: PLATFORM_LOG }),
-    ]);
-    const window = announced(told.state);
-    return { window, announcement: told.state, course: went.state[windowId], position: Math.max(told.position, went.position) };
+    const { state, position } = await this.log.load(announcement, { tenant: PLATFORM_LOG, stream: streamOf(windowId) });
+    const window = announced(state);
+    // One that began on its own stream ends there too; one that began before that may end there.
+    const earlier = state.course?.startedAt ? null : await this.earlier(windowId);
+    const course = state.course && earlier ? { ...state.course, startedAt: earlier.startedAt } : (state.course ?? earlier);
+    return { window, announcement: state, course, position };
   }
 
   /** Whether a window that isn't for all is for this tenant. @throws DomainError `maintenance.not_found` */
@@ -47,7 +59,7 @@ export class MaintenanceWindows {
   }
 
   private async namedIn(windowId: string): Promise<ReadonlySet<string>> {
-    const { state } = await this.log.load(announcement, { tenant: PLATFORM_LOG, stream: `maintenance-${windowId}` });
+    const { state } = await this.log.load(announcement, { tenant: PLATFORM_LOG, stream: streamOf(windowId) });
     announced(state);
     return new Set(state.tenantIds);
   }
@@ -59,12 +71,20 @@ export class MaintenanceWindows {
       actor: actor ?? { kind: 'service', id: 'provisioning' },
       correlationId: window.windowId,
     };
-    await this.log.transact(courses, { tenant: PLATFORM_LOG, command }, open(window, this.clock.now()));
+    const { windowId } = window;
+    const target = { tenant: PLATFORM_LOG, stream: streamOf(windowId), command };
+    await this.log.transact(announcement, target, open(this.clock.now(), await this.earlier(windowId)));
   }
 
   async end(windowId: string, command: SystemCommand | Parameters<TenantLog['transact']>[1]['command'], reason?: string): Promise<void> {
     const cause = 'principal' in command ? 'manual' : 'over';
-    await this.log.transact(courses, { tenant: PLATFORM_LOG, command }, close(windowId, cause, reason, this.clock.now()));
+    const target = { tenant: PLATFORM_LOG, stream: streamOf(windowId), command };
+    await this.log.transact(announcement, target, close(cause, reason, this.clock.now(), await this.earlier(windowId)));
+  }
+
+  private async earlier(windowId: string): Promise<Course | null> {
+    const { state } = await this.log.load(earlierCourses, { tenant: PLATFORM_LOG });
+    return state[windowId] ?? null;
   }
 }
 
