@@ -157,6 +157,8 @@ export interface CommandContext {
   correlationId?: string;
   /** `If-Match`: the version the caller expects. */
   ifMatch?: number;
+  /** `If-None-Match: *`: it may create, and not replace. The gateway has looked; the owner of what two may create at once looks again. */
+  onlyNew?: boolean;
   /** `Tenantry-Min-Position`. */
   minPosition?: { tenantId: string; position: number };
 }

@@ -214,6 +214,11 @@ describe('one thing done to many tenants', () => {
     expect(await refused({ action: 'explode', filter: { tag } })).toEqual([422, 'action']);
     expect(await refused({ action: 'plan', filter: { tag }, params: { plan: 'nonsense' } })).toEqual([422, 'params.plan']);
     expect(await refused({ action: 'plan', filter: { tag } })).toEqual([422, 'params']);
+    expect(await refused({ action: 'plan', filter: { tag }, params: { plan: { id: 'free', trial: true } } })).toEqual([
+      422,
+      'params.plan.trial',
+    ]);
+    expect(await refused({ action: 'tags', filter: { tag }, params: {} })).toEqual([422, 'params']);
     expect((await refused({ action: 'suspend', tenantIds: ['nobody'] }))[0]).toBe(422);
     expect(await refused({ action: 'settings', filter: { tag }, params: { settings: { security_level: 'none' } } })).toEqual([
       422,
@@ -323,6 +328,7 @@ describe('maintenance', () => {
     expect(await field({ emergency: true, startsAt: inMinutes(5) })).toBe('startsAt');
     expect(await field({ scope: { tenantIds: [newId()] } })).toBe('scope.tenantIds');
     expect(await field({ scope: {} })).toMatch(/^scope/);
+    expect(await field({ scope: { filter: { tag: unique('nobody') } } })).toBe('scope.filter');
     expect((await api.get(`${WINDOWS}/${newId()}`)).body.code).toBe('maintenance.not_found');
   });
 });

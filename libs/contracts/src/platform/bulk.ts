@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { LimitsBody, overLimits } from '../quota/limit-routes.js';
 import { route } from '../route.js';
-import { OperationRef, OperationView, PlanInput, Tags, TenantFilter, tenantIdList, WhyBody } from '../tenant/bodies.js';
+import { OperationRef, OperationView, Tags, TenantFilter, tenantIdList, UpdateTenantBody, WhyBody } from '../tenant/bodies.js';
 import { PutConfigBody } from '../tenant/config-routes.js';
 import { MoveBody } from '../tenant/routes.js';
 import { longText, text, Uuid } from '../values.js';
@@ -41,8 +41,17 @@ export const BulkBody = z
     action('reactivate', WhyBody.optional()),
     action('archive', WhyBody.optional()),
     action('restore', WhyBody.optional()),
-    action('plan', z.strictObject({ plan: PlanInput })),
-    action('tags', z.strictObject({ add: Tags.optional(), remove: Tags.optional() })),
+    // A trial is what a tenant begins with: to change plans begins none.
+    action('plan', UpdateTenantBody.pick({ plan: true }).required()),
+    action(
+      'tags',
+      z
+        .strictObject({ add: Tags.optional(), remove: Tags.optional() })
+        .refine(({ add = [], remove = [] }) => add.length + remove.length > 0, {
+          message: 'must name tags to add or to remove',
+          params: { rule: 'not_empty' },
+        }),
+    ),
     action('settings', SettingsParams),
     action('limits', LimitsBody),
     action('move', MoveBody),

@@ -14,6 +14,14 @@ export function parseIfMatch(header: string | undefined): number | undefined {
   return Number(match[1]);
 }
 
+/** Whether a change may only create: `If-None-Match: *`. @throws DomainError `request.invalid` for an ETag, which only a question can have */
+export function parseOnlyNew(header: string | undefined): boolean {
+  if (header === undefined) return false;
+  if (header.trim() !== '*')
+    throw invalidField('If-None-Match', 'format', 'If-None-Match must be * with a change: it asks to create, and never to replace');
+  return true;
+}
+
 /** Whether what the caller has is what it would get (RFC 9110, weak comparison). */
 export function matchesEtag(header: string | undefined, etag: string | undefined): boolean {
   if (header === undefined || etag === undefined) return false;

@@ -17,6 +17,8 @@ export interface Endpoint {
   query?: z.ZodType;
   body?: z.ZodType;
   bodyOptional: boolean;
+  /** Of what is put: how the same is read. */
+  reads?: Endpoint;
   answers: Record<number, z.ZodType>;
   /** It is about the tenant that the credentials belong to: `…/current`. */
   ownTenant: boolean;
@@ -24,10 +26,12 @@ export interface Endpoint {
   fieldNames: ReadonlyMap<string, string>;
 }
 
-export const endpointsOf = (routes: readonly Route[], faces: readonly Face[]): Endpoint[] => [
-  ...routes.map((route) => endpoint(route, route, null)),
-  ...faces.map((face) => endpoint(face, face.of, face)),
-];
+export function endpointsOf(routes: readonly Route[], faces: readonly Face[]): Endpoint[] {
+  const endpoints = [...routes.map((route) => endpoint(route, route, null)), ...faces.map((face) => endpoint(face, face.of, face))];
+  const reading = new Map(endpoints.filter(({ method }) => method === 'GET').map((one) => [one.path, one]));
+  for (const one of endpoints) if (one.method === 'PUT') one.reads = reading.get(one.path);
+  return endpoints;
+}
 
 function endpoint(source: Route | Face, route: Route, face: Face | null): Endpoint {
   const { method, path, summary, tag, scope, permission, params, query, body, answers } = source;

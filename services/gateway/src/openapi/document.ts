@@ -147,6 +147,7 @@ const changingHeaders = [
   }),
   header('If-Match', 'ETag that the resource must still have.'),
 ];
+const creatingHeader = header('If-None-Match', '`*`: the resource is created, and not replaced where it is there already.');
 const readingHeaders = [
   header('If-None-Match', 'ETag that the caller has already.'),
   header(

@@ -40,6 +40,8 @@ export class CreateWindowRpc {
         `must be tenants that there are; these are none: ${selected.unknown.slice(0, 10).join(', ')}`,
       );
     const windowId = windowIdOf(command.id);
+    if ('filter' in scope && selected.tenantIds.length === 0 && !(await this.windows.isAnnounced(windowId)))
+      throw invalidField('scope.filter', 'matches', 'must match a tenant: none matches it now, and a window keeps those that matched');
     const named = 'all' in scope ? null : selected.tenantIds;
     await this.log.transact(
       announcement,

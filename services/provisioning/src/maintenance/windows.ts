@@ -48,6 +48,11 @@ export class MaintenanceWindows {
     return { window, announcement: state, course, position };
   }
 
+  async isAnnounced(windowId: string): Promise<boolean> {
+    const { state } = await this.log.load(announcement, { tenant: PLATFORM_LOG, stream: `maintenance-${windowId}` });
+    return state.window !== null;
+  }
+
   /** Whether a window that isn't for all is for this tenant. @throws DomainError `maintenance.not_found` */
   async names(windowId: string, tenantId: string): Promise<boolean> {
     const known = this.named.get(windowId) ?? (await this.namedIn(windowId));
