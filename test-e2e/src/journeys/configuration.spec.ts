@@ -56,6 +56,18 @@ describe('the configuration', () => {
     const versions = await api.get(url(id, '/config-versions'));
     expect(versions.body.items.map(({ changes }: any) => changes.length > 0)).toEqual(versions.body.items.map(() => true));
   });
+  it('has a setting created, and not replaced, with If-None-Match: *, by one of many at once', async () => {
+    const { id } = await create();
+    const path = url(id, '/settings/created');
+    const put = (value: number) => api.put(path, { value }, { 'if-none-match': '*' });
+    const statuses = (await Promise.all([1, 2, 3, 4].map(put))).map(({ status }) => status);
+    expect(statuses.toSorted()).toEqual([200, 412, 412, 412]);
+    const { value } = (await api.get(path)).body;
+    expect(statuses[value - 1]).toBe(200);
+    expect((await put(9)).body.code).toBe('precondition.failed');
+    expect((await api.get(path)).body.value).toBe(value);
+    expect((await api.put(url(id), { name: 'Other' }, { 'if-none-match': '*' })).status).toBe(412);
+  });
   it('is written as it is read, looked at before, versioned and rolled back', async () => {
     const tenant = await create();
     const { body: config } = await api.get(url(tenant.id, '/config'));

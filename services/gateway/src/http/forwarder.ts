@@ -11,7 +11,7 @@ import { TenantGate } from '@tenantry/service/tenant-gate';
 import type { FastifyRequest } from 'fastify';
 import { Idempotency } from '../idempotency/keyed-requests.js';
 import type { Outcome } from '../idempotency/verdict.js';
-import { matchesEtag, parseIdempotencyKey, parseIfMatch, parseMinPosition } from './conditions.js';
+import { matchesEtag, parseIdempotencyKey, parseIfMatch, parseMinPosition, parseOnlyNew } from './conditions.js';
 import { type Endpoint, routeInput } from './endpoint.js';
 import { validated } from './input.js';
 import { type Rendered, renderAnswer, renderProblem } from './rendered.js';
@@ -40,16 +40,18 @@ export class Forwarder {
     const key = parseIdempotencyKey(headers['idempotency-key']);
     const requestHash = hashOf(endpoint, input);
     const ifMatch = parseIfMatch(headers['if-match']);
+    const onlyNew = endpoint.method === 'PUT' && parseOnlyNew(headers['if-none-match']);
     const command = {
       ...context(request),
       requestHash,
       ifMatch,
+      ...(onlyNew && { onlyNew }),
       id: key === undefined ? newId() : derivedId(exchange.principal.id, endpoint.route.name, key),
     };
-    if (key === undefined) return (await this.forward(endpoint, input, command)).rendered;
-    const { replayed, ...rendered } = await this.idempotency.run({ commandId: command.id, requestHash }, () =>
-      this.forward(endpoint, input, command),
-    );
+    const change = async () =>
+      (onlyNew ? await this.refuseExisting(endpoint, input, command) : null) ?? (await this.forward(endpoint, input, command));
+    if (key === undefined) return (await change()).rendered;
+    const { replayed, ...rendered } = await this.idempotency.run({ commandId: command.id, requestHash }, change);
     return replayed ? { ...rendered, headers: { ...rendered.headers, 'idempotency-replayed': 'true' } } : rendered;
   }
 
@@ -63,6 +65,19 @@ export class Forwarder {
   async tell(endpoint: Endpoint, request: FastifyRequest, own: Partial<RouteInput>): Promise<Rendered> {
     const command = { ...context(request), id: newId(), requestHash: '' };
     return (await this.forward(endpoint, rawInput(endpoint, request, own), command)).rendered;
+  }
+
+  /**
+   * What is to be created is looked for first, by whoever asks, as anybody may read it; the owner looks again where two may create the same.
+   * @returns a refusal; null where it isn't there
+   */
+  private async refuseExisting({ reads }: Endpoint, { params }: RouteInput, command: CommandContext): Promise<Outcome | null> {
+    const look = { ...command, id: newId(), requestHash: '', ifMatch: undefined, onlyNew: undefined };
+    const found = reads ? await this.forward(reads, { params, query: {}, body: {} } as RouteInput, look) : null;
+    if (found?.rendered.status === 404) return null;
+    if (found !== null && found.rendered.status >= 300) return found;
+    const error = new DomainError('precondition.failed', { detail: 'The resource is there already, and If-None-Match: * only creates' });
+    return { rendered: renderProblem(error, command.traceparent), code: error.code };
   }
 
   /** Never rejects: a refusal is an outcome too. */

@@ -128,6 +128,30 @@ describe('conditions', () => {
     });
     expect(await ask('GET', `/api/v1/platform/tenants/${tenantA}`, { headers: { 'if-none-match': '"2"' } })).toMatchObject({ status: 200 });
   });
+  it('If-None-Match: * creates only: 412 where it is there, and nothing is forwarded but the look', async () => {
+    const path = `/api/v1/platform/tenants/${tenantA}/settings/motto`;
+    const put = (headers: Record<string, string>) =>
+      ask('PUT', path, { body: { value: 'hi' }, headers: { 'if-none-match': '*', ...headers } });
+    const setting = { status: 200, body: { key: 'motto' }, version: 1 };
+    owners.answer = () => setting;
+    expect(await put({})).toMatchObject({ status: 412, json: { code: 'precondition.failed' } });
+    expect(owners.forwarded.map(({ route }) => route)).toEqual(['settings.get']);
+    owners.forwarded = [];
+    owners.answer = ({ route }) => {
+      if (route === 'settings.get') throw new DomainError('settings.not_found');
+      return setting;
+    };
+    expect((await put({ 'idempotency-key': 'new' })).status).toBe(200);
+    expect(owners.forwarded.map(({ route, command }) => [route, command.onlyNew])).toEqual([
+      ['settings.get', undefined],
+      ['settings.put', true],
+    ]);
+    owners.answer = () => setting;
+    expect(await put({ 'idempotency-key': 'new' })).toMatchObject({ status: 200 });
+    expect(await put({ 'if-none-match': '"3"' })).toMatchObject({ status: 422, json: { errors: [{ field: 'If-None-Match' }] } });
+    const held = { body: { held: true }, headers: { 'if-none-match': '*' } };
+    expect((await ask('PUT', `/api/v1/platform/tenants/${tenantA}/legal-hold`, held)).status).toBe(412);
+  });
   it('If-Match and Tenantry-Min-Position go to the owner', async () => {
     await ask('PUT', `/api/v1/platform/tenants/${tenantA}`, { body: { name: 'B' }, headers: { 'if-match': '"3"' } });
     await ask('GET', `/api/v1/platform/tenants/${tenantA}`, { headers: { 'tenantry-min-position': `${tenantA}:7` } });

@@ -69,6 +69,7 @@ function operationOf(endpoint: Endpoint, schemas: Schemas): Json {
       ...parametersOf(params, 'path', schemas),
       ...parametersOf(query, 'query', schemas),
       ...(changing ? changingHeaders : readingHeaders),
+      ...(method === 'PUT' ? [creatingHeader] : []),
     ],
     ...(body
       ? { requestBody: { required: !bodyOptional, content: { 'application/json': { schema: schemas.use(body, `${name}Body`, 'input') } } } }

@@ -2,6 +2,8 @@ import { Controller } from '@nestjs/common';
 import { isRegional, type RegionalSetting, regionalSettings } from '@tenantry/contracts/config/known-settings';
 import { getSetting, listSettings, putSetting, readSecretKeys, removeSetting, type Setting } from '@tenantry/contracts/config/routes';
 import { DomainError } from '@tenantry/contracts/errors';
+import type { StoredEvent } from '@tenantry/contracts/events';
+import type { CommandContext } from '@tenantry/contracts/route';
 import { Keyring } from '@tenantry/crypto/keyring';
 import { TenantLog } from '@tenantry/event-store/tenant-log';
 import { Handles } from '@tenantry/messaging/handles';
@@ -15,6 +17,12 @@ import { ConfigChanges } from './config-changes.js';
 import { regionalView } from './regional-view.js';
 import { settingFor } from './setting-input.js';
 import { reveals, settingView } from './setting-view.js';
+
+interface Before {
+  state: Config;
+  version: number;
+  events: readonly StoredEvent[];
+}
 
 /** Settings, folded from the log: current right after a change. Sensitive ones are masked unless they are asked for; the regional ones are fields of the tenant. */
 @Controller()
@@ -80,11 +88,12 @@ export class SettingsRpc {
       return answer(tenantId, regionalView(key, registered(done.state), until), done);
     }
     const before = await this.log.load(config, { tenant: tenantId });
+    const as = creating(key, before, command);
     const setting = settingFor(key, body, settingOf(before.state, key));
     const planned = await this.changes.plan(tenantId, { ...nothingChanged, settings: [setting] });
-    const hold = await this.holding.hold(tenantId, 'settings', planned, command);
+    const hold = await this.holding.hold(tenantId, 'settings', planned, as);
     if (hold.held) return hold.held;
-    const { config: done } = await this.changes.make(tenantId, hold.cleared, command);
+    const { config: done } = await this.changes.make(tenantId, hold.cleared, as);
     if (!done) throw new Error('a change of a setting made nothing of the configuration');
     return answer(tenantId, await settingView(this.keyring, tenantId, done.state.settings[key] as StoredSetting), done);
   }
@@ -100,6 +109,16 @@ export class SettingsRpc {
     if (version < 0) return { status: 200, body: { key, removed: false } };
     return { status: 200, body: { key, removed: events.length > 0 }, version, position: { tenantId, position } };
   }
+}
+
+/**
+ * Of two who create the same setting at once, one comes to a version that is another by then. A repeat gets what it made the first time.
+ * @throws DomainError `precondition.failed` where it may only be created and is there
+ */
+function creating(key: string, { state, version, events }: Before, command: CommandContext): CommandContext {
+  if (!command.onlyNew || events.some(({ metadata }) => metadata.commandId === command.id)) return command;
+  if (settingOf(state, key) === null) return { ...command, ifMatch: command.ifMatch ?? version };
+  throw new DomainError('precondition.failed', { detail: `There is a setting ${key} already.` });
 }
 
 const settingOf = ({ settings }: Config, key: string): StoredSetting | null =>
