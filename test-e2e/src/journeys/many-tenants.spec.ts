@@ -72,7 +72,7 @@ describe('one thing done to many tenants', () => {
   });
 
   it('is found again in the list of operations, as it stands', async () => {
-    const { body } = await api.post(BULK, { action: 'tags', filter: { tag }, params: { add: ['listed'] } });
+    const { body } = await api.post(BULK, { action: 'tags', filter: { tag }, params: { remove: ['none'] } });
     const { status, finishedAt } = await ended(body.id);
     await eventually(
       async () => {
