@@ -3,7 +3,7 @@ import type { EventStore } from '@tenantry/event-store/port';
 import { apply, consumerOf } from '../consumer.js';
 import { charging, projections } from './domain.js';
 import type { Provider } from './node.js';
-import { Tables } from './rows.js';
+import { Tables } from './tables.js';
 
 export interface Acknowledged {
   tenantId: string;

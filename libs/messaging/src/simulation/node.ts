@@ -9,8 +9,10 @@ import { type Effect, EffectHandler } from '../effects.js';
 import { Runner } from '../runner.js';
 import { type SimulatedBus, SimulatedWakeUps } from './bus.js';
 import { account, charging, enter, projections, settle } from './domain.js';
-import { type Sabotage, SimulatedEffects, SimulatedStorage, type Tables } from './rows.js';
+import { SimulatedEffects } from './outbox.js';
+import { type Sabotage, SimulatedStorage } from './rows.js';
 import { RemoteEventStore } from './store.js';
+import type { Tables } from './tables.js';
 import type { Process } from './world.js';
 
 /** Somebody else's service: charges once per key, however often it is asked. */

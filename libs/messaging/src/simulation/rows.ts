@@ -1,78 +1,21 @@
 import type { EventStore } from '@tenantry/event-store/port';
-import type { PgTable } from 'drizzle-orm/pg-core';
 import type { Applied, Checkpoint } from '../checkpoints.js';
 import type { Consumer, OutboxRow } from '../consumer.js';
 import {
-  type Attempt,
-  AttemptStore,
+  type AttemptStore,
   CheckpointLocked,
   ConsumerRows,
-  type Hint,
-  HintStore,
+  type HintStore,
   NoneMoved,
-  type Parked,
-  ParkedStore,
+  type ParkedStore,
   RowsTransaction,
   RunnerStorage,
   type Step,
 } from '../consumer-rows.js';
-import { type Claimed, EffectStore, type Ending } from '../effect-store.js';
-import { foldChanges, isAdd, primaryKeyOf, type Values } from '../fold.js';
 import type { RowChange } from '../projection.js';
-import type { Behind } from '../sweep.js';
+import { SimulatedAttempts, SimulatedHints, SimulatedParked } from './stores.js';
+import { keyOf, type Tables } from './tables.js';
 import { Outage, type Process } from './world.js';
-
-export interface StoredEffect extends OutboxRow {
-  state: 'pending' | 'running' | 'done' | 'parked';
-  claims: number;
-  failures: number;
-  owner: string | null;
-  dueMs: number;
-}
-
-/** Rows of one table, by primary key. */
-type Rows = Map<string, Values>;
-
-/** A database as it is on disk: what was committed. Outlives every process. */
-export class Tables {
-  readonly checkpoints = new Map<string, Checkpoint>();
-  readonly rows = new Map<PgTable, Rows>();
-  readonly effects = new Map<string, StoredEffect>();
-  readonly hints = new Map<string, Hint>();
-  readonly parked = new Map<string, Parked & { untilMs: number | null }>();
-  readonly runs = new Set<string>();
-  readonly attempts = new Map<string, Attempt & { owner: string; noted: boolean }>();
-  /** Which transaction has which checkpoint. */
-  readonly locks = new Map<string, object>();
-
-  of(table: PgTable): Rows {
-    const rows = this.rows.get(table) ?? new Map<string, Values>();
-    this.rows.set(table, rows);
-    return rows;
-  }
-
-  write(changes: RowChange[]): void {
-    for (const [table, { upserts, patches, removes }] of foldChanges(changes)) {
-      const rows = this.of(table);
-      const keyOf = (values: Values) => JSON.stringify(primaryKeyOf(table).map((column) => values[column]));
-      for (const key of removes) rows.delete(keyOf(key));
-      for (const { key, values } of patches) {
-        const row = rows.get(keyOf(key));
-        if (!row) continue;
-        for (const [column, value] of Object.entries(values)) row[column] = isAdd(value) ? Number(row[column]) + value.add : value;
-      }
-      for (const row of upserts) rows.set(keyOf(row), { ...rows.get(keyOf(row)), ...row });
-    }
-  }
-
-  ask(effects: OutboxRow[], nowMs: number): void {
-    for (const effect of effects) {
-      if (!this.effects.has(effect.id)) {
-        this.effects.set(effect.id, { ...effect, state: 'pending', claims: 0, failures: 0, owner: null, dueMs: nowMs });
-      }
-    }
-  }
-}
 
 /** What a simulation may break on purpose, to see that it notices. */
 export interface Sabotage {
@@ -108,8 +51,6 @@ export class SimulatedStorage extends RunnerStorage {
     return new SimulatedRows(this.process, this.tables, consumer, this.sabotage);
   }
 }
-
-const keyOf = (consumer: string, tenantId: string) => `${consumer}:${tenantId}`;
 
 class SimulatedRows extends ConsumerRows {
   constructor(
@@ -257,176 +198,3 @@ class SimulatedTransaction extends RowsTransaction {
 }
 
 const same = (a: Applied, b: Applied) => a.position === b.position && a.eventId === b.eventId;
-
-class SimulatedHints extends HintStore {
-  constructor(
-    private readonly process: Process,
-    private readonly tables: Tables,
-    private readonly store: EventStore,
-  ) {
-    super();
-  }
-  override read(consumer: string, tenantIds: string[]): Promise<Map<string, Hint>> {
-    return this.process.ask(
-      () =>
-        new Map(
-          tenantIds.flatMap((tenantId) => {
-            const hint = this.tables.hints.get(keyOf(consumer, tenantId));
-            return hint ? [[tenantId, hint] as const] : [];
-          }),
-        ),
-    );
-  }
-  override write(hints: (Hint & { consumer: string; tenantId: string })[]): Promise<void> {
-    return this.process.ask(() => {
-      for (const { consumer, tenantId, ...hint } of hints) this.tables.hints.set(keyOf(consumer, tenantId), hint);
-    });
-  }
-  override async *behind(consumer: string, version: string): AsyncIterable<Behind[]> {
-    yield await this.process.ask(async () =>
-      (await this.store.heads()).flatMap(({ tenantId, position }) => {
-        const hint = this.tables.hints.get(keyOf(consumer, tenantId));
-        return hint?.version === version && hint.position === position ? [] : [{ tenantId, head: position }];
-      }),
-    );
-  }
-}
-
-class SimulatedParked extends ParkedStore {
-  constructor(
-    private readonly process: Process,
-    private readonly tables: Tables,
-  ) {
-    super();
-  }
-  override all(): ReturnType<ParkedStore['all']> {
-    const { world } = this.process;
-    return this.process.ask(() =>
-      [...this.tables.parked.values()].map((each) => ({ ...each, retryInMs: each.untilMs === null ? null : each.untilMs - world.nowMs })),
-    );
-  }
-  override put(parked: Parked): Promise<void> {
-    const untilMs = parked.retryInMs === null ? null : this.process.world.nowMs + parked.retryInMs;
-    return this.process.ask(() => {
-      this.tables.parked.set(keyOf(parked.consumer, parked.tenantId), { ...parked, untilMs });
-    });
-  }
-  override skipped(): ReturnType<ParkedStore['skipped']> {
-    return this.process.ask(() => []);
-  }
-  override remove(consumer: string, tenantId: string): Promise<void> {
-    return this.process.ask(() => {
-      this.tables.parked.delete(keyOf(consumer, tenantId));
-    });
-  }
-}
-
-class SimulatedAttempts extends AttemptStore {
-  constructor(
-    private readonly process: Process,
-    private readonly tables: Tables,
-  ) {
-    super();
-  }
-
-  override begin(owner: string): Promise<{ died: boolean; attempts: Attempt[] }> {
-    return this.process.ask(() => {
-      const died = this.tables.runs.has(owner);
-      this.tables.runs.add(owner);
-      const attempts: Attempt[] = [];
-      for (const [key, each] of this.tables.attempts) {
-        if (each.owner !== owner) continue;
-        if (!each.noted) {
-          this.tables.attempts.delete(key);
-          continue;
-        }
-        Object.assign(each, { noted: false, crashes: each.crashes + 1 });
-        attempts.push({ ...each });
-      }
-      return { died, attempts };
-    });
-  }
-  override note(owner: string, attempts: Attempt[]): Promise<void> {
-    return this.process.ask(() => {
-      for (const attempt of attempts) {
-        const key = `${owner}:${keyOf(attempt.consumer, attempt.event.tenantId)}`;
-        const before = this.tables.attempts.get(key);
-        const isSame = before?.event.id === attempt.event.id && before.event.position === before.untilPosition;
-        this.tables.attempts.set(key, { ...attempt, owner, noted: true, crashes: isSame ? before.crashes : 0 });
-      }
-    });
-  }
-  override clear(owner: string, consumer: string, tenantIds: string[]): Promise<void> {
-    return this.process.ask(() => {
-      for (const tenantId of tenantIds) this.tables.attempts.delete(`${owner}:${keyOf(consumer, tenantId)}`);
-    });
-  }
-  override end(owner: string): Promise<void> {
-    return this.process.ask(() => {
-      this.tables.runs.delete(owner);
-    });
-  }
-}
-
-/** The outbox as its worker sees it. */
-export class SimulatedEffects extends EffectStore {
-  constructor(
-    private readonly process: Process,
-    private readonly tables: Tables,
-  ) {
-    super();
-  }
-
-  override claim(owner: string, free: { name: string; free: number }[], leaseMs: number): Promise<Claimed[]> {
-    return this.process.ask(() => {
-      const { nowMs } = this.process.world;
-      return free.flatMap(({ name, free: count }) =>
-        [...this.tables.effects.values()]
-          .filter((effect) => effect.name === name && (effect.state === 'pending' || effect.state === 'running') && effect.dueMs <= nowMs)
-          .slice(0, count)
-          .map((effect): Claimed => {
-            effect.state = 'running';
-            effect.claims += 1;
-            effect.owner = owner;
-            effect.dueMs = nowMs + leaseMs;
-            const { id, tenant_id: tenantId, payload, causation_id: causationId, claims, failures } = effect;
-            return { id, tenantId, name, payload, causationId, claims, failures };
-          }),
-      );
-    });
-  }
-
-  override record(endings: Ending[]): Promise<void> {
-    return this.process.ask(() => {
-      for (const { id, claims, state, delayMs, failed } of endings) {
-        const effect = this.claimed(id, claims);
-        if (!effect) continue;
-        Object.assign(effect, { state, owner: null, dueMs: this.process.world.nowMs + delayMs });
-        if (failed) effect.failures += 1;
-      }
-    });
-  }
-
-  override renew(claims: Pick<Claimed, 'id' | 'claims'>[], leaseMs: number): Promise<Pick<Claimed, 'id' | 'claims'>[]> {
-    return this.process.ask(() =>
-      claims.filter(({ id, claims: count }) => {
-        const effect = this.claimed(id, count);
-        if (effect) effect.dueMs = this.process.world.nowMs + leaseMs;
-        return effect !== undefined;
-      }),
-    );
-  }
-
-  override takeBack(owner: string): Promise<void> {
-    return this.process.ask(() => {
-      for (const effect of this.tables.effects.values()) {
-        if (effect.state === 'running' && effect.owner === owner) effect.dueMs = this.process.world.nowMs;
-      }
-    });
-  }
-
-  private claimed(id: string, claims: number): StoredEffect | undefined {
-    const effect = this.tables.effects.get(id);
-    return effect?.state === 'running' && effect.claims === claims ? effect : undefined;
-  }
-}

@@ -8,8 +8,9 @@ import { type Acknowledged, faultsOf } from './checks.js';
 import { Node, Provider, type Surroundings } from './node.js';
 import { type RelaySabotage, RelayTables } from './relay-tables.js';
 import { Relays } from './relays.js';
-import { type Sabotage, Tables } from './rows.js';
+import type { Sabotage } from './rows.js';
 import { SimulatedStream, streamFaults } from './stream.js';
+import { Tables } from './tables.js';
 import { Process, World } from './world.js';
 
 export interface Report {
