@@ -142,4 +142,24 @@ describe('a move whose tables are changed around it', () => {
     expect(await ids(from)).toEqual([1, 5]);
     await abandon(platform.places, move);
   }, 60_000);
+
+  it('brings back no rows that were emptied out of a table, and is refused where a table was made anew', async () => {
+    const from = await placed('shared');
+    await add(from, 1);
+    const out = to(from, 'dedicated');
+    const prepared = await untilVerified(out);
+    await asOwner('app_shared', 'TRUNCATE people');
+    await add(from, 2);
+    await switchOver(platform.places, out, prepared);
+    expect(await ids(from)).toEqual([2]);
+    await retire(platform.places, out);
+
+    const away = to(out.to, 'isolated');
+    const again = await untilVerified(away);
+    await asOwner(out.to.appSchema, `DROP TABLE people; ${product} ${withNames(stampTables(['people']), { role: out.to.role })}`);
+    await add(out.to, 3);
+    await expect(switchOver(platform.places, away, again)).rejects.toMatchObject({ code: 'placement.not_movable' });
+    expect(await ids(out.to)).toEqual([3]);
+    await undone(away);
+  }, 60_000);
 });

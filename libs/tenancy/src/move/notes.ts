@@ -59,7 +59,8 @@ function makeTriggers(place: Placement, { name, key }: MovedTable): string {
     make('i', 'INSERT', mine('NEW'), [name, ...key]),
     make('u', 'UPDATE', mine('OLD'), [name, ...key]),
     make('d', 'DELETE', mine('OLD'), [name, ...key]),
-    ...(isShared ? [] : [truncated]),
+    // By a campaign: of shared tables it takes this tenant's rows too.
+    truncated,
   ].join(' ');
 }
 
@@ -83,6 +84,19 @@ export async function beginNotes(client: Client, place: Placement, tables: reado
   await asOwner(client, place, () => client.query(makeNotes(place)));
   for (const table of tables)
     await patiently(() => asOwner(client, place, () => client.query(makeTriggers(place, table)), { lockTimeoutMs }));
+}
+
+/** Tables of which nothing is noted: who made one anew has taken its triggers away with the old one. */
+export async function unnoted(client: Client, place: Placement, tables: readonly MovedTable[]): Promise<string[]> {
+  const { rows } = await asOwner(client, place, () =>
+    client.query<{ name: string }>(
+      `SELECT t.name FROM unnest($1::text[]) AS t (name) WHERE NOT EXISTS (
+         SELECT FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
+         WHERE g.tgrelid = to_regclass(format('%I.%I', $2::text, t.name)) AND p.pronamespace = 'tenancy'::regnamespace AND p.proname = $3)`,
+      [tables.map(({ name }) => name), place.appSchema, `note_${nameOf(place)}`],
+    ),
+  );
+  return rows.map(({ name }) => name);
 }
 
 /** Whether changes there are noted, or were until the end of the notes began. */

@@ -6,7 +6,7 @@ import type { Placement } from '../placement.js';
 import { isControlPlane, opensAhead, sameDatabase } from '../servers.js';
 import { identifier, literal, sqlState } from '../sql.js';
 import { closeGate, gateGeneration, holdOpen, knock, leaveSql, letGo, OtherGate, openGate } from './gate.js';
-import { forgetNotesSql, hasNotes } from './notes.js';
+import { forgetNotesSql, hasNotes, unnoted } from './notes.js';
 import { catchUpWith, pass, TooMuch, tablesOf } from './pass.js';
 import { type AppVersion, announce, generationOf, ledgerSql, mirrorVersions, savedSql, savePlaced } from './places.js';
 import { type Move, onBoth, onDatabase } from './side.js';
@@ -126,7 +126,7 @@ function attempt({ context, move, source, target, tables, expected, budgetMs, at
       return { switched: false, closedMs: 0, why: 'somebody else held the gate closed' };
     }
     const { structure, stamp } = await lookAt(source, from);
-    if (fingerprint(structure) !== expected) throw changed();
+    if (fingerprint(structure) !== expected || (await unnoted(source, from, tables)).length > 0) throw changed();
     // A try that came far has left the tables as they are to be in use: a deletion of a row would take others along.
     if (to.isolation !== 'shared') await loosenStructure(target, to);
     const isNoted = await hasNotes(target, to);
