@@ -5,9 +5,8 @@ import { objectDifferences, objectsOf, printsFrom, printsOf } from './blueprint-
 import { tryOut } from './blueprint-scratch.js';
 import { type AppPlace, type AppStep, appWork, changeApp, type Stamp } from './blueprint-script.js';
 import { examine } from './blueprint-sql.js';
-import { appLedger, stepsBetween, stepsTo } from './blueprints.js';
+import { appLedger, stepsBetween } from './blueprints.js';
 import { urlFor } from './login-secret.js';
-import { sha256 } from './migration-files.js';
 import { catchUp, copy, fence, finish, prepare, retire, switchOver, verify } from './move/move.js';
 import { placementFor } from './names.js';
 import { inOneMessage } from './place-context.js';
@@ -15,6 +14,7 @@ import type { Placement } from './placement.js';
 import { PostgresTenants } from './postgres-tenants.js';
 import { createPlace, dropPlace } from './provision-schema.js';
 import { type Platform, startPlatform, testKeys } from './spec/platform.js';
+import { publishOn } from './spec/publish.js';
 
 let platform: Platform;
 let tenants: PostgresTenants;
@@ -43,31 +43,7 @@ const change = (place: AppPlace & { database?: string; generation?: number }, st
     inOneMessage(client, changeApp(place, steps, appWork(place, steps), from, place.generation ?? null)),
   );
 
-/** Accepts versions of a blueprint as provisioning does. */
-async function publish(name: string, supportsShared: boolean, versions: string[]): Promise<void> {
-  await platform.admin.query(
-    `INSERT INTO tenancy.blueprints VALUES ($1, $2, 'active', clock_timestamp(), now(), 0) ON CONFLICT (name) DO NOTHING`,
-    [name, supportsShared],
-  );
-  const { rows } = await platform.admin.query<{ version: number; foldable: boolean }>(
-    'SELECT version, foldable FROM tenancy.blueprint_versions WHERE blueprint = $1 ORDER BY version DESC LIMIT 1',
-    [name],
-  );
-  let last = rows[0] ?? { version: 0, foldable: true };
-  for (const sql of versions) {
-    const examined = await examine(sql);
-    const version = last.version + 1;
-    const isFoldable = examined.isFoldable && last.foldable;
-    const before = last.version === 0 ? [] : await stepsTo(platform.places.pool, name, last.version);
-    const { refusals, stamp, compiled, objects } = await tryOut(platform.places.app, { ...examined, supportsShared, before, isFoldable });
-    expect(refusals).toEqual([]);
-    await platform.admin.query('INSERT INTO tenancy.blueprint_versions VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now())', [
-      ...[name, version, sql, sha256(sql), examined.statements.length, examined.hasData, isFoldable, JSON.stringify(stamp)],
-      ...[compiled?.sql ?? null, compiled && JSON.stringify(compiled.stamp), JSON.stringify(objects)],
-    ]);
-    last = { version, foldable: isFoldable };
-  }
-}
+const publish = (name: string, supportsShared: boolean, versions: string[]) => publishOn(platform, name, supportsShared, versions);
 
 describe('a version on the scratch schema', () => {
   it('names the statement that fails, and why', async () => {

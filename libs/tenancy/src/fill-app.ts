@@ -30,7 +30,7 @@ export async function fillApp(
 }
 
 /** What a database other than the control plane's says of its product's versions. */
-export async function readLedger(client: pg.Client, { appSchema }: Placement): Promise<Map<string, AppVersions>> {
+export async function readLedger(client: pg.Client, { appSchema }: Pick<Placement, 'appSchema'>): Promise<Map<string, AppVersions>> {
   await client.query(`BEGIN READ ONLY; SET LOCAL ROLE ${OWNER}`);
   try {
     return await appLedger(client, [appSchema]);

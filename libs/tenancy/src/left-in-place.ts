@@ -1,11 +1,11 @@
 import { tenantKey } from '@tenantry/contracts/ids';
-import type { PoolClient } from 'pg';
+import type { ClientBase } from 'pg';
 import { notesOfTenant } from './move/notes.js';
 import { onDatabase } from './move/side.js';
-import { OWNER, SHARED_APP_SCHEMA, SHARED_ROLE, SHARED_SCHEMA } from './names.js';
+import { OWNER, SHARED_APP_SCHEMA, SHARED_ROLE, SHARED_SCHEMA, sharedRole } from './names.js';
 import { inOneMessage, type PlaceContext } from './place-context.js';
 import type { Placement } from './placement.js';
-import { DEFAULT_SERVER, onServer } from './servers.js';
+import { DEFAULT_SERVER, onServer, sameDatabase } from './servers.js';
 import { identifier, literal, uuidLiteral } from './sql.js';
 
 type Where = Pick<Placement, 'isolation' | 'server' | 'database'>;
@@ -34,7 +34,7 @@ export async function leftInPlace(context: PlaceContext, tenantId: string, elsew
   const left = (await onOtherServers(context, key, servers)) + (await inOtherDatabases(context, tenantId, elsewhere));
   const client = await pool.connect();
   try {
-    return Number(rows[0]?.found) + (await sharedRows(client, tenantId)) + left;
+    return Number(rows[0]?.found) + (await sharedRows(client, tenantId, SHARED_ROLE)) + left;
   } finally {
     client.release();
   }
@@ -55,26 +55,29 @@ async function onOtherServers(context: PlaceContext, key: string, servers: reado
   return found.reduce((sum, { rows }) => sum + Number(rows[0]?.found), 0);
 }
 
-/** Schemas and what is recorded of them, in databases that many tenants share. */
+/** Schemas, what is recorded of them, and rows of shared tables, in databases that many tenants share. */
 async function inOtherDatabases(context: PlaceContext, tenantId: string, places: readonly Where[]): Promise<number> {
   const key = tenantKey(tenantId);
   const found = await Promise.all(
     places
       .filter(({ isolation }) => isolation !== 'isolated')
+      // He may have lived there at two levels.
+      .filter((place, index, all) => all.findIndex((other) => sameDatabase(other, place)) === index)
       .map((place) =>
-        onDatabase(context, place, (client) =>
-          inOneMessage(
+        onDatabase(context, place, async (client) => {
+          const results = await inOneMessage(
             client,
             `SET LOCAL ROLE ${OWNER};
              SELECT (SELECT count(*) FROM pg_namespace WHERE nspname IN ('t_${key}', 'app_${key}'))
                   + (SELECT count(*) FROM tenancy.tenant_gate WHERE tenant_id = ${uuidLiteral(tenantId)})
                   + (SELECT count(*) FROM tenancy.app_ledger WHERE app_schema = 'app_${key}')
                   + ${notesLeft(tenantId)} AS found`,
-          ),
-        ),
+          );
+          return Number(results[2]?.rows[0]?.found) + (await sharedRows(client, tenantId, sharedRole(place.database)));
+        }),
       ),
   );
-  return found.reduce((sum, results) => sum + Number(results[2]?.rows[0]?.found), 0);
+  return found.reduce((sum, left) => sum + left, 0);
 }
 
 /** They hold keys of the tenant's rows. */
@@ -83,7 +86,7 @@ const notesLeft = (tenantId: string) =>
     WHERE n.nspname = 'tenancy' AND c.relkind = 'r' AND starts_with(c.relname, ${literal(notesOfTenant(tenantId).tables)}))`;
 
 /** In the tenant's own context, as any of its transactions; in one statement over all tables. */
-async function sharedRows(client: PoolClient, tenantId: string): Promise<number> {
+async function sharedRows(client: ClientBase, tenantId: string, role: string): Promise<number> {
   const { rows: tables } = await client.query<{ schema: string; name: string }>(
     `SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname IN ($1, $2) AND c.relkind IN ('r', 'p') AND NOT c.relispartition`,
@@ -95,7 +98,7 @@ async function sharedRows(client: PoolClient, tenantId: string): Promise<number>
     ({ schema, name }) => `(SELECT count(*) FROM ${identifier(schema)}.${identifier(name)} WHERE tenant_id = ${id})`,
   );
   try {
-    await client.query(`BEGIN; SET LOCAL ROLE ${identifier(SHARED_ROLE)}; SET LOCAL app.tenant_id = ${id}`);
+    await client.query(`BEGIN; SET LOCAL ROLE ${identifier(role)}; SET LOCAL app.tenant_id = ${id}`);
     const { rows } = await client.query<{ found: string }>(`SELECT ${counts.join(' + ')} AS found`);
     return Number(rows[0]?.found);
   } finally {

@@ -19,6 +19,8 @@ export const PRODUCT = 'tenantry_product';
 export const SHARED_ROLE = 'tenantry_shared';
 export const SHARED_SCHEMA = 'shared';
 export const SHARED_APP_SCHEMA = 'app_shared';
+/** Of the shared tables of a further database: whoever serves that database may become it, and nobody else. */
+export const sharedRole = (database: string): string => `${SHARED_ROLE}_${database}`;
 
 /** `quota-metering` has the login `tenantry_quota_metering` and the schema `quota_metering`. */
 export const serviceSchema = (service: string): string => service.replaceAll('-', '_');
@@ -41,9 +43,10 @@ export function placementFor(
   }: Partial<Pick<Placement, 'server' | 'database' | 'generation' | 'workerGroup'>> = {},
 ): Placement {
   const key = tenantKey(tenantId);
+  const isHome = server === 'default' && database === CONTROL_PLANE_DATABASE;
   const where =
     isolation === 'shared'
-      ? { database, schema: SHARED_SCHEMA, appSchema: SHARED_APP_SCHEMA, role: SHARED_ROLE }
+      ? { database, schema: SHARED_SCHEMA, appSchema: SHARED_APP_SCHEMA, role: isHome ? SHARED_ROLE : sharedRole(database) }
       : {
           database: isolation === 'isolated' ? ownDatabase(tenantId) : database,
           schema: `t_${key}`,

@@ -10,7 +10,7 @@ export interface Placement {
   schema: string;
   /** The operator's product: `app_<key>`, or `app_shared`. */
   appSchema: string;
-  /** `t_<key>`, or `tenantry_shared`. */
+  /** `t_<key>`, or `tenantry_shared`, in a further database with its name behind. */
   role: string;
   /** Grows with every move; a stale cache is refused by `tenant_gate`. */
   generation: number;

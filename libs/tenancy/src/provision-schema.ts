@@ -12,6 +12,7 @@ import type { Placement } from './placement.js';
 import { forgetPlacement, isReady, isSaved, namesOf, openGate, savePlacement } from './placement-rows.js';
 import { scramVerifier } from './scram.js';
 import { DEFAULT_SERVER, isControlPlane, onServer, serverUrl } from './servers.js';
+import { createSharedElsewhere, dropSharedElsewhere } from './shared-elsewhere.js';
 import { identifier, integer, literal, objectExists, sqlState, uuidLiteral } from './sql.js';
 import { prepareRoles } from './tenant-roles.js';
 import { databaseFiles, databaseGrants, recordDatabaseFiles, versionIn } from './tenant-upgrade.js';
@@ -24,7 +25,8 @@ import { databaseFiles, databaseGrants, recordDatabaseFiles, versionIn } from '.
 export async function createPlace(context: AppContext, placement: Placement): Promise<{ created: boolean }> {
   const { isolation } = placement;
   if (isolation === 'isolated') return createIsolated(context, placement);
-  if (isolation === 'shared') return createShared(context, sharedHere(placement));
+  if (isolation === 'shared')
+    return isControlPlane(placement) ? createShared(context, placement) : createSharedElsewhere(context, placement);
   return isControlPlane(placement) ? createDedicated(context, placement) : createElsewhere(context, placement);
 }
 
@@ -32,14 +34,9 @@ export async function createPlace(context: AppContext, placement: Placement): Pr
 export async function dropPlace(context: PlaceContext, placement: Placement): Promise<void> {
   const { isolation } = placement;
   if (isolation === 'isolated') await dropIsolated(context, placement);
-  else if (isolation === 'shared') await dropShared(context, sharedHere(placement));
+  else if (isolation === 'shared')
+    await (isControlPlane(placement) ? dropShared(context, placement) : dropSharedElsewhere(context, placement));
   else await (isControlPlane(placement) ? dropDedicated(context, placement) : dropElsewhere(context, placement));
-}
-
-/** Shared tables are in the control plane's database alone. */
-function sharedHere(placement: Placement): Placement {
-  if (!isControlPlane(placement)) throw new Error(`${placement.database} on ${placement.server} has no shared tables`);
-  return placement;
 }
 
 async function createShared(context: AppContext, placement: Placement): Promise<{ created: boolean }> {

@@ -10,8 +10,9 @@ import { createDatabase } from './provision-schema.js';
 import { oneRegistration } from './register-server.js';
 import { scramVerifier } from './scram.js';
 import { onServer } from './servers.js';
+import { upgradeShared } from './shared-elsewhere.js';
 import { identifier, literal } from './sql.js';
-import { databaseFiles, databaseGrants, recordDatabaseFiles, upgradeDatabase } from './tenant-upgrade.js';
+import { databaseFiles, databaseGrants, ownVersions, recordDatabaseFiles, upgradeDatabase } from './tenant-upgrade.js';
 
 interface Where {
   server: string;
@@ -112,15 +113,17 @@ export async function upgradeDatabases(
   context: PlaceContext,
   failed: (database: { server: string; database: string }, error: unknown) => void,
 ): Promise<void> {
-  const { rows } = await context.pool.query<{ server: string; database: string }>(
-    'SELECT server, name AS database FROM tenancy.databases WHERE ready AND login_secret IS NOT NULL ORDER BY server, name',
+  const { rows } = await context.pool.query<{ server: string; database: string; role: string | null }>(
+    `SELECT server, name AS database, CASE WHEN shared_ready THEN shared_role END AS role
+     FROM tenancy.databases WHERE ready AND login_secret IS NOT NULL ORDER BY server, name`,
   );
-  const files = await databaseFiles();
+  const [files, versions] = await Promise.all([databaseFiles(), ownVersions(context.pool)]);
   await Promise.all(
-    rows.map((place) =>
-      onDatabase(context, place, (client) => upgradeDatabase(client, files, place.database)).catch((error: unknown) =>
-        failed(place, error),
-      ),
+    rows.map(({ role, ...place }) =>
+      onDatabase(context, place, async (client) => {
+        await upgradeDatabase(client, files, place.database);
+        if (role !== null) await upgradeShared(client, role, versions);
+      }).catch((error: unknown) => failed(place, error)),
     ),
   );
 }

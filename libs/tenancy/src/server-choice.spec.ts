@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { choosePlace, type DatabaseRoom, hasRoom, type ServerRoom } from './server-choice.js';
 
 const database = (name: string, about: Partial<DatabaseRoom> = {}): DatabaseRoom => ({
-  ...{ name, capacity: null, tenants: 0, accepts: ['shared', 'dedicated'] },
+  ...{ name, capacity: null, tenants: 0, accepts: ['shared', 'dedicated'], hasShared: true },
   ...about,
 });
 const server = (name: string, about: Partial<ServerRoom> = {}): ServerRoom => ({

@@ -11,6 +11,8 @@ interface Room {
 export interface DatabaseRoom extends Room {
   /** Levels of which it takes further tenants. */
   accepts: readonly Isolation[];
+  /** Shared tables are there, whether or not it takes further tenants of that level. */
+  hasShared: boolean;
 }
 export interface ServerRoom extends Room {
   /** Null: takes tenants of every region. */

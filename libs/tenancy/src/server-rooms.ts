@@ -11,7 +11,7 @@ type Where = Pick<Placement, 'isolation' | 'server' | 'database'>;
 const countedIn = (table: string, condition: string) =>
   `CASE WHEN $1 THEN (SELECT count(*)::int FROM tenancy.${table} p WHERE ${condition}) ELSE 0 END`;
 const rooms = `SELECT s.name, s.region, s.capacity, ${countedIn('server_places', 'p.server = s.name')} AS tenants,
-    coalesce((SELECT json_agg(json_build_object('name', d.name, 'capacity', d.capacity, 'accepts', d.accepts,
+    coalesce((SELECT json_agg(json_build_object('name', d.name, 'capacity', d.capacity, 'accepts', d.accepts, 'hasShared', d.shared_ready,
         'tenants', ${countedIn('database_places', 'p.server = d.server AND p.database = d.name')}) ORDER BY d.name)
       FROM tenancy.databases d WHERE d.server = s.name AND d.ready), '[]') AS databases
   FROM tenancy.servers s WHERE s.ready ORDER BY s.name`;

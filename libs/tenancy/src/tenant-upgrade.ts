@@ -63,10 +63,11 @@ export async function versionIn(client: ClientBase, schema: string): Promise<str
 
 /**
  * Takes a schema from one version to the current one: the missing files in their order, then row-level security and rights for what
- * they made, then the new version; to be run inside a transaction. TG005 where the schema isn't at that version (any more).
+ * they made, then the new version; to be run inside a transaction. TG005 where the schema isn't at that version (any more). Shared tables
+ * have no gate of one tenant.
  */
 export function upgradeScript(
-  { tenantId, schema, role, generation }: Pick<Placement, 'tenantId' | 'schema' | 'role' | 'generation'>,
+  { schema, role, ...gate }: Pick<Placement, 'schema' | 'role'> & (Pick<Placement, 'tenantId' | 'generation'> | { tenantId: null }),
   from: string,
   { current, files, byVersion }: OwnVersions,
 ): string {
@@ -75,7 +76,7 @@ export function upgradeScript(
   const name = identifier(schema);
   return `SET LOCAL ROLE ${OWNER};
 SELECT pg_advisory_xact_lock(hashtextextended(${literal(schema)}, 4713));
-SELECT tenancy.enter_tenant(${uuidLiteral(tenantId)}, ${integer(generation)});
+${gate.tenantId === null ? '' : `SELECT tenancy.enter_tenant(${uuidLiteral(gate.tenantId)}, ${integer(gate.generation)});`}
 DO $do$ BEGIN
   IF obj_description(${literal(name)}::regnamespace, 'pg_namespace') IS DISTINCT FROM ${literal(stampOf(from))} THEN
     RAISE SQLSTATE 'TG005' USING MESSAGE = 'the schema has another version';

@@ -53,7 +53,7 @@ export const putServer = route({
   body: ServerBody,
   answers: { 200: Server, 201: Server },
 });
-/** Levels that share a database: the control plane's has a place for both, further ones for dedicated tenants. */
+/** Levels that share a database. */
 const SharingLevel = Isolation.exclude(['isolated']);
 const ByServer = z.strictObject({ server: z.string().max(63) });
 /** A field that is left out stays as it is. */
@@ -61,7 +61,10 @@ export const DatabaseBody = z.strictObject({
   name: z
     .string()
     .regex(/^[a-z][a-z0-9_]{0,62}$/, 'must be lower case letters, digits and underscores, 63 at most')
-    .refine((name) => !/^(postgres$|template[01]$|pg_|tenantry_t_|tenantry_spare_|tenantry_bucket_)/.test(name), 'is a name of the system')
+    .refine(
+      (name) => !/^(postgres$|template[01]$|pg_|tenantry_t_|tenantry_spare_|tenantry_bucket_|tenantry_shared)/.test(name),
+      'is a name of the system',
+    )
     .describe('Of the PostgreSQL database, and of the login that the platform has there'),
   capacity: z
     .number()
@@ -75,7 +78,9 @@ export const DatabaseBody = z.strictObject({
     .array(SharingLevel)
     .max(2)
     .optional()
-    .describe('Levels of which it takes further tenants; empty: it is closed to new ones. `[dedicated]` unless given'),
+    .describe(
+      'Levels of which it takes further tenants; empty: it is closed to new ones. `[dedicated]` unless given; with `shared` it gets shared tables, which stay',
+    ),
 });
 export const TenantDatabase = z.object({
   server: z.string(),
@@ -100,7 +105,7 @@ export const listDatabases = route({
 export const putDatabase = route({
   ...common,
   name: 'databases.register',
-  summary: 'Make a further database for dedicated tenants, or change what one takes',
+  summary: 'Make a further database for dedicated and shared tenants, or change what one takes',
   permission: 'server:update',
   method: 'POST',
   path: `${base}/:server/databases`,

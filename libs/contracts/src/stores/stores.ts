@@ -234,6 +234,7 @@ export const tablesWithoutTenants: Record<string, string> = {
   'tenancy.migrations': machine,
   'tenancy.databases': machine,
   'tenancy.servers': machine,
+  'tenancy.shared_ledger': 'versions of the product in the shared tables of databases',
   'tenancy.spare_roles': 'roles that have no tenant yet',
 };
 /** Tables that belong to a store of another name. */

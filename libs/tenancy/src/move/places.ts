@@ -145,12 +145,14 @@ async function remove(context: PlaceContext, gone: Placement, stays: Placement):
     return;
   }
   await onDatabase(context, gone, async (client) => {
+    // The control plane's ledger is the copy for plans too, wherever the tenant lives.
     if (gone.isolation === 'shared') await inOneMessage(client, await deleteRows(client, gone));
     else
       await inOneMessage(
         client,
         `SET LOCAL lock_timeout = '5s'; SET LOCAL ROLE ${OWNER};
-         DROP SCHEMA IF EXISTS ${identifier(gone.appSchema)}, ${identifier(gone.schema)} CASCADE; RESET ROLE`,
+         DROP SCHEMA IF EXISTS ${identifier(gone.appSchema)}, ${identifier(gone.schema)} CASCADE;
+         ${isControlPlane(gone) ? '' : `DELETE FROM tenancy.app_ledger WHERE app_schema = ${literal(gone.appSchema)};`} RESET ROLE`,
       );
     // The gate of a place that was left says the generation of the next.
     if (!sameDatabase(gone, stays))

@@ -2,6 +2,8 @@ import { Injectable } from '@nestjs/common';
 import type { CampaignFilter } from '@tenantry/contracts/platform/blueprints';
 import type { Isolation } from '@tenantry/contracts/values';
 import { Database } from '@tenantry/service/database';
+import { CONTROL_PLANE_DATABASE, SHARED_APP_SCHEMA } from '@tenantry/tenancy/names';
+import { DEFAULT_SERVER } from '@tenantry/tenancy/servers';
 import type { NewItem } from '../job/job-handler.js';
 
 /** Of those that have left meanwhile, for one time that somebody asks. */
@@ -22,15 +24,32 @@ export interface CampaignTarget {
   /** The ledger's checksum of that version is the version's. */
   isKnown: boolean;
 }
-export const targetName = ({ database, appSchema }: Pick<CampaignTarget, 'database' | 'appSchema'>): string => `${database}.${appSchema}`;
+/** Databases of two servers may have one name. A tenant's schema is known by the tenant; `app_shared` is not. */
+export const targetName = ({
+  tenantId,
+  server,
+  database,
+  appSchema,
+}: Pick<CampaignTarget, 'tenantId' | 'server' | 'database' | 'appSchema'>): string =>
+  `${tenantId === null && server !== DEFAULT_SERVER ? `${server}/` : ''}${database}.${appSchema}`;
 
 const columns = `p.tenant_id AS "tenantId", p.isolation, p.server, p.database, p.app_schema AS "appSchema", p.role, p.generation::int AS generation,
   coalesce(l.version, 0) AS version, l.version IS NULL OR coalesce(l.checksum = v.sha256, false) AS "isKnown"`;
-const ledger = `LEFT JOIN LATERAL (SELECT a.version, a.checksum FROM tenancy.app_ledger a WHERE a.app_schema = p.app_schema AND a.blueprint = $1
-    ORDER BY a.version DESC LIMIT 1) l ON true
+const isHome = `(p.server = '${DEFAULT_SERVER}' AND p.database = '${CONTROL_PLANE_DATABASE}')`;
+/** app_shared of the control plane's database is in the ledger there; those of others are copied apart, since all have that name. */
+const ledger = `LEFT JOIN LATERAL (
+    SELECT a.version, a.checksum FROM tenancy.app_ledger a WHERE a.app_schema = p.app_schema AND a.blueprint = $1 AND (p.isolation <> 'shared' OR ${isHome})
+    UNION ALL SELECT s.version, s.checksum FROM tenancy.shared_ledger s
+      WHERE p.isolation = 'shared' AND NOT ${isHome} AND s.server = p.server AND s.database = p.database AND s.blueprint = $1
+    ORDER BY version DESC LIMIT 1) l ON true
   LEFT JOIN tenancy.blueprint_versions v ON v.blueprint = $1 AND v.version = l.version`;
-/** One place for all shared tenants of a database. */
-const sharedPlaces = `(SELECT DISTINCT NULL::uuid AS tenant_id, isolation, server, database, app_schema, role, 0 AS generation FROM tenancy.placements WHERE isolation = 'shared')`;
+/**
+ * One place for all shared tenants of a database. A further database that takes them is one before anybody lives there, so that the first
+ * doesn't find an older state than others have; one that is closed and empty is left alone.
+ */
+const sharedPlaces = `(SELECT NULL::uuid AS tenant_id, 'shared' AS isolation, d.server, d.name AS database, '${SHARED_APP_SCHEMA}' AS app_schema, d.shared_role AS role, 0 AS generation
+  FROM tenancy.databases d WHERE d.shared_ready AND (d.login_secret IS NOT NULL AND 'shared' = ANY (d.accepts)
+    OR EXISTS (SELECT FROM tenancy.placements o WHERE o.isolation = 'shared' AND o.server = d.server AND o.database = d.name)))`;
 
 @Injectable()
 export class CampaignTargets {
@@ -52,7 +71,7 @@ export class CampaignTargets {
 
   async shared(blueprint: string): Promise<CampaignTarget[]> {
     const { rows } = await this.database.pool.query<CampaignTarget>(
-      `SELECT ${columns} FROM ${sharedPlaces} p ${ledger} ORDER BY p.database`,
+      `SELECT ${columns} FROM ${sharedPlaces} p ${ledger} ORDER BY p.server, p.database`,
       [blueprint],
     );
     return rows;
@@ -67,7 +86,8 @@ export class CampaignTargets {
        JOIN tenancy.placements p ON p.tenant_id = i.tenant_id AND p.ready AND p.isolation <> 'shared' ${ledger} WHERE ${items}
        UNION ALL
        SELECT i.ordinal, ${columns} FROM provisioning.job_items i
-       JOIN ${sharedPlaces} p ON p.database || '.' || p.app_schema = i.target ${ledger} WHERE ${items} AND i.tenant_id IS NULL`,
+       JOIN ${sharedPlaces} p ON CASE WHEN p.server = '${DEFAULT_SERVER}' THEN '' ELSE p.server || '/' END || p.database || '.' || p.app_schema = i.target
+         ${ledger} WHERE ${items} AND i.tenant_id IS NULL`,
       [blueprint, operationId, from, from + count],
     );
     return new Map(rows.map(({ ordinal, ...target }) => [ordinal, target]));
@@ -134,11 +154,23 @@ export class CampaignTargets {
   }
 
   /** What another database's ledger says, for the next plan. */
-  async copyLedger(appSchema: string, blueprint: string, steps: readonly { version: number; checksum: string }[]): Promise<void> {
-    await this.database.pool.query(
-      `INSERT INTO tenancy.app_ledger (app_schema, blueprint, version, checksum)
-       SELECT $1, $2, * FROM unnest($3::int[], $4::text[]) ON CONFLICT DO NOTHING`,
-      [appSchema, blueprint, steps.map(({ version }) => version), steps.map(({ checksum }) => checksum)],
-    );
+  async copyLedger(
+    { tenantId, server, database, appSchema }: CampaignTarget,
+    blueprint: string,
+    steps: readonly { version: number; checksum: string }[],
+  ): Promise<void> {
+    const done = [blueprint, steps.map(({ version }) => version), steps.map(({ checksum }) => checksum)];
+    if (tenantId !== null)
+      await this.database.pool.query(
+        `INSERT INTO tenancy.app_ledger (app_schema, blueprint, version, checksum)
+         SELECT $4, $1, * FROM unnest($2::int[], $3::text[]) ON CONFLICT DO NOTHING`,
+        [...done, appSchema],
+      );
+    else
+      await this.database.pool.query(
+        `INSERT INTO tenancy.shared_ledger (server, database, blueprint, version, checksum)
+         SELECT $4, $5, $1, * FROM unnest($2::int[], $3::text[]) ON CONFLICT DO NOTHING`,
+        [...done, server, database],
+      );
   }
 }

@@ -98,7 +98,7 @@ export class CampaignJob extends JobHandler<CampaignParams> {
   }
 
   private async done(target: CampaignTarget, blueprint: string, steps: readonly AppStep[]): Promise<ItemOutcome> {
-    if (!isControlPlane(target)) await this.targets.copyLedger(target.appSchema, blueprint, steps);
+    if (!isControlPlane(target)) await this.targets.copyLedger(target, blueprint, steps);
     return { status: 'succeeded' };
   }
 

@@ -62,7 +62,7 @@ export class DriftRpc {
         const schemas = targets.map(({ appSchema }) => appSchema);
         const ledger = await appLedger(client, schemas);
         const prints = await printsOf(client, schemas);
-        const expected = await this.expected(ledger);
+        const expected = await this.expected([...ledger.values()]);
         const isOdd = (schema: string) => suspicious(expected(ledger.get(schema)!), prints.get(schema)!);
         const odd = [...new Set(schemas)].filter(isOdd);
         const found = await objectsOf(client, odd);
@@ -74,9 +74,9 @@ export class DriftRpc {
   }
 
   /** What a schema with such a ledger should hold. */
-  private async expected(ledgers: ReadonlyMap<string, AppVersions>): Promise<(ledger: AppVersions) => Objects[]> {
+  private async expected(ledgers: readonly AppVersions[]): Promise<(ledger: AppVersions) => Objects[]> {
     const versions = new Map<string, Set<number>>();
-    for (const ledger of ledgers.values())
+    for (const ledger of ledgers)
       for (const [name, { version }] of ledger) versions.set(name, (versions.get(name) ?? new Set()).add(version));
     const known = new Map(
       await Promise.all([...versions].map(async ([name, wanted]) => [name, await this.rows.objects(name, [...wanted])] as const)),
@@ -91,7 +91,7 @@ export class DriftRpc {
     const versions = Array.from({ length: Math.min(last.version, 200) }, (_, index) => last.version - index);
     const [own, expected] = await Promise.all([
       this.rows.objects(name, versions),
-      this.expected(new Map(odd.map(({ target, ledger }) => [target.appSchema, new Map([...ledger].filter(([other]) => other !== name))]))),
+      this.expected(odd.map(({ ledger }) => new Map([...ledger].filter(([other]) => other !== name)))),
     ]);
     return odd.flatMap(({ target, ledger, found }) => {
       const others = expected(new Map([...ledger].filter(([other]) => other !== name)));

@@ -18,7 +18,7 @@ import { keepOut } from '@tenantry/tenancy/erased-fence';
 import type { OperationContext, OperationStep, OperationType } from '../operation/operation-type.js';
 import { OperationTypes } from '../operation/operation-types.js';
 import { type Facts, stepped } from '../operation/stepped.js';
-import { everIn, placement } from '../placement/placement.js';
+import { databasesOf, everIn, placement } from '../placement/placement.js';
 import { registered, tenant as tenantAggregate } from '../tenant/tenant.js';
 import { markErased } from './erasure.js';
 import { TenantExport } from './tenant-export.js';
@@ -150,7 +150,7 @@ export class EraseTenant implements OperationType {
       operationId,
       erasedAt: checked['checkedAt'],
       stores: unordered.toSorted((a, b) => (order.get(a.name) ?? 0) - (order.get(b.name) ?? 0)),
-      databases: lived.map(({ server, database }) => ({ server, database })),
+      databases: databasesOf(lived),
       export: { location: exported['location'], manifestSha256: exported['manifestSha256'], expiresAt: exported['expiresAt'] },
     });
     const signed = await this.rpc.call(signDocument, { purpose: 'erasure-certificate', text: signedText(statement) });

@@ -72,7 +72,7 @@ export class TenantSchemas extends TenantStore {
     return (state.placed ? 1 : 0) + (await leftInPlace(this.places, tenantId, await this.elsewhere(tenantId)));
   }
 
-  /** Where it has ever lived, other than in the control plane's database or in one of its own beside it. */
+  /** Where it has ever lived, and at which levels, other than in the control plane's database or in one of its own beside it. */
   private async elsewhere(tenantId: string) {
     const { state } = await this.log.load(everIn, { tenant: tenantId });
     return state.filter((place) => !isControlPlane(place) && !(place.isolation === 'isolated' && place.server === DEFAULT_SERVER));

@@ -32,7 +32,7 @@ export const placement = aggregate<PlacementState, typeof placementEvents>({
   },
 });
 
-/** Every database that the tenant was ever to live in. */
+/** Every database that the tenant was ever to live in, with the levels that it had there. */
 export const everIn = aggregate<readonly Where[], typeof placementEvents>({
   stream: 'placement',
   events: placementEvents,
@@ -55,7 +55,15 @@ export const everIn = aggregate<readonly Where[], typeof placementEvents>({
 
 type Where = Pick<Place, 'isolation' | 'server' | 'database'>;
 const withPlace = (known: readonly Where[], { isolation, server, database }: Place): readonly Where[] =>
-  known.some((one) => one.server === server && one.database === database) ? known : [...known, { isolation, server, database }];
+  known.some((one) => one.isolation === isolation && one.server === server && one.database === database)
+    ? known
+    : [...known, { isolation, server, database }];
+
+/** Each once, however many levels the tenant had there. */
+export const databasesOf = (lived: readonly Where[]): Omit<Where, 'isolation'>[] =>
+  lived
+    .filter((place, index) => lived.findIndex(({ server, database }) => server === place.server && database === place.database) === index)
+    .map(({ server, database }) => ({ server, database }));
 
 export const place =
   (chosen: Omit<Place, 'generation'>) =>

@@ -7,11 +7,11 @@ import { refuseUnknownPlace, wantedPlace } from './wanted.js';
 const tenantId = '0190a0c1-7b1e-7cde-8f00-00000000000a';
 const own = `tenantry_t_${tenantKey(tenantId)}`;
 const database = (name: string, about: Partial<DatabaseRoom> = {}): DatabaseRoom => ({
-  ...{ name, capacity: null, tenants: 0, accepts: ['dedicated'] },
+  ...{ name, capacity: null, tenants: 0, accepts: ['dedicated'], hasShared: false },
   ...about,
 });
 const server = (name: string, ...databases: DatabaseRoom[]): ServerRoom => ({ name, region: null, capacity: null, tenants: 0, databases });
-const servers = [server('default', database('tenantry', { accepts: ['shared', 'dedicated'] })), server('eu-1')];
+const servers = [server('default', database('tenantry', { accepts: ['shared', 'dedicated'], hasShared: true })), server('eu-1')];
 const wanted = (body: Parameters<typeof wantedPlace>[0], livesOn = 'default', there = servers) =>
   wantedPlace(body, tenantId, { servers: there, lives: { server: livesOn, database: own } });
 const fieldOf = (work: () => unknown): string | undefined => {
@@ -58,6 +58,26 @@ describe('Where a tenant may be asked to live', () => {
     const twice = [...both, server('eu-2', database('abroad'))];
     expect(fieldOf(() => wanted({ isolation: 'dedicated', database: 'abroad' }, 'default', twice))).toBe('server');
     expect(at(wanted({ isolation: 'dedicated', server: 'eu-2', database: 'abroad' }, 'default', twice))).toBe('eu-2/abroad');
+  });
+
+  it('brings shared tenants to databases with shared tables, and to no others', () => {
+    const [main] = servers as [ServerRoom];
+    const second = database('second', { tenants: 3, accepts: ['shared'], hasShared: true });
+    const closed = database('abroad', { accepts: [], hasShared: true });
+    const both = [server('default', ...main.databases, second), server('eu-1', closed, database('dedicated_only'))];
+    const place = (body: Parameters<typeof wantedPlace>[0], lives: { server: string; database: string }) =>
+      wantedPlace(body, tenantId, { servers: both, lives });
+    const home = { server: 'default', database: 'tenantry' };
+    expect(place({ isolation: 'shared', database: 'second' }, home)).toMatchObject({
+      ...{ server: 'default', database: 'second', schema: 'shared', appSchema: 'app_shared', role: 'tenantry_shared_second' },
+    });
+    expect(place({ isolation: 'shared' }, { server: 'default', database: 'second' }).database).toBe('second');
+    expect(place({ isolation: 'shared' }, home)).toMatchObject({ database: 'tenantry', role: 'tenantry_shared' });
+    expect(place({ isolation: 'shared' }, { server: 'eu-1', database: 'dedicated_only' })).toMatchObject({
+      server: 'eu-1',
+      database: 'abroad',
+    });
+    expect(fieldOf(() => place({ isolation: 'shared', database: 'dedicated_only' }, home))).toBe('database');
   });
 
   it('refuses one database for many isolated tenants', () => {

@@ -4,17 +4,17 @@ import type { Isolation } from '@tenantry/contracts/values';
 import { ownDatabase, placementFor } from '@tenantry/tenancy/names';
 import type { Placement } from '@tenantry/tenancy/placement';
 import { leastFullDatabase, type ServerRoom } from '@tenantry/tenancy/server-choice';
-import { DEFAULT_SERVER, isControlPlane, sameDatabase } from '@tenantry/tenancy/servers';
+import { DEFAULT_SERVER, sameDatabase } from '@tenantry/tenancy/servers';
 import type { z } from 'zod';
 
 type Wanted = Pick<z.infer<typeof MoveBody>, 'isolation' | 'server' | 'database'>;
 type Where = Pick<Placement, 'server' | 'database'>;
 
-/** Databases with a place for the level, full or not: shared tables are in the control plane's alone. */
+/** Databases with a place for the level, full or not: shared tables are not in each. */
 const holding = (servers: readonly ServerRoom[], isolation: Isolation): Where[] =>
-  servers
-    .flatMap(({ name: server, databases }) => databases.map(({ name: database }) => ({ server, database })))
-    .filter((place) => isolation === 'dedicated' || isControlPlane(place));
+  servers.flatMap(({ name: server, databases }) =>
+    databases.filter(({ hasShared }) => isolation === 'dedicated' || hasShared).map(({ name: database }) => ({ server, database })),
+  );
 
 /**
  * Where a tenant may be asked to live. What can't be had is refused with the field, never left out.

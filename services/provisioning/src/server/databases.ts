@@ -4,21 +4,26 @@ import type { TenantDatabase } from '@tenantry/contracts/platform/servers';
 import { Keyring } from '@tenantry/crypto/keyring';
 import { Database } from '@tenantry/service/database';
 import { Environment } from '@tenantry/service/environment';
-import type { PlaceContext } from '@tenantry/tenancy/place-context';
+import { AppSessions } from '@tenantry/tenancy/app-sessions';
+import { sharedRole } from '@tenantry/tenancy/names';
+import type { AppContext } from '@tenantry/tenancy/place-context';
 import { registerDatabase } from '@tenantry/tenancy/register-database';
 import type { ServerRoom } from '@tenantry/tenancy/server-choice';
 import { readRooms } from '@tenantry/tenancy/server-rooms';
 import { isControlPlane } from '@tenantry/tenancy/servers';
+import { addShared } from '@tenantry/tenancy/shared-elsewhere';
 
 type Terms = { capacity?: number | null; accepts?: TenantDatabase['accepts'] };
+
+const LONGEST_NAME = 63;
 
 /** Databases that many tenants have their schemas in. */
 @Injectable()
 export class Databases {
-  private readonly places: PlaceContext;
+  private readonly places: AppContext;
 
-  constructor(database: Database, environment: Environment, keyring: Keyring) {
-    this.places = { pool: database.pool, url: environment.values.TENANTRY_POSTGRES_URL, keys: keyring };
+  constructor(database: Database, environment: Environment, keyring: Keyring, app: AppSessions) {
+    this.places = { pool: database.pool, url: environment.values.TENANTRY_POSTGRES_URL, keys: keyring, app };
   }
 
   /** @throws DomainError `server.not_found` */
@@ -44,14 +49,17 @@ export class Databases {
 
   /** What is not named stays as it is. @throws DomainError `request.invalid`, `server.not_found`, `database.taken` */
   async put(server: string, name: string, { capacity, accepts }: Terms): Promise<{ created: boolean }> {
-    if (accepts?.includes('shared') && !isControlPlane({ server, database: name }))
+    const isShared = accepts?.includes('shared') && !isControlPlane({ server, database: name });
+    if (isShared && Buffer.byteLength(sharedRole(name)) > LONGEST_NAME)
       throw invalidField(
         'accepts',
         'takes_level',
-        'shared tenants live in the control plane’s database; a further one takes dedicated ones',
+        `shared tenants have the role ${sharedRole(name)} there, which PostgreSQL could not name: take a database with a shorter name`,
       );
-    const first = { capacity: capacity ?? null, accepts: accepts ?? ['dedicated' as const] };
+    // Shared tenants may come once their tables are there.
+    const first = { capacity: capacity ?? null, accepts: accepts?.filter((level) => level !== 'shared') ?? ['dedicated' as const] };
     const { created } = await registerDatabase(this.places, { server, name }, first);
+    if (isShared) await addShared(this.places, { server, database: name });
     await this.places.pool.query(
       `UPDATE tenancy.databases SET capacity = CASE WHEN $3 THEN $4::integer ELSE capacity END, accepts = coalesce($5::varchar[], accepts)
        WHERE server = $1 AND name = $2`,

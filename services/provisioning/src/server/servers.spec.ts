@@ -50,7 +50,7 @@ describe('servers', () => {
 
   it.each(['isolated', 'dedicated'] as const)('elsewhere are reached by the upgrade to a new release: %s', async (isolation) => {
     const name = 'tenants_of_eu';
-    await new Databases(database, parts[0], parts[2]).put('eu-1', name, {});
+    await new Databases(database, parts[0], parts[2], platform.places.app).put('eu-1', name, {});
     const place = placementFor(randomUUID(), isolation, { server: 'eu-1', database: name });
     await createPlace(platform.places, place);
     const admin = new pg.Client({ connectionString: urlFor(other.url, place.database) });
