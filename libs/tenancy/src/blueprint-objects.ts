@@ -32,7 +32,7 @@ const lines = `
     SELECT name, object, concat_ws(' ', pg_get_triggerdef(t.oid), t.tgenabled::text) FROM tab JOIN pg_trigger t ON t.tgrelid = tab.oid AND NOT t.tgisinternal
     UNION ALL
     SELECT name, CASE relkind WHEN 'S' THEN 'sequence ' WHEN 'r' THEN 'table ' WHEN 'p' THEN 'table ' ELSE 'view ' END || rel,
-        concat_ws(' ', 'granted to', CASE WHEN r.rolname IN ('tenantry_shared', 't_' || substr(name, 5)) THEN '$role' ELSE coalesce(r.rolname::text, 'PUBLIC') END,
+        concat_ws(' ', 'granted to', CASE WHEN r.rolname IN ('tenantry_shared', 'tenantry_shared_' || current_database(), 't_' || substr(name, 5)) THEN '$role' ELSE coalesce(r.rolname::text, 'PUBLIC') END,
           string_agg(e.privilege_type, ',' ORDER BY e.privilege_type))
       FROM rel, aclexplode(rel.relacl) e LEFT JOIN pg_roles r ON r.oid = e.grantee WHERE e.grantee <> rel.relowner AND relkind IN ('r', 'p', 'S', 'v', 'm') GROUP BY 1, 2, r.rolname
     UNION ALL SELECT name, 'view ' || rel, concat_ws(' ', relkind::text, reloptions::text, md5(replace(pg_get_viewdef(oid), name || '.', ''))) FROM rel WHERE relkind IN ('v', 'm')

@@ -105,7 +105,7 @@ describe('shared tenants in further databases', () => {
     expect((await api.get(`${tenantUrl}/database-login`)).body).toMatchObject({ database: ABROAD.name, user: ABROAD.name });
     const { body } = await api.post(`${tenantUrl}/diagnose`, {});
     expect(body.findings.filter(({ status }: { status: string }) => status === 'failed')).toEqual([]);
-  }, 60_000);
+  }, 120_000);
 
   it('are moved between them while they are written to and provisioning dies: nothing is lost, and nobody’s rows are in two places', async () => {
     const { api } = system;
@@ -144,7 +144,7 @@ describe('shared tenants in further databases', () => {
     const { tenants } = (await api.get(`${PLATFORM}/isolation-checks/${check.body.id}`)).body;
     for (const one of tenants)
       expect([one.verdict, one.attempts.filter(({ outcome }: any) => outcome === 'breached')]).toEqual(['held', []]);
-  }, 180_000);
+  }, 240_000);
 
   it('follow a campaign as one item for each database, show drift, and are erased', async () => {
     const { api } = system;

@@ -11,6 +11,7 @@ import { type Platform, startPlatform } from '@tenantry/tenancy/spec/platform';
 import { type RunningPostgres, startPostgres } from '@tenantry/testing/postgres';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CampaignTargets, targetName } from '../blueprint/campaign-targets.js';
 import { Sessions } from '../blueprint/sessions.js';
 import type { JobItem } from '../job/job-handler.js';
 import { UpgradeSchemaJob } from '../upgrade/upgrade-schema.job.js';
@@ -46,6 +47,23 @@ describe('servers', () => {
     ]);
     expect(await servers.regionOf('default')).toBe('us');
     await expect(servers.put('eu-2', undefined, {})).rejects.toMatchObject({ errors: [{ field: 'url', rule: 'required' }] });
+  });
+
+  it('have databases for shared tenants, each one target of campaigns as long as it takes them', async () => {
+    const databases = new Databases(database, parts[0], parts[2], platform.places.app);
+    const name = 'shared_of_eu';
+    const targets = async () => (await new CampaignTargets(database).shared('shop')).map(targetName);
+    expect(await databases.put('eu-1', name, {})).toEqual({ created: true });
+    expect((await databases.rooms()).find((server) => server.name === 'eu-1')?.databases).toMatchObject([{ name, hasShared: false }]);
+    await databases.put('eu-1', name, { accepts: ['shared', 'dedicated'] });
+    expect((await databases.rooms()).find((server) => server.name === 'eu-1')?.databases).toMatchObject([
+      { name, hasShared: true, accepts: ['shared', 'dedicated'] },
+    ]);
+    expect(await targets()).toEqual([`eu-1/${name}.app_shared`]);
+    await databases.put('eu-1', name, { accepts: [] });
+    expect(await targets()).toEqual([]);
+    const tooLong = databases.put('eu-1', 'n'.repeat(60), { accepts: ['shared'] });
+    await expect(tooLong).rejects.toMatchObject({ errors: [{ field: 'accepts', rule: 'takes_level' }] });
   });
 
   it.each(['isolated', 'dedicated'] as const)('elsewhere are reached by the upgrade to a new release: %s', async (isolation) => {
