@@ -132,8 +132,8 @@ export class CampaignTargets {
       [operationId, switchMs],
     );
     // A minute: the switch says when it is decided, which is before others see it.
-    const { rows } = await this.database.pool.query<Pick<CampaignTarget, 'tenantId' | 'database' | 'appSchema'>>(
-      `SELECT p.tenant_id AS "tenantId", p.database, p.app_schema AS "appSchema" FROM tenancy.placements p
+    const { rows } = await this.database.pool.query<Pick<CampaignTarget, 'tenantId' | 'server' | 'database' | 'appSchema'>>(
+      `SELECT p.tenant_id AS "tenantId", p.server, p.database, p.app_schema AS "appSchema" FROM tenancy.placements p
          JOIN provisioning.campaigns c ON c.operation_id = $2 ${ledger}
        WHERE p.ready AND p.isolation <> 'shared' AND p.left_shared_at >= c.started_at - interval '1 minute' AND coalesce(l.version, 0) < $3
          AND (l.version > 0 OR EXISTS (SELECT FROM tenancy.blueprints b WHERE b.name = $1 AND b.status = 'active'))
