@@ -1,10 +1,10 @@
 import type { RegionalSetting } from '@tenantry/contracts/config/known-settings';
 import { isRegional, regionalSettings } from '@tenantry/contracts/config/known-settings';
-import { type FieldError, invalidField } from '@tenantry/contracts/errors';
+import type { FieldError } from '@tenantry/contracts/errors';
 import { canonicalPlan } from '@tenantry/contracts/plans';
 import type { TenantConfig } from '@tenantry/contracts/tenant/bodies';
 import type { PutConfigBody } from '@tenantry/contracts/tenant/config-routes';
-import { invalid } from '@tenantry/service/validation';
+import { fieldErrors, invalid } from '@tenantry/service/validation';
 import type { z } from 'zod';
 import { type ClearChange, nothingChanged } from './change.js';
 import type { Config, StoredSetting } from './config.js';
@@ -85,6 +85,6 @@ const categoryOf = (part: 'security' | 'settings', before: StoredSetting | null)
 
 function regional(part: string, key: RegionalSetting, value: unknown, change: ClearChange): void {
   const result = regionalSettings[key].value.safeParse(value);
-  if (!result.success) throw invalidField(`${part}.${key}`, 'invalid', result.error.issues[0]?.message ?? 'is not valid');
+  if (!result.success) throw invalid(fieldErrors(result.error, [part, key]));
   change.tenant[key] = value as string;
 }

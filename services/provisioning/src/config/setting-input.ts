@@ -1,7 +1,7 @@
 import { type KnownSetting, knownSettings } from '@tenantry/contracts/config/known-settings';
 import type { putSetting } from '@tenantry/contracts/config/routes';
-import { DomainError, type FieldError, invalidField } from '@tenantry/contracts/errors';
-import { invalid } from '@tenantry/service/validation';
+import { type FieldError, invalidField } from '@tenantry/contracts/errors';
+import { fieldErrors, invalid } from '@tenantry/service/validation';
 import type { z } from 'zod';
 import type { SettingRecord, StoredSetting } from './config.js';
 
@@ -45,8 +45,7 @@ function fixed<T extends string>(field: string, known: T | undefined, given: T |
 function ofKnown({ value: schema }: KnownSetting, value: unknown): void {
   const result = schema.safeParse(value);
   if (result.success) return;
-  const errors = result.error.issues.map(({ path, code, message }) => ({ field: ['value', ...path].join('.'), rule: code, message }));
-  throw new DomainError('request.invalid', { detail: errors.map(({ field, message }) => `${field}: ${message}`).join('; '), errors });
+  throw invalid(fieldErrors(result.error, ['value']));
 }
 
 const typeOf = (value: unknown): 'string' | 'number' | 'boolean' | 'json' => {

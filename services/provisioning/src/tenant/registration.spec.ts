@@ -61,6 +61,12 @@ describe('a draft', () => {
   ])('refuses the settings %j, naming the field', (body, field) => {
     expect(() => draft({ name: 'A', ...body })).toThrow(expect.objectContaining({ errors: [expect.objectContaining({ field })] }));
   });
+  it('says of a setting what it must be', () => {
+    const body = { name: 'A', security: { session_timeout_minutes: 0 } };
+    expect(() => draft(body)).toThrow(
+      expect.objectContaining({ errors: [expect.objectContaining({ rule: 'min', message: 'must be at least 1' })] }),
+    );
+  });
   it('takes plan aliases', () => {
     expect(draft({ name: 'A', plan: 'pro' }).plan).toEqual({ id: 'professional', trialDays: 0 });
     expect(draft({ name: 'A', plan: { id: 'starter', trial: true } }).plan).toEqual({ id: 'free', trialDays: 14 });
