@@ -290,7 +290,7 @@ describe('a database that many tenants share', () => {
     await through(undone);
     await write(tenantId, '1');
     const back = (await switchBack(platform.places, undone))!;
-    await abandon(platform.places, { from: back, to: undone.to });
+    await abandon(platform.places, undone);
     expect([await notes(tenantId), await roomsOf(tenantId), await members(HOME, role)]).toEqual([
       ['0', '1'],
       ['default/tenantry'],
