@@ -265,7 +265,7 @@ describe('another server', () => {
     await source.query(`UPDATE tenancy.tenant_gate SET generation = 1, state = 'open'`);
     await source.end();
     await platform.admin.query('UPDATE tenancy.placements SET next = NULL WHERE tenant_id = $1', [tenantId]);
-    expect(answer).toBe('ECONNREFUSED');
+    expect(answer).toBe('placement.unavailable');
     expect(await notes(tenantId)).toEqual(['a']);
     await dropPlace(platform.places, home);
     await platform.admin.query(`DELETE FROM tenancy.servers WHERE name = 'away'`);
