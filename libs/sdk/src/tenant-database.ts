@@ -30,7 +30,7 @@ export interface TenantDatabase {
 /** The product's own tables, tenant by tenant, whatever their levels of isolation are. One per process. */
 export function tenantDatabase(config: TenantDatabaseConfig): TenantDatabase {
   const { url, api, maxConnections = 10, statementTimeoutMs, onLost = () => undefined } = config;
-  const pool = new pg.Pool({ connectionString: url, max: maxConnections, keepAlive: true });
+  const pool = new pg.Pool({ connectionString: url, max: maxConnections, connectionTimeoutMillis: 10_000, keepAlive: true });
   pool.on('error', onLost);
   const asked = api && new TenantryApi({ url: api.url, apiKey: api.apiKey, surface: 'platform' });
   const passwordOf = async (tenantId: string, generation: number): Promise<string> => {

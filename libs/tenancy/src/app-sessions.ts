@@ -69,8 +69,8 @@ export class AppSessions {
     try {
       return await work(client);
     } finally {
-      // Whoever waits for the work doesn't wait for that.
-      void this.giveBack(client).finally(() => turns.give());
+      // Waited for: who comes back at once finds this session, warm, and doesn't open another meanwhile.
+      await this.giveBack(client).finally(() => turns.give());
     }
   }
 

@@ -381,7 +381,19 @@ function examineCall(name: string, node: Node, refuse: Refuse): void {
   }
   const [first] = (node['args'] as unknown[] | undefined) ?? [];
   const text = textOf(first);
+  // What a sequence is set to stays when its transaction is undone: which one it is must be seen beforehand.
+  if (/^(nextval|setval)$/.test(name) && text === undefined && callOf(first) !== 'pg_get_serial_sequence')
+    refuse(
+      'functions',
+      `${name}() of a name that is put together at run time is refused: write the sequence’s name, or pg_get_serial_sequence()`,
+    );
   if (byName.test(name) && text?.includes('.')) refuse('schemas', `${text} is in a schema: names in a blueprint are unqualified`);
+}
+
+/** The function that a value comes from, through casts. */
+function callOf(value: unknown): string | undefined {
+  const node = value as { FuncCall?: Node; TypeCast?: { arg?: unknown } } | undefined;
+  return node?.TypeCast ? callOf(node.TypeCast.arg) : node?.FuncCall && strings(node.FuncCall['funcname']).at(-1);
 }
 
 /** A constant's text, through casts. */
