@@ -17,18 +17,20 @@ function scheduled(hours: number, startMs = Date.parse('2026-03-01T10:20:00Z')) 
     { start: async (tenantIds: unknown, { id }: SystemCommand) => started.push({ tenantIds, id }) } as never,
     { expire: async (before: string) => expired.push(before) } as never,
     {
-      schedule: async (tenantId: string, _purpose: string, at: string) => {
-        expect(tenantId).toBe(PLATFORM_LOG);
+      schedule: async (tenantId: string, _purpose: string, at: string, payload: unknown) => {
+        expect([tenantId, payload]).toEqual([PLATFORM_LOG, { everyMs: hours * HOUR_MS }]);
         due.push(at);
       },
-      cancel: async () => undefined,
+      cancel: async () => {
+        throw new Error('what is due already would be lost');
+      },
     } as never,
     clock,
     { debug: () => undefined } as unknown as Logger,
     { values: { TENANTRY_ISOLATION_CHECK_HOURS: hours } } as Environment,
   );
-  const fire = (dueAt: string) =>
-    timer.fire({ tenantId: PLATFORM_LOG, purpose: timer.purpose, dueAt, payload: {}, commandId: `timer-${dueAt}` });
+  const fire = (dueAt: string, payload = {}) =>
+    timer.fire({ tenantId: PLATFORM_LOG, purpose: timer.purpose, dueAt, payload, commandId: `timer-${dueAt}` });
   return { timer, clock, due, started, expired, fire };
 }
 
@@ -54,4 +56,12 @@ it('leaves out the times that went by while nothing ran, and does nothing where 
   await off.timer.onApplicationBootstrap();
   await off.fire('2026-03-01T12:00:00.000Z');
   expect([off.due, off.started]).toEqual([[], []]);
+});
+
+it('does nothing at a time that was set for another rhythm', async () => {
+  const { fire, started, due } = scheduled(6);
+  await fire('2026-03-01T11:00:00.000Z', { everyMs: HOUR_MS });
+  expect([started, due]).toEqual([[], []]);
+  await fire('2026-03-01T12:00:00.000Z', { everyMs: 6 * HOUR_MS });
+  expect(started).toHaveLength(1);
 });

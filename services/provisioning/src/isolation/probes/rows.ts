@@ -6,8 +6,8 @@ export interface RowAttempt {
   /** `app.tenant_id` while it runs; empty for none. */
   context: string;
 }
-/** Rows that it saw or changed, or the SQLSTATE with which it was refused. */
-export type RowOutcome = { rows: number } | { refused: string };
+/** Rows that it saw or changed, or the SQLSTATE with which it was refused; `byOwnCode`: by a trigger, a default or a domain of the table's. */
+export type RowOutcome = { rows: number } | { refused: string; byOwnCode?: true };
 
 const DONE = 'TP000';
 
@@ -22,6 +22,9 @@ DECLARE
   seen bigint;
   outcome text;
   outcomes jsonb := '[]';
+  within text;
+  of_type text;
+  of_table text;
 BEGIN
   FOR attempt IN SELECT value FROM jsonb_array_elements(${literal(JSON.stringify(attempts))}::jsonb) LOOP
     BEGIN
@@ -30,7 +33,11 @@ BEGIN
       GET DIAGNOSTICS seen = ROW_COUNT;
       RAISE EXCEPTION USING ERRCODE = '${DONE}', MESSAGE = seen::text;
     EXCEPTION WHEN OTHERS THEN
-      outcome := CASE SQLSTATE WHEN '${DONE}' THEN 'rows ' || SQLERRM ELSE SQLSTATE END;
+      GET STACKED DIAGNOSTICS within = PG_EXCEPTION_CONTEXT, of_type = PG_DATATYPE_NAME, of_table = TABLE_NAME;
+      outcome := CASE
+        WHEN SQLSTATE = '${DONE}' THEN 'rows ' || SQLERRM
+        WHEN within ~ '(PL/pgSQL|SQL) function (?!inline_code_block)' OR of_type <> '' AND of_table = '' THEN 'own ' || SQLSTATE
+        ELSE SQLSTATE END;
     END;
     outcomes := outcomes || to_jsonb(outcome);
   END LOOP;
@@ -40,6 +47,7 @@ END`)}`;
 
 /** @param text as the script left it */
 export const outcomesOf = (text: string): RowOutcome[] =>
-  (JSON.parse(text) as string[]).map((outcome) =>
-    outcome.startsWith('rows ') ? { rows: Number(outcome.slice(5)) } : { refused: outcome },
-  );
+  (JSON.parse(text) as string[]).map((outcome) => {
+    if (outcome.startsWith('rows ')) return { rows: Number(outcome.slice(5)) };
+    return outcome.startsWith('own ') ? { refused: outcome.slice(4), byOwnCode: true } : { refused: outcome };
+  });

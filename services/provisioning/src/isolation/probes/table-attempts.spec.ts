@@ -28,6 +28,10 @@ describe('attempts at a table', () => {
     expect(outcome('write a row of another tenant', { refused: '23502' })).toBe('breached');
     expect(outcome('write a row of another tenant', { rows: 1 })).toBe('breached');
   });
+  it('say nothing of a foreign row that the table’s own code refuses first', () => {
+    const tried = (refused: string) => outcome('write a row of another tenant', { refused, byOwnCode: true });
+    expect([tried('P0001'), tried('23514'), tried('42501')]).toEqual(['not_applicable', 'not_applicable', 'held']);
+  });
   it('look at the rows of others where they share the table', () => {
     expect(outcome('read rows of others in its own context', { rows: 1 }, 'shared')).toBe('breached');
     expect(() => outcome("read in another tenant's context", { rows: 0 }, 'shared')).toThrow('no attempt');

@@ -19,6 +19,8 @@ export interface Planned {
   run: RowAttempt;
   /** Null: it held. */
   judge: (outcome: RowOutcome) => string | null;
+  /** Why nothing can be said by the outcome; null where something can. */
+  untried?: (outcome: RowOutcome) => string | null;
 }
 
 /** Nothing seen and nothing changed, or refused outright. */
@@ -27,6 +29,11 @@ export const nothing = (what: string) => (outcome: RowOutcome) =>
 /** A foreign row must be refused as such: another refusal (a value that is missing) would come after it got past the boundary. */
 const refusedAsForeign = (outcome: RowOutcome) =>
   'refused' in outcome && outcome.refused === NOT_ALLOWED ? null : `it was not refused as a foreign row (${said(outcome)})`;
+/** A table's own code (a trigger, a default, a domain) runs before row-level security is asked: what it refuses was not tried. */
+export const refusedBefore = (outcome: RowOutcome): string | null =>
+  'refused' in outcome && outcome.byOwnCode && outcome.refused !== NOT_ALLOWED
+    ? `the table’s own code refused the row first (SQLSTATE ${outcome.refused}); its policy is looked at by itself`
+    : null;
 const said = (outcome: RowOutcome): string => ('rows' in outcome ? `${outcome.rows} rows` : `SQLSTATE ${outcome.refused}`);
 
 /** What is tried at one table. `foreign`: the id of another tenant. */
@@ -54,6 +61,7 @@ export function planned(table: TenantTable, { own, foreign, level }: { own: stri
       attempt: 'write a row of another tenant',
       run: { sql: `INSERT INTO ${name} (tenant_id) VALUES (${id})`, context: own },
       judge: refusedAsForeign,
+      untried: refusedBefore,
     },
     {
       attempt: 'give its rows to another tenant',
@@ -68,7 +76,9 @@ export function planned(table: TenantTable, { own, foreign, level }: { own: stri
   ];
 }
 
-export const judged = ({ attempt, judge }: Planned, outcome: RowOutcome): Tried => {
+export const judged = ({ attempt, judge, untried }: Planned, outcome: RowOutcome): Tried => {
+  const why = untried?.(outcome) ?? null;
+  if (why !== null) return notApplicable(attempt, why);
   const fault = judge(outcome);
   return fault === null ? held(attempt, said(outcome)) : breached(attempt, fault);
 };

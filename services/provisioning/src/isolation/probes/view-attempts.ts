@@ -1,7 +1,7 @@
 import type { Isolation } from '@tenantry/contracts/values';
 import { identifier, literal } from '@tenantry/tenancy/sql';
 import { breached, held, notApplicable, type Tried } from '../attempt.js';
-import { NOT_ALLOWED, nothing, type Planned } from './table-attempts.js';
+import { NOT_ALLOWED, nothing, type Planned, refusedBefore } from './table-attempts.js';
 
 /** A view of a tenant, as the catalogue has it. */
 export interface TenantView {
@@ -49,6 +49,7 @@ export function plannedOfView(view: TenantView, { own, foreign, level }: { own: 
               'refused' in outcome && [NOT_ALLOWED, ...READ_ONLY].includes(outcome.refused)
                 ? null
                 : `it was not refused as a foreign row (${'rows' in outcome ? `${outcome.rows} rows` : `SQLSTATE ${outcome.refused}`})`,
+            untried: refusedBefore,
           } satisfies Planned,
         ]
       : []),
