@@ -4,6 +4,8 @@ import { z } from 'zod';
 const HOSTILE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/u;
 const wellFormed = (text: string) => text.isWellFormed() && !HOSTILE.test(text);
 const CLEAN = 'must not contain control characters, direction marks or broken characters';
+const BLANK = { message: 'must not be blank', params: { rule: 'not_blank' } };
+const isFilled = (min: number) => (value: string) => min === 0 || value.trim().length > 0;
 
 /** One line that people read: no control characters, no direction marks. */
 export const text = (max: number, min = 1) =>
@@ -12,14 +14,16 @@ export const text = (max: number, min = 1) =>
     .min(min)
     .max(max)
     .refine(wellFormed, { message: CLEAN, params: { rule: 'clean_text' } })
-    .refine((value) => min === 0 || value.trim().length > 0, { message: 'must not be blank', params: { rule: 'not_blank' } });
+    .refine(isFilled(min), BLANK);
 
 /** Free text over several lines. */
-export const longText = (max: number) =>
+export const longText = (max: number, min = 0) =>
   z
     .string()
+    .min(min)
     .max(max)
-    .refine((value) => wellFormed(value.replace(/[\n\r\t]/g, ' ')), { message: CLEAN, params: { rule: 'clean_text' } });
+    .refine((value) => wellFormed(value.replace(/[\n\r\t]/g, ' ')), { message: CLEAN, params: { rule: 'clean_text' } })
+    .refine(isFilled(min), BLANK);
 
 /** Ids are compared as text everywhere: however somebody writes one, it is this one. */
 export const Uuid = z.uuid().toLowerCase().describe('A UUID');

@@ -219,6 +219,8 @@ describe('one thing done to many tenants', () => {
       'params.plan.trial',
     ]);
     expect(await refused({ action: 'tags', filter: { tag }, params: {} })).toEqual([422, 'params']);
+    expect(await refused({ action: 'settings', filter: { tag }, params: { settings: {} } })).toEqual([422, 'params']);
+    expect(await refused({ action: 'notify', filter: { tag }, params: { subject: 'Soon', text: ' ' } })).toEqual([422, 'params.text']);
     expect((await refused({ action: 'suspend', tenantIds: ['nobody'] }))[0]).toBe(422);
     expect(await refused({ action: 'settings', filter: { tag }, params: { settings: { security_level: 'none' } } })).toEqual([
       422,

@@ -52,11 +52,20 @@ export const BulkBody = z
           params: { rule: 'not_empty' },
         }),
     ),
-    action('settings', SettingsParams),
+    action(
+      'settings',
+      SettingsParams.refine(
+        ({ security = {}, settings = {}, features = {} }) => Object.keys({ ...security, ...settings, ...features }).length > 0,
+        {
+          message: 'must have something to set: security, settings or features',
+          params: { rule: 'not_empty' },
+        },
+      ),
+    ),
     action('limits', LimitsBody),
     action('move', MoveBody),
     action('migrate', MigrateParams.optional()),
-    action('notify', z.strictObject({ subject: text(200), text: longText(10_000) })),
+    action('notify', z.strictObject({ subject: text(200), text: longText(10_000, 1) })),
   ])
   .refine(({ tenantIds, filter }) => (tenantIds === undefined) !== (filter === undefined), {
     message: 'must come with either tenantIds or filter, and not with both',
