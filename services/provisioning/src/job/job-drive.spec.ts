@@ -230,21 +230,21 @@ describe('working on a job', () => {
   });
 
   it('begins nothing while it is paused, and goes on where it was', async () => {
-    const job = await given(tenants(40), () => soon(30));
+    const job = await given(tenants(200), () => soon(30));
     const driven = job.drive('a');
     await eventually(async () => expect(job.seen.length).toBeGreaterThan(4), { timeoutMs: 5_000, what: 'some items to be begun' });
     await job.jobs.pause(job.at, 'lunch', command());
     await driven;
     const done = job.seen.length;
-    expect(done).toBeLessThan(40);
-    expect(await job.view()).toMatchObject({ status: 'paused', counts: { succeeded: done, pending: 40 - done } });
+    expect(done).toBeLessThan(200);
+    expect(await job.view()).toMatchObject({ status: 'paused', counts: { succeeded: done, pending: 200 - done } });
     await job.drive('a');
     expect(job.seen).toHaveLength(done);
     await job.jobs.resume(job.at, undefined, command());
     await job.drive('a');
     expect((await job.view()).status).toBe('succeeded');
-    expect(new Set(job.seen).size).toBe(40);
-    expect(job.seen).toHaveLength(40);
+    expect(new Set(job.seen).size).toBe(200);
+    expect(job.seen).toHaveLength(200);
   });
 
   it('pauses by itself after so many failures, and counts anew when it is resumed', async () => {
