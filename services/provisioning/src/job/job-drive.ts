@@ -11,7 +11,7 @@ import { failure, isAway, retryAfterMs } from '../saga/backoff.js';
 import { systemCommand } from '../saga/system-command.js';
 import { end, goesOn, type Job, job, pause } from './job.js';
 import type { JobHandler, RunningJob } from './job-handler.js';
-import { type ClaimedItem, type ItemEnding, type JobRows, SUSPECT_FROM } from './job-rows.js';
+import { type ClaimedItem, type ItemEnding, type JobRows, LEASE_MS, SUSPECT_FROM } from './job-rows.js';
 
 export interface DriveParts {
   log: TenantLog;
@@ -128,6 +128,8 @@ export class JobDrive {
   private fill(handler: JobHandler, running: RunningJob): void {
     const { concurrency = 0, stopAfterFailures = null } = this.known.state.requested ?? {};
     if (!this.mayBegin() || (stopAfterFailures !== null && this.uncounted > 0)) return;
+    // What this asks for may take so long that the job is another's meanwhile.
+    if (performance.now() - this.leasedMs >= LEASE_MS) return;
     while (this.running.size < concurrency && this.queue.length > 0) void this.begin(this.queue.shift() as ClaimedItem, handler, running);
   }
 

@@ -33,7 +33,8 @@ export interface Open {
 }
 
 const CHUNK = 5_000;
-const LEASE_MS = 15_000;
+/** How long who works on a job has it, unless it says so again. */
+export const LEASE_MS = 15_000;
 export const rowsKeptDays = 90;
 /** An item that was at hand so often when the process died is done alone, so that the next death says which one it is. */
 export const SUSPECT_FROM = 3;
